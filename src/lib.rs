@@ -1,0 +1,1 @@
+//! Crosspoint: a multi-peer WebRTC media router.
