@@ -1,1 +1,3 @@
-fn main(){}
+//! The `crosspoint` command.
+
+fn main() {}

@@ -1,0 +1,15 @@
+//! One peer's wire: ICE-lite, DTLS, SRTP and SCTP, each sans-IO.
+//!
+//! Called by [`crate::shard`] with the datagrams of one peer. It never looks into RTP payloads and never
+//! knows about tracks, rooms or sockets.
+
+use std::net::{IpAddr, SocketAddr};
+
+/// Between which addresses a datagram travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Path {
+    /// The peer's address, never an IPv4 one in IPv6 form.
+    pub remote: SocketAddr,
+    /// Our address, where the system tells it: replies must come from the address that was asked.
+    pub local: Option<IpAddr>,
+}
