@@ -5,6 +5,7 @@
 //! it) is sans-IO: it is told the time, handed datagrams and commands, and names no socket, no clock
 //! and no executor. Media never leaves the core as an event.
 
+pub mod config;
 pub mod forward;
 pub mod negotiation;
 pub mod room;
