@@ -11,6 +11,8 @@ mod identity;
 mod replay;
 mod srtp;
 mod stun;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::net::{IpAddr, SocketAddr};

@@ -88,6 +88,8 @@ impl<'a> Record<'a> {
             (0, ContentType::ChangeCipherSpec) => self.body == [1],
             (0, ContentType::Alert) => self.body.len() == 2,
             (0, ContentType::ApplicationData) => false,
+            // The supplier takes it unauthenticated, and then waits for an epoch that never comes.
+            (_, ContentType::ChangeCipherSpec) => false,
             _ => true,
         }
     }
@@ -176,6 +178,7 @@ mod tests {
     #[test]
     fn what_would_harm_does_not_pass() {
         assert!(!plausible(&record(23, 0, &[0; 20])), "data in the clear");
+        assert!(!plausible(&record(20, 1, &[1])), "a renegotiation");
         assert!(
             !plausible(&record(22, 0, &fragment(200, 10, &[5]))),
             "a crumb"

@@ -31,8 +31,8 @@ pub(super) enum Cipher {
 }
 
 pub(super) struct Gcm {
-    key: Box<dyn AeadCipher>,
-    salt: [u8; 12],
+    pub(super) key: Box<dyn AeadCipher>,
+    pub(super) salt: [u8; 12],
 }
 
 pub(super) struct CmHmac {
