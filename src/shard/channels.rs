@@ -5,7 +5,7 @@
 //! reliability and `protocol` = `from:<participant id>`.
 
 use crate::shard::ParticipantId;
-use crate::transport::{ChannelInfo, Reliability};
+use crate::transport::{ChannelInfo, ChannelReliability};
 
 /// Longest label that is relayed, in bytes. Others are open, but reach nobody.
 const MAX_LABEL: usize = 256;
@@ -18,7 +18,7 @@ pub(super) struct Channel {
     /// Its label.
     pub(super) label: String,
     /// How it delivers.
-    pub(super) reliability: Reliability,
+    pub(super) reliability: ChannelReliability,
     /// The sender that the server opened it for; `None` if the peer opened it.
     pub(super) from: Option<ParticipantId>,
 }

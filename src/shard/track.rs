@@ -62,3 +62,96 @@ pub(super) struct LayerCounts {
     pub(super) plis: u64,
     pub(super) key_frames: u64,
 }
+
+/// A layer that was silent for this long is taken for switched off by its sender.
+const SILENT: Duration = Duration::from_secs(1);
+
+impl Track {
+    /// A track of which nothing has come yet.
+    pub(super) fn new(publisher: usize, parameters: ReceiveParameters) -> Self {
+        let layers = parameters.rids.len().max(1);
+        Self {
+            id: parameters.track,
+            publisher,
+            parameters,
+            muted: false,
+            layers: (0..layers).map(|_| None).collect(),
+            forwarded: None,
+            subscriptions: Vec::new(),
+            next_generation: 1,
+        }
+    }
+
+    /// The same track from other SSRCs: its layers begin anew.
+    pub(super) fn restart(&mut self, parameters: ReceiveParameters) {
+        self.layers = (0..parameters.rids.len().max(1)).map(|_| None).collect();
+        self.forwarded = None;
+        self.parameters = parameters;
+    }
+
+    /// Makes the layer that `ssrc` feeds, unless it is there.
+    pub(super) fn ensure_layer(&mut self, now: Instant, index: usize, ssrc: u32) {
+        let Some(slot) = self.layers.get_mut(index) else {
+            return;
+        };
+        if slot.as_ref().is_some_and(|layer| layer.ssrc == ssrc) {
+            return;
+        }
+        let limits = match self.parameters.kind {
+            MediaKind::Audio => HistoryLimits::AUDIO,
+            MediaKind::Video => HistoryLimits::VIDEO,
+        };
+        *slot = Some(Layer {
+            generation: self.next_generation,
+            ssrc,
+            receive: ReceiveStream::new(),
+            nack: NackGenerator::new(),
+            history: History::new(limits),
+            keyframes: KeyframeRequests::new(),
+            report: None,
+            codec: None,
+            last_packet: now,
+            counts: LayerCounts::default(),
+        });
+        self.next_generation = self.next_generation.wrapping_add(1);
+        // Whoever waits for a picture is waiting for one of this layer now.
+        if self.parameters.kind == MediaKind::Video
+            && !self.subscriptions.is_empty()
+            && self.forwarded.is_none_or(|forwarded| forwarded == index)
+            && let Some(layer) = slot
+        {
+            layer.keyframes.request(now);
+        }
+    }
+
+    /// The layer that subscribers get, or the one that they would.
+    pub(super) fn forwarded_layer(&mut self) -> Option<&mut Layer> {
+        let index = self
+            .forwarded
+            .or_else(|| self.layers.iter().position(Option::is_some))?;
+        self.layers.get_mut(index)?.as_mut()
+    }
+
+    /// Whether this layer should be forwarded instead of the present one: the best that flows is.
+    pub(super) fn prefers(&self, now: Instant, index: usize) -> bool {
+        let Some(forwarded) = self.forwarded else {
+            return true;
+        };
+        let silent = self
+            .layers
+            .get(forwarded)
+            .and_then(Option::as_ref)
+            .is_none_or(|layer| now.saturating_duration_since(layer.last_packet) > SILENT);
+        index < forwarded || silent
+    }
+
+    /// Forgets the packets that could be sent again, since what comes next does not follow them.
+    pub(super) fn forget_history(&mut self) {
+        for layer in self.layers.iter_mut().flatten() {
+            layer.history = History::new(match self.parameters.kind {
+                MediaKind::Audio => HistoryLimits::AUDIO,
+                MediaKind::Video => HistoryLimits::VIDEO,
+            });
+        }
+    }
+}
