@@ -5,5 +5,11 @@
 //! a socket or SRTP, sends anything, or allocates for each packet; every structure is bounded.
 
 mod drop_reason;
+mod history;
+mod packet;
+mod rewrite;
 
 pub use drop_reason::{DropCounts, DropReason};
+pub use history::{History, HistoryLimits};
+pub use packet::{Packet, PacketNumbers};
+pub use rewrite::{Origin, Rewriter, Rewritten, Source};

@@ -1,6 +1,6 @@
 //! Header extension elements as they lie in a packet (RFC 8285), and what ours of them mean.
 
-use crate::rtp::{Extension, Mid, Rid};
+use crate::rtp::{Extension, ExtensionMap, Mid, Rid};
 
 /// The profile of the one-byte form (RFC 8285 section 4.2).
 pub(crate) const ONE_BYTE: u16 = 0xbede;
@@ -17,7 +17,7 @@ pub struct Element<'a> {
 }
 
 /// The elements of an extension block. Ends at the first malformed one: what came before counts.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Elements<'a> {
     two_byte: bool,
     rest: &'a [u8],
@@ -31,6 +31,23 @@ impl<'a> Elements<'a> {
             two_byte,
             rest: if known { block } else { &[] },
         }
+    }
+
+    /// The profile and the bytes that are left, from which [`Elements::new`] makes the same again.
+    pub(crate) fn block(&self) -> (u16, &'a [u8]) {
+        let profile = if self.two_byte { TWO_BYTE } else { ONE_BYTE };
+        (profile, self.rest)
+    }
+
+    /// The extensions that `map` names, in one pass. Of two of one kind the first counts.
+    pub fn read(self, map: &ExtensionMap) -> Extensions<'a> {
+        let mut extensions = Extensions::default();
+        for Element { id, data } in self {
+            if let Some(extension) = map.extension(id) {
+                extensions.set(extension, data);
+            }
+        }
+        extensions
     }
 }
 
@@ -101,14 +118,6 @@ pub struct Extensions<'a> {
 }
 
 impl<'a> Extensions<'a> {
-    pub(crate) fn read(elements: impl Iterator<Item = (Extension, &'a [u8])>) -> Self {
-        let mut this = Self::default();
-        for (extension, data) in elements {
-            this.set(extension, data);
-        }
-        this
-    }
-
     fn set(&mut self, extension: Extension, data: &'a [u8]) {
         match (extension, data) {
             (Extension::Mid, _) => keep(&mut self.mid, Mid::from_bytes(data).ok()),
@@ -218,23 +227,23 @@ mod tests {
     #[test]
     fn values_are_read_and_wrong_lengths_are_absent() {
         let descriptor = [0x80, 0, 1, 0x80];
-        let read = Extensions::read(
-            [
-                (Extension::Mid, &b"0"[..]),
-                (Extension::Mid, &b"1"[..]),
-                (Extension::Rid, &b"hi"[..]),
-                (Extension::RepairedRid, &b"not a token"[..]),
-                (Extension::TransportCc, &[1, 2][..]),
-                (Extension::AbsSendTime, &[1, 2, 3][..]),
-                (Extension::AudioLevel, &[0x80 | 30][..]),
-                (Extension::VideoOrientation, &[1, 2][..]),
-                (Extension::PlayoutDelay, &[0, 0, 10][..]),
-                (Extension::DependencyDescriptor, &descriptor[..]),
-                (Extension::AbsCaptureTime, &[0; 7][..]),
-                (Extension::ColorSpace, &[0; 4][..]),
-            ]
-            .into_iter(),
-        );
+        let mut read = Extensions::default();
+        for (extension, data) in [
+            (Extension::Mid, &b"0"[..]),
+            (Extension::Mid, &b"1"[..]),
+            (Extension::Rid, &b"hi"[..]),
+            (Extension::RepairedRid, &b"not a token"[..]),
+            (Extension::TransportCc, &[1, 2][..]),
+            (Extension::AbsSendTime, &[1, 2, 3][..]),
+            (Extension::AudioLevel, &[0x80 | 30][..]),
+            (Extension::VideoOrientation, &[1, 2][..]),
+            (Extension::PlayoutDelay, &[0, 0, 10][..]),
+            (Extension::DependencyDescriptor, &descriptor[..]),
+            (Extension::AbsCaptureTime, &[0; 7][..]),
+            (Extension::ColorSpace, &[0; 4][..]),
+        ] {
+            read.set(extension, data);
+        }
         assert_eq!(
             read,
             Extensions {

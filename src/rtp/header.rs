@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::rtp::{Element, Elements, ExtensionMap, Extensions};
+use crate::rtp::{Elements, ExtensionMap, Extensions};
 
 /// The fixed part of the header.
 const FIXED_LEN: usize = 12;
@@ -173,12 +173,9 @@ impl<'a> HeaderView<'a> {
         Elements::new(self.profile, self.extension)
     }
 
-    /// The extensions that `map` names, in one pass. Of two with one id the first counts.
+    /// The extensions that `map` names, in one pass.
     pub fn extensions(&self, map: &ExtensionMap) -> Extensions<'a> {
-        Extensions::read(
-            self.elements()
-                .filter_map(|Element { id, data }| Some((map.extension(id)?, data))),
-        )
+        self.elements().read(map)
     }
 }
 

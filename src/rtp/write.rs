@@ -1,7 +1,7 @@
 //! Writes RTP headers, with extensions, straight into the output.
 
 use crate::rtp::elements::{ONE_BYTE, TWO_BYTE};
-use crate::rtp::{Element, Extension, ExtensionMap, HeaderFields, HeaderView, Mid};
+use crate::rtp::{Element, Elements, Extension, ExtensionMap, HeaderFields, Mid};
 
 /// Room for the extensions of one packet: a dependency descriptor of the greatest length and all the
 /// others together take fewer.
@@ -55,7 +55,7 @@ impl ExtensionBuffer {
 
     /// The elements, in the order they were added.
     pub fn iter(&self) -> impl Iterator<Item = Element<'_>> {
-        crate::rtp::Elements::new(TWO_BYTE, self.bytes.get(..self.len).unwrap_or_default())
+        Elements::new(TWO_BYTE, self.bytes.get(..self.len).unwrap_or_default())
     }
 }
 
@@ -75,13 +75,13 @@ pub struct ExtensionValues {
 /// rid and repaired-rid are left out, the others are copied. What the destination did not negotiate is
 /// left out.
 pub fn forward_extensions(
-    source: &HeaderView<'_>,
+    source: Elements<'_>,
     source_map: &ExtensionMap,
     destination_map: &ExtensionMap,
     values: &ExtensionValues,
 ) -> ExtensionBuffer {
     let mut buffer = own_extensions(destination_map, values);
-    for Element { id, data } in source.elements() {
+    for Element { id, data } in source {
         let Some(extension) = source_map.extension(id) else {
             continue;
         };
@@ -175,6 +175,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::rtp::HeaderView;
 
     fn fields() -> HeaderFields {
         HeaderFields {
@@ -249,7 +250,7 @@ mod tests {
             abs_send_time: None,
         };
         let view = HeaderView::parse(&packet).unwrap();
-        let forwarded = forward_extensions(&view, &source_map, &destination_map, &values);
+        let forwarded = forward_extensions(view.elements(), &source_map, &destination_map, &values);
         let mut packet = vec![];
         write_header(&mut packet, &fields(), &forwarded);
         let view = HeaderView::parse(&packet).unwrap();
