@@ -12,5 +12,5 @@ pub mod room;
 pub mod rtp;
 pub mod runtime;
 pub mod shard;
-pub mod signaling;
+// pub mod signaling;
 pub mod transport;

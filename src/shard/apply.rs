@@ -130,7 +130,7 @@ impl Shard {
                 self.demux.remove_ufrag(&oldest);
             }
         }
-        peer.transport.set_parameters(now, transport);
+        peer.transport.set_parameters(now, &transport);
         self.pump(now, index, batch);
     }
 

@@ -144,7 +144,6 @@ impl Shard {
         extensions: &Extensions<'_>,
         batch: &mut Batch,
     ) -> Result<(), DropReason> {
-        let rtt = self.peers[index].rtt;
         let track = &mut self.tracks[place.track];
         let parameters = track
             .parameters
@@ -161,19 +160,18 @@ impl Shard {
             .ok_or(DropReason::UnknownSsrc)?;
         layer.last_packet = now;
         if !arrived.retransmitted {
-            layer.receive.observe(
-                now,
-                arrived.sequence,
-                arrived.view.timestamp(),
-                parameters.codec.clock_rate(),
-            );
-            layer.counts.packets += 1;
+            layer
+                .receive
+                .set_clock_rate(parameters.codec.clock_rate());
+            let (sequence, timestamp) = (arrived.view.sequence(), arrived.view.timestamp());
+            layer
+                .receive
+                .receive(now, sequence, timestamp, arrived.payload.len());
+        } else {
+            layer.receive.recover(arrived.sequence as u16);
         }
-        layer.counts.bytes += arrived.payload.len() as u64;
         if parameters.nack {
-            if !layer.nack.receive(now, arrived.sequence, rtt) {
-                layer.keyframes.request(now);
-            }
+            layer.nack.receive(now, arrived.sequence);
             let due = layer.nack.poll_timeout();
             self.lower(index, due);
         }
@@ -209,7 +207,8 @@ impl Shard {
             layer.codec = Some(codec);
         }
         if packet.keyframe_start && codec.kind() == MediaKind::Video {
-            layer.keyframes.keyframe_arrived(now);
+            layer.keyframes.keyframe_arrived();
+            layer.nack.keyframe(packet.numbers.sequence);
             layer.counts.key_frames += 1;
         }
         layer.history.insert(now, packet);

@@ -69,7 +69,6 @@ pub struct ShardConfig {
 /// [`handle_timeout`](Self::handle_timeout) take input and write datagrams into the batch they are
 /// given. After any of them, [`poll_event`](Self::poll_event) must be called until it is empty, and
 /// [`poll_timeout`](Self::poll_timeout) says anew when the next timeout is due.
-#[derive(Debug)]
 pub struct Shard {
     config: ShardConfig,
     peers: Slab<Peer>,
@@ -228,15 +227,13 @@ impl Shard {
         let peer = self.peers.get_mut(index).ok_or(DropReason::Malformed)?;
         peer.counts.packets_received += 1;
         peer.counts.bytes_received += datagram.len() as u64;
-        peer.transport
-            .handle_stun(now, path, datagram)
-            .map_err(|_| DropReason::AuthenticationFailed)?;
+        let result = peer.transport.handle_stun(now, path, datagram);
         if peer.transport.accepts(&path.remote) {
             self.demux
                 .insert_address(path.remote, index, &mut peer.addresses);
         }
         self.pump(now, index, batch);
-        Ok(())
+        result.map_err(|_| DropReason::AuthenticationFailed)
     }
 
     fn handle_dtls(
@@ -304,7 +301,7 @@ impl Shard {
                 let id = peer.id;
                 self.events.push_back(Event::Consent { peer: id, fresh });
             }
-            TransportEvent::ChannelOpened(info) => self.channel_opened(now, index, info),
+            TransportEvent::ChannelOpened(info) => self.channel_opened(now, index, info, batch),
             TransportEvent::ChannelMessage { id, kind, data } => {
                 self.channel_message(now, index, id, kind, &data, batch);
             }

@@ -13,7 +13,6 @@ use crate::rtp::sequence::extend;
 use crate::transport::{Path, ReplayWindow, Transport};
 
 /// A peer: its wire, the tracks it publishes, its copies of other peers' tracks.
-#[derive(Debug)]
 pub(super) struct Peer {
     pub(super) id: PeerId,
     pub(super) participant: ParticipantId,
@@ -37,13 +36,15 @@ pub(super) struct Peer {
     pub(super) stream_by_ssrc: FxHashMap<u32, Stream>,
     /// Indices of the subscriptions it has.
     pub(super) subscriptions: Vec<usize>,
-    /// What the SSRCs that it is sent are.
-    pub(super) sender_by_ssrc: FxHashMap<u32, Sender>,
+    /// The subscription of each SSRC that it is sent.
+    pub(super) sender_by_ssrc: FxHashMap<u32, usize>,
     pub(super) channels: Channels,
     /// Arrival times of its packets.
     pub(super) transport_cc: TransportCcRecorder,
     /// Our SSRC in feedback to it.
     pub(super) feedback_ssrc: u32,
+    /// The stream whose packet came last, which transport-cc feedback names.
+    pub(super) feedback_media_ssrc: u32,
     /// When its timer is set.
     pub(super) due: Option<Instant>,
     /// When transport-cc feedback is to be sent, if any is there.
@@ -111,14 +112,45 @@ impl Stream {
     }
 }
 
-/// What an SSRC that the peer is sent stands for.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Sender {
-    /// Index of the subscription.
-    pub(super) subscription: usize,
-}
-
 impl Peer {
+    /// A peer that nothing is known of but its own name.
+    pub(super) fn new(
+        id: PeerId,
+        participant: ParticipantId,
+        call: usize,
+        transport: Transport,
+        feedback_ssrc: u32,
+    ) -> Self {
+        Self {
+            id,
+            participant,
+            call,
+            transport,
+            connected: false,
+            path: None,
+            lane: LaneSlot::default(),
+            addresses: Vec::new(),
+            ufrags: Vec::new(),
+            extensions: ExtensionMap::default(),
+            tracks: Vec::new(),
+            stream_by_ssrc: FxHashMap::default(),
+            subscriptions: Vec::new(),
+            sender_by_ssrc: FxHashMap::default(),
+            channels: Channels::default(),
+            transport_cc: TransportCcRecorder::default(),
+            feedback_ssrc,
+            feedback_media_ssrc: 0,
+            due: None,
+            feedback_due: None,
+            report_due: None,
+            quality_due: None,
+            rtt: None,
+            counts: PeerCounts::default(),
+            counts_then: PeerCounts::default(),
+            worst_loss: 0.0,
+        }
+    }
+
     /// The quality since the last call.
     pub(super) fn take_quality(&mut self, over: Duration) -> Quality {
         let bytes = |counts: &PeerCounts| counts.bytes_received + counts.bytes_sent;

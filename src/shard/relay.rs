@@ -8,7 +8,13 @@ use crate::transport::{ChannelInfo, MessageKind};
 
 impl Shard {
     /// A peer opened a channel: it now gets what others send under this label, and they get its.
-    pub(super) fn channel_opened(&mut self, now: Instant, index: usize, info: ChannelInfo) {
+    pub(super) fn channel_opened(
+        &mut self,
+        now: Instant,
+        index: usize,
+        info: ChannelInfo,
+        batch: &mut Batch,
+    ) {
         let Some(channel) = self.peers[index].channels.opened(info) else {
             return;
         };
@@ -18,6 +24,7 @@ impl Shard {
             };
             self.open_relay(now, index, other, &channel);
             self.open_relay(now, other, index, &theirs);
+            self.flush_transport(other, batch);
         }
     }
 
@@ -48,7 +55,7 @@ impl Shard {
             if let Some(relay) = to.channels.relay(participant, &channel.label)
                 && let Err(error) = to.transport.send_message(now, relay, kind, data)
             {
-                tracing::debug!(peer = to.id.0, %error, "a data channel message was not relayed");
+                tracing::debug!(peer = to.id.0, ?error, "a data channel message was not relayed");
             }
             self.flush_transport(other, batch);
         }
@@ -118,7 +125,7 @@ impl Shard {
                 ..channel.clone()
             }),
             Err(error) => {
-                tracing::debug!(peer = to.id.0, %error, "a data channel could not be opened");
+                tracing::debug!(peer = to.id.0, ?error, "a data channel could not be opened");
             }
         }
     }

@@ -6,7 +6,7 @@ use super::apply::QUALITY_INTERVAL;
 use super::peer::Peer;
 use super::{Batch, Event, Shard, Timer};
 use crate::rtp::rtcp::{write_nack, write_pli, write_receiver_report, write_sender_report};
-use crate::rtp::AudioLevel;
+use crate::rtp::{AudioLevel, MediaKind};
 
 /// How often sender and receiver reports go out: as often as browsers send theirs for video.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
@@ -117,6 +117,7 @@ impl Shard {
             let track = &mut tracks[peer.tracks[track]];
             // With PLI where it was agreed, and nothing where neither was: RFC 5104 and RFC 4585 have
             // a sender act on what it announced only.
+            let is_video = track.parameters.kind == MediaKind::Video;
             let pli = track.parameters.codecs.iter().any(|codec| codec.pli);
             for layer in track.layers.iter_mut().flatten() {
                 missing.clear();
@@ -129,10 +130,10 @@ impl Shard {
                     let wanted = missing.iter().copied();
                     write_nack(&mut rtcp, peer.feedback_ssrc, layer.ssrc, wanted);
                 }
-                if layer.nack.take_needs_keyframe() && pli {
-                    layer.keyframes.request();
+                if layer.nack.take_needs_keyframe() && is_video {
+                    layer.keyframes.request(now);
                 }
-                if pli && layer.keyframes.poll(now) {
+                if layer.keyframes.poll(now) && pli {
                     layer.counts.plis += 1;
                     write_pli(&mut rtcp, peer.feedback_ssrc, layer.ssrc);
                 }

@@ -1,12 +1,18 @@
 //! One peer's copy of one track.
 
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
 use rand::Rng;
 use rand::rngs::StdRng;
 
 use super::track::Layer;
 use super::{CodecParameters, SendParameters};
-use crate::forward::{Rewriter, SenderReports};
+use crate::forward::{Rewriter, SentReports};
 use crate::rtp::Codec;
+
+/// Packets that are remembered as sent again a moment ago.
+const MAX_REPEATED: usize = 64;
 
 /// Marks a payload type of the publisher that the subscriber has no equal of.
 const NONE: u8 = 0xff;
@@ -31,7 +37,9 @@ pub(super) struct Subscription {
     pub(super) rewriter: Rewriter,
     /// The SRTP index of the next retransmission.
     pub(super) next_rtx: u64,
-    pub(super) reports: SenderReports,
+    /// What was sent again, and when, oldest first.
+    repeated: VecDeque<(u16, Instant)>,
+    pub(super) reports: SentReports,
     /// What the last packet carried.
     pub(super) codec: Option<Codec>,
     pub(super) counts: SubscriptionCounts,
@@ -62,7 +70,8 @@ impl Subscription {
             rewriter: Rewriter::new(rng.random(), rng.random()),
             // Below 2^15, so that its first wrap is far (RFC 3711 section 3.3.1).
             next_rtx: rng.random_range(0..1 << 15),
-            reports: SenderReports::default(),
+            repeated: VecDeque::new(),
+            reports: SentReports::default(),
             codec: None,
             counts: SubscriptionCounts::default(),
         }
@@ -107,6 +116,22 @@ impl Subscription {
             .iter()
             .find(|codec| codec.payload_type == payload_type)
             .and_then(|codec| codec.rtx)
+    }
+
+    /// Whether to send a packet again: not if that was done less than `wait` ago, since the receiver
+    /// cannot have it yet. Remembers that it is done now.
+    pub(super) fn may_repeat(&mut self, now: Instant, sequence: u16, wait: Duration) -> bool {
+        let too_early =
+            |at: &Instant| now.saturating_duration_since(*at) < wait;
+        let mut repeated = self.repeated.iter();
+        if repeated.any(|(known, at)| *known == sequence && too_early(at)) {
+            return false;
+        }
+        if self.repeated.len() >= MAX_REPEATED {
+            self.repeated.pop_front();
+        }
+        self.repeated.push_back((sequence, now));
+        true
     }
 
     /// Stops until the next keyframe.

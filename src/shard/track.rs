@@ -1,10 +1,15 @@
 //! One published source, and its layers as they arrive.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::forward::{History, KeyframeRequests, NackGenerator, PublisherReport, ReceiveStream};
-use crate::rtp::{Codec, Rid};
-use crate::shard::{CodecParameters, ReceiveParameters, TrackId};
+use super::{ReceiveParameters, TrackId};
+use crate::forward::{
+    History, HistoryLimits, KeyframeRequests, NackGenerator, ReceiveStream, SenderClock,
+};
+use crate::rtp::{Codec, MediaKind};
+
+/// A layer that was silent for this long is taken for switched off by its sender.
+const SILENT: Duration = Duration::from_secs(1);
 
 /// A track, owned by the shard, fed by one peer.
 #[derive(Debug)]
@@ -43,8 +48,8 @@ pub(super) struct Layer {
     pub(super) history: History,
     /// When to ask for a keyframe.
     pub(super) keyframes: KeyframeRequests,
-    /// The publisher's clock.
-    pub(super) report: PublisherReport,
+    /// The publisher's clock, once it told it.
+    pub(super) clock: Option<SenderClock>,
     /// What the last packet carried.
     pub(super) codec: Option<Codec>,
     /// When the last packet came.
@@ -56,15 +61,10 @@ pub(super) struct Layer {
 /// What one layer has seen.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct LayerCounts {
-    pub(super) packets: u64,
-    pub(super) bytes: u64,
     pub(super) nacks: u64,
     pub(super) plis: u64,
     pub(super) key_frames: u64,
 }
-
-/// A layer that was silent for this long is taken for switched off by its sender.
-const SILENT: Duration = Duration::from_secs(1);
 
 impl Track {
     /// A track of which nothing has come yet.
@@ -97,18 +97,20 @@ impl Track {
         if slot.as_ref().is_some_and(|layer| layer.ssrc == ssrc) {
             return;
         }
-        let limits = match self.parameters.kind {
-            MediaKind::Audio => HistoryLimits::AUDIO,
-            MediaKind::Video => HistoryLimits::VIDEO,
-        };
+        let limits = history_limits(self.parameters.kind);
+        let clock_rate = self
+            .parameters
+            .codecs
+            .first()
+            .map_or(90_000, |codec| codec.codec.clock_rate());
         *slot = Some(Layer {
             generation: self.next_generation,
             ssrc,
-            receive: ReceiveStream::new(),
-            nack: NackGenerator::new(),
+            receive: ReceiveStream::new(clock_rate),
+            nack: NackGenerator::default(),
             history: History::new(limits),
-            keyframes: KeyframeRequests::new(),
-            report: None,
+            keyframes: KeyframeRequests::default(),
+            clock: None,
             codec: None,
             last_packet: now,
             counts: LayerCounts::default(),
@@ -148,10 +150,14 @@ impl Track {
     /// Forgets the packets that could be sent again, since what comes next does not follow them.
     pub(super) fn forget_history(&mut self) {
         for layer in self.layers.iter_mut().flatten() {
-            layer.history = History::new(match self.parameters.kind {
-                MediaKind::Audio => HistoryLimits::AUDIO,
-                MediaKind::Video => HistoryLimits::VIDEO,
-            });
+            layer.history = History::new(history_limits(self.parameters.kind));
         }
+    }
+}
+
+fn history_limits(kind: MediaKind) -> HistoryLimits {
+    match kind {
+        MediaKind::Audio => HistoryLimits::AUDIO,
+        MediaKind::Video => HistoryLimits::VIDEO,
     }
 }
