@@ -6,10 +6,20 @@
 
 mod drop_reason;
 mod history;
+mod keyframes;
+mod nack;
 mod packet;
+mod receive;
 mod rewrite;
+mod sender_report;
+mod transport_cc;
 
 pub use drop_reason::{DropCounts, DropReason};
 pub use history::{History, HistoryLimits};
+pub use keyframes::KeyframeRequests;
+pub use nack::NackGenerator;
 pub use packet::{Packet, PacketNumbers};
+pub use receive::{ReceiveStream, Received};
 pub use rewrite::{Origin, Rewriter, Rewritten, Source};
+pub use sender_report::{SenderClock, SentReports};
+pub use transport_cc::TransportCcRecorder;

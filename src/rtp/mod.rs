@@ -10,6 +10,7 @@ mod extension;
 mod header;
 mod id;
 pub mod payload;
+pub mod rtcp;
 pub mod sequence;
 mod write;
 
