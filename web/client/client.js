@@ -88,6 +88,8 @@ export class Crosspoint extends Emitter {
   /** @type {{resolve: (stats: any[] | null) => void, promise: Promise<any[] | null>} | null} */
   #statsRequest = null;
   #lastError = "";
+  /** Kept after the other one left. @type {string | null} */
+  #peerName = null;
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #watch;
   #checkNow = () => void this.#probe();
@@ -536,6 +538,7 @@ export class Crosspoint extends Emitter {
    */
   #start(kind, peer, state) {
     if (this.#call !== null) throw new Error("already in a call");
+    this.#peerName = typeof peer === "string" ? peer : null;
     this.#call = new Call({
       send: (message) => this.#socket.send(message),
       sources: this.#sources,
@@ -597,9 +600,8 @@ export class Crosspoint extends Emitter {
   /** @param {Call} call @returns {CallView} */
   #view({ kind, peer, state }) {
     const other = typeof peer === "number" ? this.participants.get(peer) : undefined;
-    return {
-      kind, state, peer: typeof peer === "number" ? peer : null, name: other?.name ?? (typeof peer === "string" ? peer : null),
-    };
+    if (other !== undefined) this.#peerName = other.name;
+    return { kind, state, peer: typeof peer === "number" ? peer : null, name: kind === "direct" ? this.#peerName : null };
   }
 
   /**
