@@ -12,6 +12,7 @@ import { toast } from "./toast.js";
 
 export class Calls {
   #crosspoint;
+  #devices;
   #ring = byId("ring-dialog", HTMLDialogElement);
   #calling = byId("calling-dialog", HTMLDialogElement);
   #stopRinging = () => {};
@@ -19,16 +20,17 @@ export class Calls {
 
   /**
    * @param {Crosspoint} crosspoint
-   * @param {() => Promise<void>} beforeAccept opens the devices
+   * @param {{describe: () => string, prepare: () => Promise<void>}} devices what will be on, and to switch it on
    */
-  constructor(crosspoint, beforeAccept) {
+  constructor(crosspoint, devices) {
     this.#crosspoint = crosspoint;
+    this.#devices = devices;
     const { signal } = this.#stop;
     crosspoint.addEventListener("ring", (event) => this.#rung(/** @type {CustomEvent<Ring>} */ (event).detail), { signal });
     crosspoint.addEventListener("call", (event) => this.#called(/** @type {CustomEvent<CallView>} */ (event).detail), { signal });
     button("accept").addEventListener("click", async () => {
       button("accept").disabled = true;
-      await beforeAccept();
+      await devices.prepare();
       this.#hideRing();
       crosspoint.accept();
     }, { signal });
@@ -60,7 +62,7 @@ export class Calls {
     }
     paintAvatar(byId("ring-avatar", HTMLElement), ring.name);
     byId("ring-title", HTMLElement).textContent = `${ring.name} is calling`;
-    byId("ring-text", HTMLElement).textContent = "Only the two of you will be in this call.";
+    byId("ring-text", HTMLElement).textContent = `Only the two of you will be in this call. ${this.#devices.describe()}`;
     button("accept").disabled = false;
     if (!this.#ring.open) this.#ring.showModal();
     button("accept").focus();

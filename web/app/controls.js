@@ -69,6 +69,13 @@ export class Controls {
     }
   }
 
+  /** How the next call begins, for whoever is about to accept one. */
+  describe() {
+    const { microphone, camera } = this.#intent;
+    if (microphone && camera) return "Your microphone and camera will be on.";
+    return microphone ? "Only your microphone will be on." : camera ? "Only your camera will be on." : "Your microphone and camera stay off.";
+  }
+
   /** After a call: nothing stays open, so that no light stays on. */
   async release() {
     for (const source of [...this.#crosspoint.sources.keys()]) {

@@ -38,8 +38,8 @@ async function enter({ name, room: roomName, how }) {
   const token = new URLSearchParams(location.search).get("token") ?? undefined;
   const client = new Crosspoint({ room: roomName, name, token });
   const intent = {
-    microphone: how === "media" && media.tracks.microphone !== null,
-    camera: how === "media" && media.tracks.camera !== null,
+    microphone: how !== "no-media" && media.tracks.microphone !== null,
+    camera: how !== "no-media" && media.tracks.camera !== null,
   };
   // The parts listen before the first message comes.
   const view = new Room(client, media, intent, () => void leave(""));

@@ -60,7 +60,7 @@ export class Room {
     this.#parts = [
       stage, sound, this.#controls, this.#chat, this.#stats, this.#devices,
       new Speaking(crosspoint, (ids) => stage.setSpeaking(ids)),
-      new Calls(crosspoint, () => this.#controls.prepare()),
+      new Calls(crosspoint, this.#controls),
       new People(crosspoint, {
         call: (participant) => void this.#callSomebody(participant),
         write: (participant) => {
