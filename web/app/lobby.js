@@ -109,7 +109,10 @@ export class Lobby {
   async #openBoth() {
     this.#off.textContent = "Starting camera and microphone…";
     const problems = await this.#media.openBoth();
-    this.#showProblems(problems.map(({ device, error }) => explainMediaError(error, device)));
+    const [first, second] = problems;
+    const same = second !== undefined && explainMediaError(first.error, "both").text === explainMediaError(second.error, "both").text;
+    const told = same ? [{ ...first, device: /** @type {const} */ ("both") }] : problems;
+    this.#showProblems(told.map(({ device, error }) => explainMediaError(error, device)));
     this.#show();
   }
 

@@ -35,8 +35,12 @@ function roomOfAddress() {
  * @returns {Promise<string | null>}
  */
 async function enter({ name, room: roomName, how }) {
-  const token = new URLSearchParams(location.search).get("token") ?? undefined;
-  const client = new Crosspoint({ room: roomName, name, token });
+  const query = new URLSearchParams(location.search);
+  const client = new Crosspoint({
+    room: roomName, name, token: query.get("token") ?? undefined, simulcast: query.has("simulcast"),
+  });
+  // For debugging and for the browser tests: the live client, with `pc`, `participants` and `tracks`.
+  Object.assign(window, { crosspoint: client });
   const intent = {
     microphone: how !== "no-media" && media.tracks.microphone !== null,
     camera: how !== "no-media" && media.tracks.camera !== null,
@@ -51,8 +55,6 @@ async function enter({ name, room: roomName, how }) {
   }
   crosspoint = client;
   room = view;
-  // For debugging and for the browser tests: the live client, with `pc`, `participants` and `tracks`.
-  Object.assign(window, { crosspoint: client });
   client.on("state", ({ state, reason }) => {
     if (state === "closed" && crosspoint === client) void leave(explainError(reason, ""));
   });

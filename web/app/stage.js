@@ -7,6 +7,8 @@ import { Tile } from "./tile.js";
 
 /** A page in the background shows nothing; after a while it stops asking for pictures. */
 const HIDDEN_PATIENCE_MS = 60_000;
+/** The server scores connections from 1 to 5. */
+const WEAK_SCORE = 2;
 
 /** @typedef {import("../crosspoint.js").Crosspoint} Crosspoint */
 
@@ -22,6 +24,8 @@ export class Stage {
   #heard = [];
   /** @type {Set<number>} */
   #speaking = new Set();
+  /** Whose connection is poor, as the server judges. @type {Set<number>} */
+  #weak = new Set();
   #scheduled = false;
   #pageUnseen = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -36,6 +40,7 @@ export class Stage {
   constructor(crosspoint) {
     this.#crosspoint = crosspoint;
     this.#resize.observe(this.#element);
+    this.#stop.signal.addEventListener("abort", crosspoint.on("quality", ({ id, score }) => this.setQuality(Number(id), score)));
     const { signal } = this.#stop;
     for (const type of ["participant", "track", "trackremoved", "trackchanged", "call", "local", "name"]) {
       crosspoint.addEventListener(type, () => this.#schedule(), { signal });
@@ -70,6 +75,18 @@ export class Stage {
     if (hiddenSpeaker) this.#layOut();
   }
 
+  /**
+   * @param {number} id
+   * @param {number} score 1 to 5
+   */
+  setQuality(id, score) {
+    if (score <= WEAK_SCORE) this.#weak.add(id);
+    else this.#weak.delete(id);
+    for (const tile of this.#tiles.values()) {
+      if (tile.content.participant === id && tile.content.source === "camera") tile.setWeak(this.#weak.has(id));
+    }
+  }
+
   /** Several events of one message make one change. */
   #schedule() {
     if (this.#scheduled) return;
@@ -96,6 +113,7 @@ export class Stage {
       const tile = this.#tiles.get(content.key) ?? this.#add(content);
       tile.update(content);
       tile.setSpeaking(content.source === "camera" && this.#speaking.has(content.participant));
+      tile.setWeak(content.source === "camera" && this.#weak.has(content.participant));
       ordered.set(content.key, tile);
     }
     this.#tiles = ordered;

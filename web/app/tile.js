@@ -22,6 +22,7 @@ export class Tile {
   #avatar = make("div", "avatar");
   #name = make("span", "tile-name");
   #mark = make("span", "tile-mark", icon("mic-off"));
+  #weak = make("span", "tile-weak", icon("weak"));
   #note = make("p", "tile-note");
   pin = make("button", "plain", icon("pin"));
   element = make("div", "tile");
@@ -40,8 +41,10 @@ export class Tile {
     this.pin.type = "button";
     this.element.setAttribute("role", "group");
     this.element.dataset.testid = "tile";
-    this.element.append(this.#avatar, this.#video, this.#note, make("div", "tile-foot", this.#mark, this.#name),
+    this.element.append(this.#avatar, this.#video, this.#note, make("div", "tile-foot", this.#mark, this.#name, this.#weak),
       make("div", "tile-actions", this.pin));
+    this.#weak.title = "Weak connection";
+    this.setWeak(false);
     this.update(content);
   }
 
@@ -72,6 +75,11 @@ export class Tile {
     this.element.classList.toggle("speaking", speaking);
   }
 
+  /** @param {boolean} weak */
+  setWeak(weak) {
+    this.#weak.hidden = !weak;
+  }
+
   /** @param {boolean} pinned */
   setPinned(pinned) {
     this.pin.setAttribute("aria-pressed", String(pinned));
@@ -89,6 +97,8 @@ export class Tile {
     style.width = `${Math.floor(box.width)}px`;
     style.height = `${Math.floor(box.height)}px`;
     this.element.classList.toggle("small", box.width < 190);
+    // The first place is taken at once; only later moves are shown as moves.
+    if (!this.element.classList.contains("settled")) setTimeout(() => this.element.classList.add("settled"), 50);
   }
 
   remove() {

@@ -29,7 +29,7 @@ export function explainMediaError(error, wanted) {
     case "NotReadableError":
     case "TrackStartError":
     case "AbortError":
-      return { title: `The ${thing} did not start`, text: "Another program may be using it. Close that program, or choose another device, then try again." };
+      return { title: `The ${thing} did not start`, text: "Another program may be using it, or the system holds it back. Close that program, or choose another device, then try again." };
     case "OverconstrainedError":
       return { title: `The chosen ${thing} is gone or cannot do that`, text: "Choose another device from the list." };
     case "InsecureOriginError":

@@ -100,7 +100,7 @@ export class Socket {
   #dial() {
     clearTimeout(this.#timer);
     const token = this.#resumeToken;
-    // Resuming is worth a try a little past the window too: the server's clock decides, not ours.
+    // Past the window the server has let the session go, and asking would only cost a round trip.
     const resume = token !== null && performance.now() - this.#failingSince < RESUME_WINDOW_MS ? token : null;
     if (resume === null) this.#resumeToken = null;
     const ws = new WebSocket(this.#address(resume), [SUBPROTOCOL]);
