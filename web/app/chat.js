@@ -15,7 +15,7 @@ const GROUP_MS = 120_000;
 
 export class Chat {
   #crosspoint;
-  #log = byId("chat-log", HTMLOListElement);
+  #log = byId("chat-log", HTMLElement);
   #input = byId("chat-input", HTMLTextAreaElement);
   #private = byId("chat-private", HTMLElement);
   /** @type {ChatMessage | null} */
@@ -101,7 +101,7 @@ export class Chat {
     const follows = this.#last !== null && this.#last.id === message.id && this.#last.target === message.target
       && message.date - this.#last.date < GROUP_MS;
     this.#last = message;
-    const line = make("li", `chat-line${own ? " own" : ""}${follows ? " follows" : ""}`);
+    const line = make("div", `chat-line${own ? " own" : ""}${follows ? " follows" : ""}`);
     line.dataset.participant = String(message.id);
     if (!follows) {
       const time = make("time", "", new Date(message.date).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }));

@@ -1,6 +1,6 @@
 // Who is in the room, what they do, and the buttons to call or write to one of them.
 
-import { byId, icon, label, make, paintAvatar } from "./dom.js";
+import { button, byId, icon, label, make, paintAvatar } from "./dom.js";
 
 /**
  * @typedef {import("../crosspoint.js").Crosspoint} Crosspoint
@@ -66,7 +66,7 @@ export class People {
       row.update(participant);
     }
     this.#count.textContent = String(all.length);
-    this.#count.setAttribute("aria-label", `${all.length} in the room`);
+    label(button("people-toggle"), `People, ${all.length} in the room`, "p");
   }
 
   /**

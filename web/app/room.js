@@ -164,7 +164,7 @@ export class Room {
     label(button("settings"), "Devices and settings", "d");
     label(button("help"), "Keyboard shortcuts", "?");
     label(button("hangup"), "Leave the call");
-    label(button("copy-link"), "Copy the link to this room", "l");
+    label(button("copy-link"), "Copy link to this room", "l");
     this.#showFullScreen();
     this.#showStatsToggle();
   }
@@ -323,6 +323,5 @@ export class Room {
       button("tab-people").focus();
     }
     this.#showUnread();
-    label(button("people-toggle"), "People", "p");
   }
 }
