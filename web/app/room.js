@@ -188,7 +188,7 @@ export class Room {
   /** @param {CallView} call */
   #callChanged(call) {
     if (call.state === "ended") {
-      const text = explainEnd(call.reason ?? "", call.kind === "direct" ? call.name ?? "The other" : "the server");
+      const text = explainEnd(call.reason ?? "", call.kind === "direct" ? call.name ?? "The other one" : null);
       if (text !== null) toast(text);
       chime("ended");
       byId("idle-title", HTMLElement).textContent = call.kind === "room" && call.reason === "hung-up" ? "You left the call"

@@ -45,10 +45,13 @@ export function explainMediaError(error, wanted) {
 /**
  * Why a call ended. Null where nothing needs to be said.
  * @param {string} reason
- * @param {string} who
+ * @param {string | null} who the other one of a one-to-one call; null for the room's call
  * @returns {string | null}
  */
 export function explainEnd(reason, who) {
+  if (who === null && ["left", "gone", "timeout"].includes(reason)) {
+    return "The server lost your sound and picture. Join again to restore them.";
+  }
   switch (reason) {
     case "hung-up": return null;
     case "left": return `${who} ended the call.`;
@@ -74,6 +77,7 @@ export function explainError(code, message) {
     case "server-busy": return "The server is busy. Try again in a moment.";
     case "too-many-tracks": return "You are sending too many streams.";
     case "no-such-user": return "They are not in the room any more.";
+    case "in-call": return "You are in a call already.";
     case "self-call": return "You cannot call yourself.";
     case "too-fast": return "That was too much at once. Slow down a little.";
     case "too-large": return "That message is too long.";

@@ -66,7 +66,7 @@ export function kindOf(source) {
  * @param {string} name
  */
 export function cleanName(name) {
-  const trimmed = name.trim();
+  const trimmed = name.replace(/\p{Cc}+/gu, " ").trim();
   return trimmed !== "" && [...trimmed].length <= LIMITS.nameCharacters ? trimmed : null;
 }
 
