@@ -186,7 +186,7 @@ function closeVideoCall() {
   log('Closing the call');
   if (myPeerConnection) {
     myPeerConnection.ontrack = null;
-    // Three handlers keep their place, as in the sample, which misspells two of their names.
+    // Two handlers keep their place, as in the sample, which misspells their names.
     myPeerConnection.oniceconnectionstatechange = null;
     myPeerConnection.onsignalingstatechange = null;
     myPeerConnection.getTransceivers().forEach((transceiver) => {
