@@ -55,7 +55,10 @@ async fn two_peers_exchange_media_and_data() {
     tokio::spawn(async move {
         while let Some(wish) = alice_wishes.recv().await {
             if let Wish::Candidate(candidate) = wish {
-                to_bob.add_ice_candidate(candidate).await.expect("candidate");
+                to_bob
+                    .add_ice_candidate(candidate)
+                    .await
+                    .expect("candidate");
             }
         }
     });
@@ -89,7 +92,10 @@ async fn two_peers_exchange_media_and_data() {
                 .channels
                 .iter()
                 .any(|channel| {
-                    channel.messages.iter().any(|(text, data)| *text && &data[..] == b"hello")
+                    channel
+                        .messages
+                        .iter()
+                        .any(|(text, data)| *text && &data[..] == b"hello")
                 })
                 .then_some(())
         })

@@ -6,4 +6,20 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod classic;
+mod codecs;
+mod data;
+mod direct_call;
+mod dtmf;
 mod endpoint;
+mod hostile;
+mod ice;
+mod leaving;
+mod limits;
+mod loss;
+mod memory;
+mod muting;
+mod process;
+mod reports;
+mod resuming;
+mod room_call;

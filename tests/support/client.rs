@@ -95,8 +95,10 @@ struct Negotiation {
     target: Option<String>,
     /// Another offer is due once the state is stable.
     again: bool,
-    /// Offers and answers are held back, to stage a glare.
+    /// Offers and answers of the server's are left to the test.
     held: bool,
+    /// The sources to name in offers, by kind.
+    sources: Vec<(String, String)>,
 }
 
 /// What the server said in its last offer or answer.
@@ -154,7 +156,8 @@ pub struct Client {
 
 /// Everything that the negotiation needs, shared with the task that runs it.
 struct Negotiator {
-    peer: Arc<Peer>,
+    /// Another one after [`Client::renew_peer`].
+    peer: std::sync::Mutex<Arc<Peer>>,
     described: Arc<Watched<Described>>,
     state: Mutex<Negotiation>,
     sender: std::sync::Mutex<Sender>,
@@ -177,13 +180,14 @@ impl Client {
         let peer = Arc::new(peer);
         let described = Arc::new(Watched::<Described>::default());
         let negotiator = Arc::new(Negotiator {
-            peer: peer.clone(),
+            peer: std::sync::Mutex::new(peer.clone()),
             described: described.clone(),
             state: Mutex::default(),
             sender: std::sync::Mutex::new(signaling.sender()),
             name: setup.name.clone(),
         });
-        tokio::spawn(negotiator.clone().run(feed, wishes));
+        tokio::spawn(negotiator.clone().handle_messages(feed));
+        tokio::spawn(negotiator.clone().handle_wishes(wishes));
         Self {
             name: setup.name,
             id,
@@ -208,6 +212,35 @@ impl Client {
         let mut state = self.negotiator.state.lock().await;
         state.in_call = true;
         self.negotiator.offer(&mut state).await;
+    }
+
+    /// Joins the room's call, and says what the tracks show, by kind.
+    pub async fn offer_with_sources(&self, sources: &[(&str, &str)]) {
+        self.negotiator.state.lock().await.sources = sources
+            .iter()
+            .map(|(kind, source)| ((*kind).to_owned(), (*source).to_owned()))
+            .collect();
+        self.offer().await;
+    }
+
+    /// The mid of the first own m-line of a kind.
+    pub async fn local_mid(&self, kind: &str) -> String {
+        let description = self.peer.connection.local_description().await;
+        let sections = sdp::sections(&description.expect("a description").sdp);
+        let section = sections.into_iter().find(|section| section.kind == kind);
+        section.expect("an m-line of that kind").mid
+    }
+
+    /// Replaces the peer connection by a fresh one, as a client does after a call has ended.
+    pub async fn renew_peer(&mut self, setup: &Setup) {
+        self.forget_call().await;
+        self.close().await;
+        let (peer, wishes) = Peer::new(&setup.abilities).await;
+        self.peer = Arc::new(peer);
+        *self.negotiator.peer.lock().expect("no panic") = self.peer.clone();
+        self.described
+            .update(|described| *described = Described::default());
+        tokio::spawn(self.negotiator.clone().handle_wishes(wishes));
     }
 
     /// Calls one user.
@@ -241,7 +274,7 @@ impl Client {
         self.offer().await;
     }
 
-    /// Holds back what the server offers or answers until [`release`](Self::release).
+    /// Ignores what the server offers or answers, and lets the test handle it.
     pub async fn hold(&self) {
         self.negotiator.state.lock().await.held = true;
     }
@@ -250,11 +283,13 @@ impl Client {
     #[track_caller]
     pub fn described_after(&self, before: &Described) -> impl Future<Output = Described> {
         let (offers, answers) = (before.offers, before.answers);
-        self.described
-            .until("another offer or answer of the server's", move |described| {
+        self.described.until(
+            "another offer or answer of the server's",
+            move |described| {
                 (described.offers > offers || described.answers > answers)
                     .then(|| described.clone())
-            })
+            },
+        )
     }
 
     /// The tracks that the server describes now.
@@ -327,17 +362,29 @@ impl Client {
     pub fn hears(&self, sender: &Self) -> impl Future<Output = ()> {
         let caller = std::panic::Location::caller();
         let label = sender.label();
+        let audio = self.hears_audio(sender);
         async move {
-            let audio = self.track_from(sender, "audio").await;
-            let packets = self.further_packets(audio.ssrc, 10).await;
-            check(&packets, label, frames::parse_audio)
-                .unwrap_or_else(|error| panic!("{caller}: audio of {}: {error}", sender.name));
+            audio.await;
             if sender.peer.video.is_some() {
                 let video = self.track_from(sender, "video").await;
                 let packets = self.further_packets(video.ssrc, 5).await;
                 check(&packets, label, frames::parse_vp8)
                     .unwrap_or_else(|error| panic!("{caller}: video of {}: {error}", sender.name));
             }
+        }
+    }
+
+    /// Only the audio of [`hears`](Self::hears).
+    #[track_caller]
+    pub fn hears_audio(&self, sender: &Self) -> impl Future<Output = ()> {
+        let caller = std::panic::Location::caller();
+        let label = sender.label();
+        async move {
+            // The first track is what `start_media` sends on.
+            let audio = self.track_from(sender, "audio").await;
+            let packets = self.further_packets(audio.ssrc, 10).await;
+            check(&packets, label, frames::parse_audio)
+                .unwrap_or_else(|error| panic!("{caller}: audio of {}: {error}", sender.name));
         }
     }
 
@@ -363,18 +410,13 @@ impl Client {
     pub async fn resume(&mut self, server: &Server) -> Value {
         let path = format!("/ws?resume={}", self.resume);
         let mut signaling = Signaling::open(server.port(), &path, Dialect::V1).await;
-        let mut feed = signaling.feed.take().expect("not taken yet");
+        let feed = signaling.feed.take().expect("not taken yet");
         let hello = signaling.expect("id").await;
         if let Some(resume) = hello["resume"].as_str() {
             resume.clone_into(&mut self.resume);
         }
         *self.negotiator.sender.lock().expect("no panic") = signaling.sender();
-        let negotiator = self.negotiator.clone();
-        tokio::spawn(async move {
-            while let Some(message) = feed.recv().await {
-                negotiator.handle_message(&message).await;
-            }
-        });
+        tokio::spawn(self.negotiator.clone().handle_messages(feed));
         self.signaling = Arc::new(signaling);
         hello
     }
@@ -385,7 +427,7 @@ impl Client {
         let _ = tokio::time::timeout(Duration::from_secs(2), self.peer.connection.close()).await;
     }
 
-    /// Adds another video track and lets `negotiationneeded` do the rest.
+    /// Adds another audio track and lets `negotiationneeded` do the rest.
     pub async fn add_audio_track(&self) -> super::peer::Outgoing {
         let codec = rtc::rtp_transceiver::rtp_sender::RTCRtpCodec {
             mime_type: "audio/opus".to_owned(),
@@ -416,10 +458,17 @@ pub fn check(
     let mut before: Option<(u16, u32)> = None;
     for packet in sorted {
         let sequence = packet.header.sequence_number;
-        let parsed = parse(&packet.payload)
-            .ok_or_else(|| format!("packet {sequence} was changed: {:02x?}", &packet.payload[..]))?;
+        let parsed = parse(&packet.payload).ok_or_else(|| {
+            format!(
+                "packet {sequence} was changed: {:02x?}",
+                &packet.payload[..]
+            )
+        })?;
         if parsed.label != label {
-            return Err(format!("packet {sequence} is of {}, not {label}", parsed.label));
+            return Err(format!(
+                "packet {sequence} is of {}, not {label}",
+                parsed.label
+            ));
         }
         if let Some((last_sequence, last_index)) = before {
             let distance = sequence.wrapping_sub(last_sequence);
@@ -436,31 +485,29 @@ pub fn check(
 }
 
 impl Negotiator {
-    async fn run(
-        self: Arc<Self>,
-        mut feed: mpsc::UnboundedReceiver<Value>,
-        mut wishes: mpsc::UnboundedReceiver<Wish>,
-    ) {
-        let mut feed_open = true;
-        let mut wishes_open = true;
-        while feed_open || wishes_open {
-            tokio::select! {
-                message = feed.recv(), if feed_open => match message {
-                    Some(message) => self.handle_message(&message).await,
-                    None => feed_open = false,
-                },
-                wish = wishes.recv(), if wishes_open => match wish {
-                    Some(Wish::Negotiation) => {
-                        let mut state = self.state.lock().await;
-                        if state.in_call && self.described.read(|described| !described.sdp.is_empty()) {
-                            self.offer(&mut state).await;
-                        }
+    async fn handle_messages(self: Arc<Self>, mut feed: mpsc::UnboundedReceiver<Value>) {
+        while let Some(message) = feed.recv().await {
+            self.handle_message(&message).await;
+        }
+    }
+
+    async fn handle_wishes(self: Arc<Self>, mut wishes: mpsc::UnboundedReceiver<Wish>) {
+        while let Some(wish) = wishes.recv().await {
+            match wish {
+                Wish::Negotiation => {
+                    let mut state = self.state.lock().await;
+                    // The first offer is the test's to make.
+                    if state.in_call && self.described.read(|described| !described.sdp.is_empty()) {
+                        self.offer(&mut state).await;
                     }
-                    Some(Wish::Candidate(candidate)) => self.trickle(candidate).await,
-                    None => wishes_open = false,
-                },
+                }
+                Wish::Candidate(candidate) => self.trickle(candidate).await,
             }
         }
+    }
+
+    fn peer(&self) -> Arc<Peer> {
+        self.peer.lock().expect("no panic").clone()
     }
 
     fn send(&self, message: Value) {
@@ -479,7 +526,7 @@ impl Negotiator {
                 if let Ok(candidate) =
                     serde_json::from_value::<RTCIceCandidateInit>(message["candidate"].clone())
                 {
-                    let _ = self.peer.connection.add_ice_candidate(candidate).await;
+                    let _ = self.peer().connection.add_ice_candidate(candidate).await;
                 }
             }
             _ => {}
@@ -506,8 +553,9 @@ impl Negotiator {
 
     async fn signaling_state(&self) -> RTCSignalingState {
         // The crate does not tell the state; the descriptions do.
-        let local = self.peer.connection.pending_local_description().await;
-        let remote = self.peer.connection.pending_remote_description().await;
+        let connection = &self.peer().connection;
+        let local = connection.pending_local_description().await;
+        let remote = connection.pending_remote_description().await;
         match (local, remote) {
             (Some(_), _) => RTCSignalingState::HaveLocalOffer,
             (None, Some(_)) => RTCSignalingState::HaveRemoteOffer,
@@ -520,23 +568,31 @@ impl Negotiator {
             state.again = true;
             return;
         }
-        let connection = &self.peer.connection;
+        let connection = &self.peer().connection;
         let offer = connection.create_offer(None).await.expect("an offer");
         connection
             .set_local_description(offer.clone())
             .await
             .expect("the offer applies");
-        self.send(self.addressed(
-            state,
-            json!({
-                "type": "video-offer",
-                "sdp": {"type": "offer", "sdp": offer.sdp},
-            }),
-        ));
+        let mut message = json!({
+            "type": "video-offer",
+            "sdp": {"type": "offer", "sdp": offer.sdp},
+        });
+        if !state.sources.is_empty() {
+            let entries = sdp::sections(&offer.sdp).into_iter().filter_map(|section| {
+                let (_, source) = state
+                    .sources
+                    .iter()
+                    .find(|(kind, _)| *kind == section.kind)?;
+                Some(json!({"mid": section.mid, "source": source}))
+            });
+            message["tracks"] = entries.collect();
+        }
+        self.send(self.addressed(state, message));
     }
 
     async fn handle_offer(&self, state: &mut Negotiation, message: &Value) {
-        let connection = &self.peer.connection;
+        let connection = &self.peer().connection;
         if self.signaling_state().await == RTCSignalingState::HaveLocalOffer {
             // Glare: this side is the polite one.
             let rollback = RTCSessionDescription::rollback(None).expect("a rollback");
@@ -584,7 +640,7 @@ impl Negotiator {
         let sdp = text_of(message);
         let answer = RTCSessionDescription::answer(sdp.clone())
             .unwrap_or_else(|error| panic!("{}: unreadable answer: {error}\n{sdp}", self.name));
-        self.peer
+        self.peer()
             .connection
             .set_remote_description(answer)
             .await
@@ -625,11 +681,7 @@ pub fn text_of(message: &Value) -> String {
 pub async fn join_all(server: &Server, setups: Vec<Setup>) -> Vec<Client> {
     patiently(
         "all to join",
-        futures_util::future::join_all(
-            setups
-                .into_iter()
-                .map(|setup| Client::join(server, setup)),
-        ),
+        futures_util::future::join_all(setups.into_iter().map(|setup| Client::join(server, setup))),
     )
     .await
 }

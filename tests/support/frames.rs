@@ -101,7 +101,19 @@ pub fn parse_vp8(payload: &[u8]) -> Option<Packet> {
         _ => return None,
     };
     let (key, body) = match frame {
-        [0x10, 0x02, 0x00, 0x9d, 0x01, 0x2a, 0x40, 0x01, 0xf0, 0x00, body @ ..] => (true, body),
+        [
+            0x10,
+            0x02,
+            0x00,
+            0x9d,
+            0x01,
+            0x2a,
+            0x40,
+            0x01,
+            0xf0,
+            0x00,
+            body @ ..,
+        ] => (true, body),
         [0x11, 0x02, 0x00, body @ ..] => (false, body),
         _ => return None,
     };

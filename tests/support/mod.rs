@@ -15,7 +15,6 @@ pub mod watched;
 pub mod wire;
 
 pub use client::{Client, Setup};
-pub use frames::Packet;
 pub use peer::{Peer, Video};
 pub use server::Server;
 pub use signaling::{Dialect, Signaling};

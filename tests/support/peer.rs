@@ -219,8 +219,9 @@ impl Peer {
             vec![RTCRtpEncodingParameters {
                 rtp_coding_parameters: RTCRtpCodingParameters {
                     ssrc: Some(ssrc),
-                    rtx: (kind == RtpCodecKind::Video)
-                        .then_some(rtc::rtp_transceiver::rtp_sender::RTCRtpRtxParameters { ssrc: rtx }),
+                    rtx: (kind == RtpCodecKind::Video).then_some(
+                        rtc::rtp_transceiver::rtp_sender::RTCRtpRtxParameters { ssrc: rtx },
+                    ),
                     ..Default::default()
                 },
                 codec,
@@ -481,7 +482,8 @@ impl PeerConnectionEventHandler for Handler {
         tokio::spawn(async move {
             while let Some(event) = track.poll().await {
                 if let TrackRemoteEvent::OnRtpPacket(packet) = event {
-                    happenings.update(|happenings| happenings.remotes[position].packets.push(packet));
+                    happenings
+                        .update(|happenings| happenings.remotes[position].packets.push(packet));
                 }
             }
         });

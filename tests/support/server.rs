@@ -93,6 +93,22 @@ impl Server {
         String::from_utf8_lossy(&answer).into_owned()
     }
 
+    /// Sends a request, and gives the first line of the answer.
+    pub async fn first_line(&self, request: &str) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port))
+            .await
+            .expect("connect");
+        stream.write_all(request.as_bytes()).await.expect("write");
+        let mut line = String::new();
+        patiently(
+            "the HTTP answer",
+            BufReader::new(stream).read_line(&mut line),
+        )
+        .await
+        .expect("read");
+        line
+    }
+
     /// Asks it to end, as a service manager does.
     #[cfg(unix)]
     pub fn terminate(&self) {

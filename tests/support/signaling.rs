@@ -75,10 +75,9 @@ impl Signaling {
             Dialect::Unnamed => None,
         };
         if let Some(protocol) = protocol {
-            request.headers_mut().insert(
-                "Sec-WebSocket-Protocol",
-                HeaderValue::from_static(protocol),
-            );
+            request
+                .headers_mut()
+                .insert("Sec-WebSocket-Protocol", HeaderValue::from_static(protocol));
         }
         let stream = patiently("a connection", TcpStream::connect(("127.0.0.1", port)))
             .await
@@ -167,6 +166,11 @@ impl Signaling {
         let _ = self.outgoing.send(Outgoing::Abort);
     }
 
+    /// Closes it as a leaving page does.
+    pub fn close(&self) {
+        self.send_raw(Message::Close(None));
+    }
+
     /// A handle that only sends.
     pub fn sender(&self) -> Sender {
         Sender(self.outgoing.clone())
@@ -223,7 +227,9 @@ impl Signaling {
                 "{caller}: another error than expected: {error}"
             );
             assert!(
-                error["message"].as_str().is_some_and(|text| !text.is_empty()),
+                error["message"]
+                    .as_str()
+                    .is_some_and(|text| !text.is_empty()),
                 "{caller}: an error without a message: {error}"
             );
             error
@@ -233,8 +239,7 @@ impl Signaling {
     /// The close code of the socket's end.
     #[track_caller]
     pub fn expect_closed(&self) -> impl Future<Output = Option<u16>> {
-        self.inbox
-            .until("the socket's end", |inbox| inbox.closed)
+        self.inbox.until("the socket's end", |inbox| inbox.closed)
     }
 
     /// Whether a message of this type comes within `time`; it stays.

@@ -80,10 +80,7 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Tap {
         let at = Instant::now();
         let lost = self.traffic.update(|traffic| match &msg.message.packet {
             Packet::Rtp(packet) => {
-                let lost = traffic
-                    .loses_in
-                    .as_mut()
-                    .is_some_and(|loses| loses(packet));
+                let lost = traffic.loses_in.as_mut().is_some_and(|loses| loses(packet));
                 if !lost {
                     traffic.rtp_in.push(Passed {
                         at,
