@@ -23,3 +23,4 @@ mod process;
 mod reports;
 mod resuming;
 mod room_call;
+mod simulcast;

@@ -217,3 +217,49 @@ async fn both_offering_at_once_ends_well() {
         guest.hears_audio(&alice).await;
     }
 }
+
+#[tokio::test]
+async fn picture_ids_stay_continuous() {
+    let server = Server::start().await;
+    let alice = Client::join(&server, Setup::new("alice")).await;
+    let label = alice.label();
+    alice.peer.start_video_as(move |index, key| {
+        // The id wraps within the test.
+        frames::vp8_with_picture_id(label, index, key, (index as u16).wrapping_add(0x7ff0))
+    });
+    let bob = Client::join(&server, Setup::new("bob")).await;
+    let video = bob.track_from(&alice, "video").await;
+    let packets = bob.packets(video.ssrc, 40).await;
+    crate::support::client::check(&packets, label, frames::parse_vp8).expect("unchanged");
+    let mut pictures: Vec<(u16, u16)> = packets
+        .iter()
+        .filter_map(|packet| {
+            Some((
+                packet.header.sequence_number,
+                frames::picture_id(&packet.payload)?,
+            ))
+        })
+        .collect();
+    let first = pictures[0].0;
+    pictures.sort_by_key(|(sequence, _)| sequence.wrapping_sub(first) as i16);
+    for pair in pictures.windows(2) {
+        assert_eq!(pair[1].1, (pair[0].1 + 1) & 0x7fff, "{pair:?}");
+    }
+}
+
+#[tokio::test]
+async fn several_shards_make_one_server() {
+    let server = Server::with(&["--shards", "2"]).await;
+    for room in ["one", "two", "three"] {
+        let clients = join_all(
+            &server,
+            vec![Setup::new("alice").room(room), Setup::new("bob").room(room)],
+        )
+        .await;
+        for client in &clients {
+            client.start_media();
+        }
+        clients[0].hears(&clients[1]).await;
+        clients[1].hears(&clients[0]).await;
+    }
+}

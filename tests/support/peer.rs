@@ -228,6 +228,11 @@ impl Peer {
                 ..Default::default()
             }],
         );
+        let track = self.attach(track).await;
+        Outgoing::new(track, ssrc, payload_type, step)
+    }
+
+    async fn attach(&self, track: MediaStreamTrack) -> Arc<TrackLocalStaticRTP> {
         let track = Arc::new(TrackLocalStaticRTP::new(track));
         self.connection
             .add_transceiver_from_track(
@@ -239,15 +244,34 @@ impl Peer {
             )
             .await
             .expect("a transceiver");
-        Outgoing {
-            track,
-            ssrc,
-            payload_type,
-            step,
-            sequence: Arc::new(AtomicU32::new(fresh() & 0x7fff)),
-            timestamp: Arc::new(AtomicU32::new(fresh())),
-            index: Arc::new(AtomicU32::new(0)),
-        }
+        track
+    }
+
+    /// Adds a `sendrecv` video transceiver that sends two layers, told apart by their rids; gives one track for each rid.
+    pub async fn add_simulcast(&self, rids: [&str; 2]) -> [Outgoing; 2] {
+        let codec = Video::Vp8.codec();
+        let ssrcs = [fresh(), fresh()];
+        let encodings = rids
+            .iter()
+            .zip(ssrcs)
+            .map(|(rid, ssrc)| RTCRtpEncodingParameters {
+                rtp_coding_parameters: RTCRtpCodingParameters {
+                    rid: (*rid).to_owned(),
+                    ssrc: Some(ssrc),
+                    ..Default::default()
+                },
+                codec: codec.clone(),
+                ..Default::default()
+            });
+        let track = MediaStreamTrack::new(
+            format!("stream-{:08x}", ssrcs[0]),
+            format!("track-{:08x}", ssrcs[0]),
+            "Video".to_owned(),
+            RtpCodecKind::Video,
+            encodings.collect(),
+        );
+        let track = self.attach(track).await;
+        ssrcs.map(|ssrc| Outgoing::new(track.clone(), ssrc, Video::Vp8.payload_type(), 3_000))
     }
 
     /// Adds a `recvonly` transceiver.
@@ -353,7 +377,12 @@ impl Peer {
     pub fn keyframe_requests(&self) -> usize {
         self.video
             .as_ref()
-            .map_or(0, |video| keyframe_requests(&self.traffic, video.ssrc))
+            .map_or(0, |video| self.keyframe_requests_for(video.ssrc))
+    }
+
+    /// How often one SSRC was asked for a keyframe.
+    pub fn keyframe_requests_for(&self, ssrc: u32) -> usize {
+        keyframe_requests(&self.traffic, ssrc)
     }
 
     /// The channel that came from the server for one sender, once it is open.
@@ -409,6 +438,32 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
+    fn new(track: Arc<TrackLocalStaticRTP>, ssrc: u32, payload_type: u8, step: u32) -> Self {
+        Self {
+            track,
+            ssrc,
+            payload_type,
+            step,
+            sequence: Arc::new(AtomicU32::new(fresh() & 0x7fff)),
+            timestamp: Arc::new(AtomicU32::new(fresh())),
+            index: Arc::new(AtomicU32::new(0)),
+        }
+    }
+
+    /// Sends the next packet with header extensions.
+    pub async fn write_with(&self, extensions: &[(u8, &str)], payload: impl FnOnce(u32) -> Bytes) {
+        let index = self.index.fetch_add(1, Ordering::Relaxed);
+        let mut packet = self.next();
+        packet.payload = payload(index);
+        for (id, value) in extensions {
+            packet
+                .header
+                .set_extension(*id, Bytes::copy_from_slice(value.as_bytes()))
+                .expect("an extension fits");
+        }
+        let _ = self.track.write_rtp(packet).await;
+    }
+
     /// Sends the next packet, a frame of its own; gives its index and sequence number.
     pub async fn write(&self, payload: impl FnOnce(u32) -> Bytes) -> (u32, u16) {
         let index = self.index.fetch_add(1, Ordering::Relaxed);
