@@ -26,9 +26,6 @@ const MAX_CHANNELS: usize = 1_024;
 /// Bytes of data channel messages that wait for a slow peer. More are dropped.
 const MAX_BUFFERED_BYTES: usize = 1024 * 1024;
 
-/// m-lines of one connection: everybody's camera and microphone in a room of the greatest default size.
-const MAX_MEDIA_LINES: usize = 512;
-
 /// A server whose ports are bound: what can go wrong at start has gone right.
 #[derive(Debug)]
 pub struct Server {
@@ -98,7 +95,13 @@ impl Server {
             return Err(error);
         }
         let sockets = (0..config.shards as u16)
-            .map(|index| MediaSocket::bind(if config.udp_port == 0 { 0 } else { config.udp_port + index }))
+            .map(|index| {
+                MediaSocket::bind(if config.udp_port == 0 {
+                    0
+                } else {
+                    config.udp_port + index
+                })
+            })
             .collect::<Result<_, _>>()
             .map_err(ServerError::Media)?;
         Ok(Self {
@@ -140,10 +143,7 @@ impl Server {
 
     /// Serves until `shutdown` resolves; then clients are told, and within 5 s everything is closed.
     /// Must be called on a tokio runtime with I/O and time.
-    pub async fn run(
-        self,
-        shutdown: impl Future<Output = ()> + Send,
-    ) -> Result<(), ServerError> {
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), ServerError> {
         let Self {
             config,
             listeners,
@@ -159,7 +159,8 @@ impl Server {
         let runtime = Arc::new(runtime);
         let (control, rooms) = signaling::spawn(rooms, ToShards(Arc::clone(&runtime)), events);
         let settings = Arc::new(SignalingSettings {
-            allowed_origins: config.allowed_origins.clone(),
+            allowed_origins: (!config.allowed_origins.is_empty())
+                .then(|| config.allowed_origins.clone()),
         });
         let (stop, stopped) = watch::channel(());
         let mut serving = JoinSet::new();
@@ -234,7 +235,8 @@ fn rooms_config(config: &Config, identity: &Identity, sockets: &[MediaSocket]) -
         negotiation: negotiation::Limits {
             max_sdp_bytes: limits.max_sdp_bytes,
             max_tracks: limits.max_tracks,
-            max_media_lines: MAX_MEDIA_LINES,
+            // A camera and a microphone of everybody else in a full room.
+            max_media_lines: limits.max_tracks + 2 * limits.max_participants,
         },
         ring_timeout: config.ring_timeout,
         resume_timeout: config.resume_timeout,

@@ -81,7 +81,10 @@ mod tests {
 
     #[test]
     fn announced_addresses_replace_the_machines_own() {
-        let announce = ["203.0.113.5".parse().unwrap(), "2001:db8::5".parse().unwrap()];
+        let announce = [
+            "203.0.113.5".parse().unwrap(),
+            "2001:db8::5".parse().unwrap(),
+        ];
         let address = shard_addresses(7880, &announce, true);
         let texts: Vec<_> = address.candidates.iter().map(ToString::to_string).collect();
         assert_eq!(texts, ["203.0.113.5:7880", "[2001:db8::5]:7880"]);

@@ -130,9 +130,7 @@ impl ShardSocket {
     pub(super) fn read(&mut self, mut each: impl FnMut(Path, &mut [u8])) -> io::Result<bool> {
         let mut slices: [IoSliceMut<'_>; BATCH_SIZE] = {
             let mut buffers = self.buffers.iter_mut();
-            std::array::from_fn(|_| {
-                IoSliceMut::new(buffers.next().map_or(&mut [], |b| &mut b[..]))
-            })
+            std::array::from_fn(|_| IoSliceMut::new(buffers.next().map_or(&mut [], |b| &mut b[..])))
         };
         let (socket, state, metas) = (&self.socket, &self.state, &mut self.metas);
         let result = socket.try_io(Interest::READABLE, || {

@@ -80,13 +80,9 @@ impl Shard {
         let ufrag = local_ice.ufrag.clone();
         let transport = Transport::new(&self.config.identity, local_ice, self.config.channels);
         let feedback_ssrc = self.rng.random_range(1..u32::MAX);
-        let index = self.peers.insert(Peer::new(
-            id,
-            participant,
-            call,
-            transport,
-            feedback_ssrc,
-        ));
+        let index = self
+            .peers
+            .insert(Peer::new(id, participant, call, transport, feedback_ssrc));
         self.demux.insert_ufrag(&ufrag, index);
         let peer = &mut self.peers[index];
         peer.ufrags.push(ufrag);

@@ -262,9 +262,7 @@ pub(super) fn send_copy(
             out.numbers.picture_id,
             out.numbers.tl0_pic_idx,
         );
-        transport
-            .seal_rtp(buffer, start, header_len, index)
-            .is_ok()
+        transport.seal_rtp(buffer, start, header_len, index).is_ok()
     });
     if size == 0 {
         return Err(DropReason::EncryptionFailed);

@@ -34,7 +34,13 @@ impl Shard {
                     info,
                     reports,
                 } => {
-                    self.handle_sender_report(now, index, ssrc, &SenderClock::new(now, &info), info.ntp);
+                    self.handle_sender_report(
+                        now,
+                        index,
+                        ssrc,
+                        &SenderClock::new(now, &info),
+                        info.ntp,
+                    );
                     self.handle_reports(now, index, reports);
                 }
                 RtcpPacket::ReceiverReport { reports, .. } => {

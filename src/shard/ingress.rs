@@ -160,9 +160,7 @@ impl Shard {
             .ok_or(DropReason::UnknownSsrc)?;
         layer.last_packet = now;
         if !arrived.retransmitted {
-            layer
-                .receive
-                .set_clock_rate(parameters.codec.clock_rate());
+            layer.receive.set_clock_rate(parameters.codec.clock_rate());
             let (sequence, timestamp) = (arrived.view.sequence(), arrived.view.timestamp());
             layer
                 .receive
@@ -191,7 +189,9 @@ impl Shard {
             self.lower_keyframes(index, place);
             return Err(DropReason::OtherLayer);
         }
-        self.tracks[place.track].forwarded.get_or_insert(place.layer);
+        self.tracks[place.track]
+            .forwarded
+            .get_or_insert(place.layer);
         self.fan_out(now, place.track, place.layer, &packet, batch);
         self.lower_keyframes(index, place);
         Ok(())

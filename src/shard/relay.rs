@@ -55,7 +55,11 @@ impl Shard {
             if let Some(relay) = to.channels.relay(participant, &channel.label)
                 && let Err(error) = to.transport.send_message(now, relay, kind, data)
             {
-                tracing::debug!(peer = to.id.0, ?error, "a data channel message was not relayed");
+                tracing::debug!(
+                    peer = to.id.0,
+                    ?error,
+                    "a data channel message was not relayed"
+                );
             }
             self.flush_transport(other, batch);
         }
@@ -115,9 +119,9 @@ impl Shard {
             return;
         }
         let protocol = format!("from:{participant}");
-        let opened =
-            to.transport
-                .open_channel(now, &channel.label, &protocol, channel.reliability);
+        let opened = to
+            .transport
+            .open_channel(now, &channel.label, &protocol, channel.reliability);
         match opened {
             Ok(id) => to.channels.relaying(Channel {
                 id,

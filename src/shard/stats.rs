@@ -30,7 +30,13 @@ impl Shard {
         let tracks = self.peers[index].tracks.iter();
         tracks
             .map(|&track| &self.tracks[track])
-            .flat_map(|track| track.layers.iter().flatten().map(move |layer| (track, layer)))
+            .flat_map(|track| {
+                track
+                    .layers
+                    .iter()
+                    .flatten()
+                    .map(move |layer| (track, layer))
+            })
             .map(|(track, layer)| InboundStats {
                 mid: track.parameters.mid,
                 track: track.id,

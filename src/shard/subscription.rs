@@ -92,9 +92,7 @@ impl Subscription {
                 .codecs
                 .iter()
                 .find(|ours| ours.codec == theirs.codec);
-            let slot = self
-                .payload_types
-                .get_mut(usize::from(theirs.payload_type));
+            let slot = self.payload_types.get_mut(usize::from(theirs.payload_type));
             if let (Some(ours), Some(slot)) = (ours, slot) {
                 *slot = ours.payload_type;
             }
@@ -121,8 +119,7 @@ impl Subscription {
     /// Whether to send a packet again: not if that was done less than `wait` ago, since the receiver
     /// cannot have it yet. Remembers that it is done now.
     pub(super) fn may_repeat(&mut self, now: Instant, sequence: u16, wait: Duration) -> bool {
-        let too_early =
-            |at: &Instant| now.saturating_duration_since(*at) < wait;
+        let too_early = |at: &Instant| now.saturating_duration_since(*at) < wait;
         let mut repeated = self.repeated.iter();
         if repeated.any(|(known, at)| *known == sequence && too_early(at)) {
             return false;

@@ -175,7 +175,7 @@ impl ToClient {
 pub fn spawn(
     rooms: Rooms,
     shards: impl Shards,
-    events: mpsc::UnboundedReceiver<(usize, Event)>,
+    events: mpsc::Receiver<(usize, Event)>,
 ) -> (ControlHandle, JoinHandle<()>) {
     let (sender, inputs) = mpsc::channel(MAX_INPUTS);
     let handle = ControlHandle {
@@ -201,7 +201,7 @@ impl<S: Shards> Control<S> {
     async fn run(
         mut self,
         mut inputs: mpsc::Receiver<Input>,
-        mut events: mpsc::UnboundedReceiver<(usize, Event)>,
+        mut events: mpsc::Receiver<(usize, Event)>,
     ) {
         loop {
             let deadline = self.rooms.poll_timeout();
