@@ -12,7 +12,7 @@ mod replay;
 mod srtp;
 mod stun;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod wire;
 
 use std::net::{IpAddr, SocketAddr};

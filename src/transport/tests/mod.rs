@@ -2,4 +2,4 @@
 
 mod connection;
 mod fuzz;
-mod pair;
+pub(crate) mod pair;
