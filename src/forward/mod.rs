@@ -12,6 +12,7 @@ mod packet;
 mod receive;
 mod rewrite;
 mod sender_report;
+mod speakers;
 mod transport_cc;
 
 pub use drop_reason::{DropCounts, DropReason};
@@ -22,4 +23,5 @@ pub use packet::{Packet, PacketNumbers};
 pub use receive::{ReceiveStream, Received};
 pub use rewrite::{Origin, Rewriter, Rewritten, Source};
 pub use sender_report::{SenderClock, SentReports};
+pub use speakers::Speakers;
 pub use transport_cc::TransportCcRecorder;
