@@ -282,6 +282,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
         #[test]
         fn changes_are_at_most_five_a_second_and_real(
             steps in proptest::collection::vec(
