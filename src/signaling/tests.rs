@@ -267,7 +267,10 @@ async fn http_is_answered_with_strict_headers() {
     for path in ["/nothing/here.js", "/../Cargo.toml", "/r/a%20b", "/r/"] {
         let (head, body) = server.get(path, "").await;
         assert!(head.starts_with("http/1.1 404"), "{path}: {head}");
-        assert!(body.contains("/r/NAME") || body.contains("no room"), "{path}: {body}");
+        assert!(
+            body.contains("/r/NAME") || body.contains("no room"),
+            "{path}: {body}"
+        );
     }
     let (head, _) = server.get("/ws", "").await;
     assert!(head.starts_with("http/1.1 4"), "{head}");
