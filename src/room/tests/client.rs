@@ -8,8 +8,8 @@ pub(super) type Line = (&'static str, &'static str);
 pub(super) const MICROPHONE: Line = ("audio", "sendrecv");
 pub(super) const CAMERA: Line = ("video", "sendrecv");
 
-fn session(lines: usize) -> String {
-    let mids: Vec<String> = (0..lines).map(|mid| mid.to_string()).collect();
+fn session<'a>(mids: impl Iterator<Item = &'a str>) -> String {
+    let mids: Vec<&str> = mids.collect();
     format!(
         "v=0\r\no=- 4611731400430051336 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE {}\r\n\
          a=extmap-allow-mixed\r\na=msid-semantic: WMS\r\n",
@@ -25,10 +25,10 @@ fn transport(setup: &str) -> String {
     )
 }
 
-/// The SDP of an offer with these m-lines, whose mids are 0, 1, ….
-pub(super) fn offer_sdp(lines: &[Line]) -> String {
-    let mut sdp = session(lines.len());
-    for (mid, (kind, direction)) in lines.iter().enumerate() {
+/// The SDP of an offer with these m-lines, each with its mid.
+pub(super) fn offer_sdp(lines: &[(String, Line)]) -> String {
+    let mut sdp = session(lines.iter().map(|(mid, _)| mid.as_str()));
+    for (index, (mid, (kind, direction))) in lines.iter().enumerate() {
         let (payload_type, codec) = match *kind {
             "audio" => (
                 111,
@@ -49,7 +49,7 @@ pub(super) fn offer_sdp(lines: &[Line]) -> String {
         if direction.starts_with("send") {
             sdp += &format!(
                 "a=msid:stream track{mid}\r\na=ssrc:{} cname:c\r\n",
-                1000 + mid
+                1000 + index
             );
         }
         sdp += &format!("a=rtcp-mux\r\na=rtcp-rsize\r\n{codec}");
@@ -57,8 +57,16 @@ pub(super) fn offer_sdp(lines: &[Line]) -> String {
     sdp
 }
 
-/// An answer to the server's `offer` which sends on each m-line that it may if `sends`.
-pub(super) fn answer_sdp(offer: &str, sends: bool) -> String {
+/// The mids of an SDP.
+pub(super) fn mids(sdp: &str) -> Vec<String> {
+    sdp.lines()
+        .filter_map(|line| line.strip_prefix("a=mid:"))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// An answer to the server's `offer` which sends on these m-lines.
+fn answer_sdp(offer: &str, sending: &[String]) -> String {
     let mut sections = offer.split("\r\nm=").map(str::to_owned);
     let head = sections.next().expect("a head");
     let bundle = head
@@ -75,6 +83,7 @@ pub(super) fn answer_sdp(offer: &str, sends: bool) -> String {
             transport("active")
         );
         let mut offered = "sendrecv";
+        let sends = mids(&section).iter().any(|mid| sending.contains(mid));
         for line in lines {
             let kept = [
                 "a=mid:",
@@ -122,7 +131,22 @@ pub(super) fn directions(sdp: &str) -> Vec<String> {
 }
 
 impl World {
+    /// Offers m-lines of the client's own, with the mids 0, 1, ….
     pub(super) fn offer(&mut self, user: User, lines: &[Line], target: Value) {
+        let lines: Vec<(String, Line)> = lines
+            .iter()
+            .enumerate()
+            .map(|(mid, line)| (mid.to_string(), *line))
+            .collect();
+        self.offer_lines(user, &lines, target);
+    }
+
+    pub(super) fn offer_lines(&mut self, user: User, lines: &[(String, Line)], target: Value) {
+        let sends = lines
+            .iter()
+            .filter(|(_, (_, direction))| direction.starts_with("send"));
+        self.sending
+            .insert(user.session, sends.map(|(mid, _)| mid.clone()).collect());
         let sdp = json!({"type": "offer", "sdp": offer_sdp(lines)});
         self.say(
             user,
@@ -164,10 +188,19 @@ impl World {
         panic!("offers without end");
     }
 
-    /// Answers one offer of the server's.
+    /// Answers one offer of the server's. With `sends` the client takes the chance to send on each of its m-lines;
+    /// otherwise it goes on to send what it sent before.
     pub(super) fn answer(&mut self, user: User, offer: &Value, sends: bool) {
-        let sdp = answer_sdp(offer["sdp"]["sdp"].as_str().expect("an SDP"), sends);
-        self.say(user, json!({"type": "video-answer", "sdp": {"type": "answer", "sdp": sdp}, "target": offer["name"]}));
+        let offer_sdp = offer["sdp"]["sdp"].as_str().expect("an SDP");
+        let sending = self.sending.entry(user.session).or_default();
+        if sends {
+            *sending = mids(offer_sdp);
+        }
+        let sdp = json!({"type": "answer", "sdp": answer_sdp(offer_sdp, sending)});
+        self.say(
+            user,
+            json!({"type": "video-answer", "sdp": sdp, "target": offer["name"]}),
+        );
     }
 
     /// The newest message of a type; nothing is forgotten.

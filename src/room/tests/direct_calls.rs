@@ -1,4 +1,4 @@
-use super::client::{CAMERA, MICROPHONE, directions};
+use super::client::{CAMERA, MICROPHONE, directions, mids};
 use super::*;
 use crate::shard::FailReason;
 
@@ -231,16 +231,14 @@ fn the_samples_client_calls_itself() {
         Vec::<Value>::new(),
         "answered before the callee's tracks are known"
     );
-    world.offer(
-        ben,
-        &[
-            ("audio", "recvonly"),
-            ("video", "recvonly"),
-            MICROPHONE,
-            CAMERA,
-        ],
-        json!("Anna"),
-    );
+    let mids = mids(offer["sdp"]["sdp"].as_str().unwrap());
+    let lines = [
+        (mids[0].clone(), ("audio", "recvonly")),
+        (mids[1].clone(), ("video", "recvonly")),
+        ("own1".to_owned(), MICROPHONE),
+        ("own2".to_owned(), CAMERA),
+    ];
+    world.offer_lines(ben, &lines, json!("Anna"));
     world.heard_one(ben, "video-answer");
     let heard = world.heard(anna);
     let kinds: Vec<&Value> = heard.iter().map(|message| &message["type"]).collect();

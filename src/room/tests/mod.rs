@@ -33,6 +33,8 @@ struct World {
     closed: HashMap<SessionId, u16>,
     commands: Vec<(usize, Command)>,
     last_session: u64,
+    /// The m-lines that each browser sends on.
+    sending: HashMap<SessionId, Vec<String>>,
 }
 
 const STARTED_UNIX_MS: u64 = 1_700_000_000_000;
@@ -76,6 +78,7 @@ impl World {
             closed: HashMap::new(),
             commands: Vec::new(),
             last_session: 0,
+            sending: HashMap::new(),
         }
     }
 
