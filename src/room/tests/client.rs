@@ -83,7 +83,7 @@ fn answer_sdp(offer: &str, sending: &[String]) -> String {
             transport("active")
         );
         let mut offered = "sendrecv";
-        let sends = mids(&section).iter().any(|mid| sending.contains(mid));
+        let sends = mids(section).iter().any(|mid| sending.contains(mid));
         for line in lines {
             let kept = [
                 "a=mid:",

@@ -140,7 +140,7 @@ fn limits_close_with_1013_and_bad_rooms_with_1008() {
         config.limits.max_rooms = 2;
         config.limits.max_sockets_per_address = 3;
     });
-    let mut refused = |world: &mut World, connect: Connect| {
+    let refused = |world: &mut World, connect: Connect| {
         let (session, told) = world.connect(connect);
         assert_eq!(told.len(), 1);
         assert_eq!(told[0]["fatal"], true);

@@ -342,3 +342,30 @@ fn a_ring_reaches_a_callee_whose_socket_was_broken() {
     assert_eq!(hang_up["reason"], "left");
     assert!(!told.iter().any(|message| message["type"] == "video-offer"));
 }
+
+#[test]
+fn a_caller_without_devices_still_rings_and_hears() {
+    let mut world = World::new();
+    let (anna, ben) = (world.v1("Anna"), world.v1("Ben"));
+    world.forget_all();
+    world.offer(
+        anna,
+        &[("audio", "recvonly"), ("video", "recvonly")],
+        json!("Ben"),
+    );
+    let offer = world.heard_one(ben, "video-offer");
+    assert_eq!(offer["name"], "Anna");
+    world.answer(ben, &offer, true);
+    let answer = world.heard_one(anna, "video-answer");
+    let sdp = answer["sdp"]["sdp"].as_str().unwrap();
+    assert_eq!(directions(sdp), ["sendonly", "sendonly"]);
+    // What was only there to ring goes, and no shard hears of it.
+    let again = world.heard_one(ben, "video-offer");
+    world.answer(ben, &again, false);
+    assert_eq!(world.heard_of(ben, "video-offer"), Vec::<Value>::new());
+    assert_eq!(world.heard_of(anna, "video-offer"), Vec::<Value>::new());
+    let to_ben = world.peer(ben);
+    assert!(!world.commands.iter().any(|(_, command)| {
+        matches!(command, Command::SetSender { peer, parameters: Some(_), .. } if *peer == to_ben)
+    }));
+}

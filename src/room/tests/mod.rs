@@ -27,7 +27,6 @@ struct User {
 /// A server without sockets, and what it said.
 struct World {
     rooms: Rooms,
-    start: Instant,
     now: Instant,
     inbox: HashMap<SessionId, Vec<Value>>,
     closed: HashMap<SessionId, u16>,
@@ -72,7 +71,6 @@ impl World {
         change(&mut config);
         Self {
             rooms: Rooms::new(config),
-            start: now,
             now,
             inbox: HashMap::new(),
             closed: HashMap::new(),

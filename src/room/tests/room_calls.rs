@@ -285,7 +285,7 @@ fn what_shards_tell_is_relayed() {
         speakers: speakers.clone(),
     });
     let expected = json!({"type": "speakers", "ids": [ben.id], "levels": [0.5]});
-    assert_eq!(world.heard(anna), [expected.clone()]);
+    assert_eq!(world.heard(anna), std::slice::from_ref(&expected));
     assert_eq!(world.heard(ben), [expected]);
     world.event(Event::Speakers {
         call: CallId(999),
