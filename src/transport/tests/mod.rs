@@ -1,5 +1,6 @@
 //! The wire against itself and against the suppliers' own stacks, in virtual time.
 
+mod channels;
 mod connection;
 mod fuzz;
 mod pair;
