@@ -99,7 +99,7 @@ class Peer {
   // --- The call -----------------------------------------------------------------------------------------------------
 
   createConnection() {
-    const pc = new RTCPeerConnection({ iceServers: this.iceServers, bundlePolicy: 'max-bundle', encodedInsertableStreams: false });
+    const pc = new RTCPeerConnection({ iceServers: this.iceServers, bundlePolicy: 'max-bundle' });
     this.pc = pc;
     pc.onnegotiationneeded = () => this.offer().catch((error) => this.errors.push(`offer: ${error}`));
     pc.onicecandidate = ({ candidate }) => this.send({ type: 'new-ice-candidate', candidate: candidate?.toJSON() ?? null, target: this.target });
@@ -108,7 +108,9 @@ class Peer {
     return pc;
   }
 
-  play({ track, streams, transceiver }) {
+  play(event) {
+    const { track, streams, transceiver } = event;
+    this.trackAdded?.(event);
     const element = document.createElement(track.kind);
     Object.assign(element, { autoplay: true, playsInline: true, srcObject: new MediaStream([track]) });
     element.dataset.participant = streams[0]?.id;
