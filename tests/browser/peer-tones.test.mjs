@@ -14,8 +14,8 @@ for (const [from, to] of [['chromium', 'firefox'], ['firefox', 'chromium']]) {
   stage.scene(`tones from ${from} arrive in ${to}`, async ({ room }) => {
     const alice = await open(from, room, 'alice');
     const bob = await open(to, room, 'bob');
-    // The transform has to be there before the first packet: Chromium takes none later.
-    await bob.run(() => (peer.trackAdded = ({ track, receiver }) => track.kind === 'audio' && (window.heard = watchTones(receiver))));
+    // Chromium takes a transform only in the task in which the receiver comes to be: as soon as the track is added.
+    await bob.run(() => (peer.prepared = ({ pc }) => (window.heard = watchTones(pc.getReceivers()[0]))));
     await alice.join({ video: false });
     await bob.join({ video: false });
     await bob.receivesOnly(['audio'], alice);

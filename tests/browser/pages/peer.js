@@ -108,9 +108,7 @@ class Peer {
     return pc;
   }
 
-  play(event) {
-    const { track, streams, transceiver } = event;
-    this.trackAdded?.(event);
+  play({ track, streams, transceiver }) {
     const element = document.createElement(track.kind);
     Object.assign(element, { autoplay: true, playsInline: true, srcObject: new MediaStream([track]) });
     element.dataset.participant = streams[0]?.id;
@@ -139,6 +137,8 @@ class Peer {
     const pc = this.createConnection();
     this.add(stream);
     if (!stream) for (const kind of ['audio', 'video']) pc.addTransceiver(kind, { direction: 'recvonly' });
+    // A test's chance to do something before the first offer.
+    this.prepared?.(this);
     if (target === undefined) await this.connected();
   }
 
