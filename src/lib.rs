@@ -1,1 +1,17 @@
-//! Crosspoint: a multi-peer WebRTC media router.
+//! Crosspoint: a multi-peer WebRTC media router (SFU).
+//!
+//! Three layers, arrows downward. Control ([`signaling`], [`room`], [`negotiation`]) speaks JSON and
+//! SDP; [`runtime`] owns the sockets and one thread per core; the core ([`shard`] and the rooms below
+//! it) is sans-IO: it is told the time, handed datagrams and commands, and names no socket, no clock
+//! and no executor. Media never leaves the core as an event.
+
+pub mod config;
+pub mod forward;
+pub mod negotiation;
+pub mod room;
+pub mod rtp;
+pub mod runtime;
+pub mod server;
+pub mod shard;
+pub mod signaling;
+pub mod transport;

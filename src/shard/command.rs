@@ -1,0 +1,83 @@
+//! What control may ask of a shard.
+
+use crate::rtp::{ExtensionMap, Mid};
+use crate::shard::{
+    CallId, IceCredentials, ParticipantId, PeerId, ReceiveParameters, SendParameters, TrackId,
+    TransportParameters,
+};
+
+/// A request to a shard. Commands about a peer or track that is gone are ignored: they crossed its end.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// A new peer, which from now on answers STUN for `local_ice`.
+    AddPeer {
+        /// The new peer.
+        peer: PeerId,
+        /// The call it belongs to.
+        call: CallId,
+        /// Whose it is.
+        participant: ParticipantId,
+        /// The credentials that our SDP carries.
+        local_ice: IceCredentials,
+    },
+    /// The remote side of the transport is known, or changed (ICE restart, a data channel m-line).
+    SetTransport {
+        /// Whose transport.
+        peer: PeerId,
+        /// All of it.
+        transport: TransportParameters,
+    },
+    /// The header extension ids of the connection.
+    SetExtensions {
+        /// Whose connection.
+        peer: PeerId,
+        /// All of them, one map for both directions.
+        extensions: Box<ExtensionMap>,
+    },
+    /// What the peer sends on an m-line: new, changed, or (with `None`) no more.
+    SetReceiver {
+        /// The publisher.
+        peer: PeerId,
+        /// The m-line.
+        mid: Mid,
+        /// All of it. A changed `track` ends the old track.
+        parameters: Option<ReceiveParameters>,
+    },
+    /// What the peer is sent on an m-line: new, changed, or (with `None`) no more.
+    SetSender {
+        /// The subscriber.
+        peer: PeerId,
+        /// The m-line.
+        mid: Mid,
+        /// All of it. A changed `ssrc` starts a new stream.
+        parameters: Option<SendParameters>,
+    },
+    /// Nothing of a muted track is forwarded.
+    SetMuted {
+        /// The publisher.
+        peer: PeerId,
+        /// Its track.
+        track: TrackId,
+        /// Whether it is muted now.
+        muted: bool,
+    },
+    /// Nothing of a paused subscription is forwarded; it resumes at a keyframe.
+    SetPaused {
+        /// The subscriber.
+        peer: PeerId,
+        /// The track that it does not need now.
+        track: TrackId,
+        /// Whether it is paused now.
+        paused: bool,
+    },
+    /// Asks for an [`Event::Stats`](crate::shard::Event::Stats).
+    Stats {
+        /// Whose statistics.
+        peer: PeerId,
+    },
+    /// Ends the peer: close_notify is sent, its tracks and data channels end.
+    RemovePeer {
+        /// The peer.
+        peer: PeerId,
+    },
+}

@@ -1,0 +1,159 @@
+//! What a shard tells control. Media is never an event.
+
+use std::time::Duration;
+
+use crate::rtp::{Codec, Mid};
+use crate::shard::{CallId, ParticipantId, PeerId, TrackId};
+
+/// Something control must know.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// DTLS is done and the certificate matched: media flows.
+    Connected {
+        /// The peer.
+        peer: PeerId,
+    },
+    /// The peer's network is gone or came back. While it is gone the peer stays: an ICE restart may save it.
+    Consent {
+        /// The peer.
+        peer: PeerId,
+        /// False after 30 s without a valid STUN check (RFC 7675), true at the next one.
+        fresh: bool,
+    },
+    /// The peer is over: it must be removed.
+    Failed {
+        /// The peer.
+        peer: PeerId,
+        /// Why.
+        reason: FailReason,
+    },
+    /// The subscriber cannot decode what this track is encoded with, or (with `true`) now can again.
+    Decodable {
+        /// The subscriber.
+        peer: PeerId,
+        /// The track.
+        track: TrackId,
+        /// Whether it is forwarded now.
+        decodable: bool,
+    },
+    /// Who speaks, loudest first; at every change, at most five times a second.
+    Speakers {
+        /// In which call.
+        call: CallId,
+        /// Participants with their level, linear 0 to 1.
+        speakers: Vec<(ParticipantId, f32)>,
+    },
+    /// How well a peer's network does, every 2 s.
+    Quality {
+        /// The peer.
+        peer: PeerId,
+        /// The figures.
+        quality: Quality,
+    },
+    /// The answer to [`Command::Stats`](crate::shard::Command::Stats).
+    Stats {
+        /// The peer.
+        peer: PeerId,
+        /// All its counters.
+        stats: Box<PeerStats>,
+    },
+}
+
+/// Why a peer is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailReason {
+    /// The DTLS handshake failed, or took more than 30 s.
+    Handshake,
+    /// The certificate did not match any fingerprint of the SDP.
+    Fingerprint,
+    /// The remote side closed DTLS.
+    Closed,
+    /// A bug of ours, caught before it reached another peer.
+    Internal,
+}
+
+/// The network between one peer and the server, over the last 2 s.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Quality {
+    /// Packets lost of those that it sent or was sent, the worse direction, 0 to 1.
+    pub loss: f32,
+    /// Round trip time, where it is known.
+    pub rtt: Option<Duration>,
+    /// What it receives and sends now, in bits a second.
+    pub bandwidth: u64,
+}
+
+/// One peer's counters, as the server sees them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PeerStats {
+    /// Whether DTLS is done.
+    pub connected: bool,
+    /// Bytes of all datagrams from the peer.
+    pub bytes_received: u64,
+    /// Bytes of all datagrams to the peer.
+    pub bytes_sent: u64,
+    /// Datagrams from the peer.
+    pub packets_received: u64,
+    /// Datagrams to the peer.
+    pub packets_sent: u64,
+    /// Round trip time, where it is known.
+    pub rtt: Option<Duration>,
+    /// The SRTP profile, as IANA names it.
+    pub srtp: Option<&'static str>,
+    /// What the peer publishes, a line for each SSRC.
+    pub inbound: Vec<InboundStats>,
+    /// What the peer is sent, a line for each m-line.
+    pub outbound: Vec<OutboundStats>,
+}
+
+/// One stream from a peer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InboundStats {
+    /// Its m-line.
+    pub mid: Mid,
+    /// Its track.
+    pub track: TrackId,
+    /// Its SSRC.
+    pub ssrc: u32,
+    /// Its codec, once a packet came.
+    pub codec: Option<Codec>,
+    /// Packets, retransmissions excluded.
+    pub packets_received: u64,
+    /// Payload bytes.
+    pub bytes_received: u64,
+    /// Packets that never came (RFC 3550 section 6.4.1); duplicates make it negative.
+    pub packets_lost: i64,
+    /// Interarrival jitter in seconds.
+    pub jitter: f64,
+    /// NACKs sent to the peer.
+    pub nack_count: u64,
+    /// PLIs sent to the peer.
+    pub pli_count: u64,
+    /// Keyframes seen.
+    pub key_frames: u64,
+}
+
+/// One stream to a peer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutboundStats {
+    /// Its m-line.
+    pub mid: Mid,
+    /// Its track.
+    pub track: TrackId,
+    /// Its SSRC.
+    pub ssrc: u32,
+    /// Its codec, once a packet was forwarded.
+    pub codec: Option<Codec>,
+    /// Packets, retransmissions excluded.
+    pub packets_sent: u64,
+    /// Payload bytes.
+    pub bytes_sent: u64,
+    /// Retransmitted packets.
+    pub retransmitted_packets_sent: u64,
+    /// NACKs from the peer.
+    pub nack_count: u64,
+    /// PLIs and FIRs from the peer.
+    pub pli_count: u64,
+    /// The share of packets that the peer lost in its last report, 0 to 1.
+    pub fraction_lost: f32,
+}
