@@ -11,6 +11,7 @@ pub mod negotiation;
 pub mod room;
 pub mod rtp;
 pub mod runtime;
+pub mod server;
 pub mod shard;
 pub mod signaling;
 pub mod transport;

@@ -1,0 +1,46 @@
+//! What a negotiation is told at its start.
+
+use std::net::SocketAddr;
+
+use crate::shard::{Fingerprint, IceCredentials, PeerId};
+
+/// What one negotiation is told at its start.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The peer that the commands are about.
+    pub peer: PeerId,
+    /// Our first credentials, the ones of [`AddPeer`](crate::shard::Command::AddPeer). Later ones are
+    /// made from these and `seed`.
+    pub local_ice: IceCredentials,
+    /// Our certificate's hash.
+    pub fingerprint: Fingerprint,
+    /// Our addresses, best first. Every description names all of them.
+    pub candidates: Vec<SocketAddr>,
+    /// What a client may ask for.
+    pub limits: Limits,
+    /// The session id of our `o=` line.
+    pub session_id: u64,
+    /// Randomness for SSRCs and credentials.
+    pub seed: u64,
+}
+
+/// What a client may ask for.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of one description.
+    pub max_sdp_bytes: usize,
+    /// Tracks that a peer publishes at once.
+    pub max_tracks: usize,
+    /// M-lines of one description, stopped ones included.
+    pub max_media_lines: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_sdp_bytes: 200_000,
+            max_tracks: 16,
+            max_media_lines: 1_000,
+        }
+    }
+}
