@@ -37,7 +37,7 @@ impl Server {
             .expect("the server starts");
         let log = Arc::new(Watched::<Vec<String>>::default());
         let stderr = child.stderr.take().expect("stderr is a pipe");
-        tokio::spawn({
+        let logged = tokio::spawn({
             let log = log.clone();
             async move {
                 let mut lines = BufReader::new(stderr).lines();
@@ -50,6 +50,7 @@ impl Server {
         let first = patiently("the server's address", stdout.next_line()).await;
         let Ok(Some(line)) = first else {
             let status = child.wait().await;
+            let _ = logged.await;
             panic!(
                 "the server ended ({status:?}) before it said its address: {}",
                 log.read(|log| log.join("\n"))

@@ -10,6 +10,8 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::server::Server;
@@ -166,9 +168,12 @@ impl Signaling {
         let _ = self.outgoing.send(Outgoing::Abort);
     }
 
-    /// Closes it as a leaving page does.
+    /// Closes it as a client that leaves, with 1000.
     pub fn close(&self) {
-        self.send_raw(Message::Close(None));
+        self.send_raw(Message::Close(Some(CloseFrame {
+            code: CloseCode::Normal,
+            reason: "".into(),
+        })));
     }
 
     /// A handle that only sends.
