@@ -1,5 +1,6 @@
 //! The `crosspoint` command: reads the options, starts the server, and ends it on Ctrl-C or SIGTERM.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -45,11 +46,18 @@ fn fail(error: &dyn std::error::Error) -> ExitCode {
 }
 
 fn start_logging(config: &Config) {
+    // The protocol crates warn of whatever a network sends; that is for who asks for it by name.
+    let quiet = if config.log.contains("rtc_") {
+        ""
+    } else {
+        ",rtc_dtls=error,rtc_sctp=error,rtc_srtp=error"
+    };
     // The filter was checked with the other options.
-    let filter = tracing_subscriber::EnvFilter::new(&config.log);
+    let filter = tracing_subscriber::EnvFilter::new(format!("{}{quiet}", config.log));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     match config.log_format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),

@@ -11,6 +11,9 @@ use crate::rtp::{AudioLevel, MediaKind};
 /// How often sender and receiver reports go out: as often as browsers send theirs for video.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
+/// A peer is served at most once in this time.
+const MIN_REST: Duration = Duration::from_millis(1);
+
 /// Report blocks in one receiver report (RFC 3550 section 6.4.2).
 const MAX_BLOCKS: usize = 31;
 
@@ -65,22 +68,20 @@ impl Shard {
             self.send_reports(now, index, batch);
         }
         self.tell_quality(now, index);
-        let due = self.next_due(index);
+        // However wrong a deadline is, it cannot keep the shard from everybody else.
+        let due = self.next_due(index).map(|due| due.max(now + MIN_REST));
         self.lower(index, due);
     }
 
     fn next_due(&self, index: usize) -> Option<Instant> {
         let peer = &self.peers[index];
-        let mut due = [
-            peer.transport.poll_timeout(),
-            peer.feedback_due,
-            peer.report_due,
-            peer.quality_due,
-        ]
-        .into_iter()
-        .flatten()
-        .min();
+        let mut due = [peer.transport.poll_timeout(), peer.quality_due]
+            .into_iter()
+            .flatten()
+            .min();
         if peer.connected {
+            let reports = [peer.feedback_due, peer.report_due];
+            due = due.into_iter().chain(reports.into_iter().flatten()).min();
             for &track in &peer.tracks {
                 for layer in self.tracks[track].layers.iter().flatten() {
                     let wanted = [layer.nack.poll_timeout(), layer.keyframes.poll_timeout()];

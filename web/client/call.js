@@ -38,6 +38,7 @@ import { Subscriptions } from "./subscriptions.js";
 export class Call {
   #host;
   #adopted = false;
+  #expectsOffers;
   /** @type {CallState} */
   state;
 
@@ -54,6 +55,7 @@ export class Call {
     /** @readonly */
     this.peer = peer;
     this.state = state;
+    this.#expectsOffers = state === "accepting";
     this.pc = new RTCPeerConnection(host.configuration);
     this.publication = new Publication(this.pc, host);
     this.subscriptions = new Subscriptions(this.pc, {
@@ -77,13 +79,15 @@ export class Call {
 
   /** @param {import("./protocol.js").Message} message */
   receiveOffer(message) {
-    // The server answers our first offer before it makes one, so an offer here is left from a call before this one.
-    if (this.state === "joining" || this.state === "calling") return;
+    // The server answers our first offer before it makes one, so an offer before that is left from an earlier call. Its
+    // own may follow the answer at once, while the browser still takes that in: hence no look at `state`.
+    if (!this.#expectsOffers) return;
     void this.negotiation.receiveOffer(readDescription(message.sdp, "offer"), readTrackLines(message.tracks));
   }
 
   /** @param {import("./protocol.js").Message} message */
   receiveAnswer(message) {
+    this.#expectsOffers = true;
     void this.negotiation.receiveAnswer(readDescription(message.sdp, "answer"), readTrackLines(message.tracks));
   }
 

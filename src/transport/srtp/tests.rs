@@ -7,7 +7,7 @@ use ::shared::marshal::Marshal;
 use ::srtp::context::Context;
 use ::srtp::protection_profile::ProtectionProfile;
 
-use super::cipher::{Cipher, Kind};
+use super::cipher::Cipher;
 use super::*;
 
 const PROFILES: [(SrtpProfile, ProtectionProfile); 3] = [
