@@ -39,6 +39,7 @@ impl Setup {
                 sends_video: true,
                 spare_receivers: 0,
                 channels: Vec::new(),
+                passive: false,
             },
         }
     }
@@ -63,6 +64,12 @@ impl Setup {
         self.abilities.sends_audio = false;
         self.abilities.sends_video = false;
         self.abilities.spare_receivers = spare_receivers;
+        self
+    }
+
+    /// Answers as DTLS server.
+    pub fn passive(mut self) -> Self {
+        self.abilities.passive = true;
         self
     }
 

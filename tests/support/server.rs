@@ -179,6 +179,10 @@ fn command(options: &[&str]) -> Command {
             command.env_remove(name);
         }
     }
+    // For whoever looks for the cause of a failure.
+    if let Ok(log) = std::env::var("TEST_SERVER_LOG") {
+        command.args(["--log", &log]);
+    }
     command.args(options);
     command
 }

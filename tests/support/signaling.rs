@@ -108,6 +108,7 @@ impl Signaling {
                     tokio::select! {
                         next = to_send.recv() => match next {
                             Some(Outgoing::Message(message)) => {
+                                trace(">>", &message);
                                 if socket.send(message).await.is_err() {
                                     // The reason is in what is still to be read.
                                     continue;
@@ -124,6 +125,7 @@ impl Signaling {
                         },
                         next = socket.next() => match next {
                             Some(Ok(Message::Text(text))) => {
+                                trace("<<", &text);
                                 let value: Value = serde_json::from_str(&text)
                                     .unwrap_or_else(|error| json!({"type": "(not JSON)", "text": text.as_str(), "error": error.to_string()}));
                                 let _ = to_feed.send(value.clone());
@@ -303,6 +305,13 @@ impl Sender {
         let _ = self
             .0
             .send(Outgoing::Message(Message::text(message.to_string())));
+    }
+}
+
+/// Shows messages as they pass where the environment's `TEST_TRACE` asks for it.
+fn trace(way: &str, message: &impl std::fmt::Display) {
+    if std::env::var_os("TEST_TRACE").is_some() {
+        eprintln!("{way} {}", message.to_string().replace("\\r\\n", "\n   "));
     }
 }
 
