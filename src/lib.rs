@@ -5,11 +5,13 @@
 //! it) is sans-IO: it is told the time, handed datagrams and commands, and names no socket, no clock
 //! and no executor. Media never leaves the core as an event.
 
+pub mod config;
 pub mod forward;
 pub mod negotiation;
 pub mod room;
 pub mod rtp;
 pub mod runtime;
+pub mod server;
 pub mod shard;
 pub mod signaling;
 pub mod transport;

@@ -1,1 +1,27 @@
-//! The room of forward: being built.
+//! What forwarding remembers of one stream: statistics, missing packets, history, and the numbers that
+//! each subscription puts in the place of the publisher's.
+//!
+//! Called by [`crate::shard`], which owns the peers, tracks and subscriptions. Nothing here knows a peer,
+//! a socket or SRTP, sends anything, or allocates for each packet; every structure is bounded.
+
+mod drop_reason;
+mod history;
+mod keyframes;
+mod nack;
+mod packet;
+mod receive;
+mod rewrite;
+mod sender_report;
+mod speakers;
+mod transport_cc;
+
+pub use drop_reason::{DropCounts, DropReason};
+pub use history::{History, HistoryLimits};
+pub use keyframes::KeyframeRequests;
+pub use nack::NackGenerator;
+pub use packet::{Packet, PacketNumbers};
+pub use receive::{ReceiveStream, Received};
+pub use rewrite::{Origin, Rewriter, Rewritten, Source};
+pub use sender_report::{SenderClock, SentReports};
+pub use speakers::Speakers;
+pub use transport_cc::TransportCcRecorder;

@@ -1,1 +1,40 @@
-//! The room of room: being built.
+//! Rooms, who is in them, and who receives what: control's state, without I/O.
+//!
+//! Called by [`crate::signaling`], which hands it the text of sockets and the events of shards, tells it the time,
+//! and carries away what it puts out. It owns a [`crate::negotiation::Negotiation`] for each peer. It never touches
+//! a socket, reads no clock, and sees no media.
+//!
+//! One file for each idea: `rooms` (the doors), `connection` and `resume` (sockets come and go), `membership`
+//! (names, who is announced to whom), `chat`, `call` (peers and their shard), `room_call`, `direct_call` (the
+//! states of ringing), `description` (offers and answers), `subscription` (who receives what), `media` (mute,
+//! receive, what shards tell), `limits`, `timer`.
+
+mod call;
+mod chat;
+mod config;
+mod connection;
+mod description;
+mod direct_call;
+mod limits;
+mod media;
+mod membership;
+mod output;
+mod participant;
+mod peer;
+mod resume;
+mod room_call;
+mod rooms;
+mod subscription;
+mod timer;
+
+pub use config::{Limits, RoomsConfig, ShardAddress};
+pub use connection::{Connect, Departure};
+pub use output::{CloseCode, Output};
+pub use rooms::Rooms;
+
+/// One WebSocket. Unique in the server's run, never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId(pub u64);
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,25 @@
-//! What an RTP packet says: header view, header extensions, sequence arithmetic, codecs.
+//! What an RTP packet says: header view, header extensions, sequence arithmetic, codecs, payload
+//! descriptors, RTCP.
 //!
 //! Called by [`crate::forward`] and [`crate::shard`] per packet, and by [`crate::negotiation`] for the
 //! names of codecs and extensions. Never allocates per packet, never keeps state about a stream.
 
 mod codec;
+mod elements;
 mod extension;
+mod header;
 mod id;
+pub mod payload;
+pub mod rtcp;
+pub mod sequence;
+mod write;
 
 pub use codec::{Codec, H264Profile, MediaKind};
+pub use elements::{AudioLevel, Element, Elements, Extensions};
 pub use extension::{Extension, ExtensionMap};
+pub use header::{HeaderFields, HeaderView, RtpError};
 pub use id::{Mid, Rid};
+pub use write::{
+    ExtensionBuffer, ExtensionValues, abs_send_time, forward_extensions, own_extensions,
+    write_header,
+};

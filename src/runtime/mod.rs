@@ -1,1 +1,12 @@
-//! The room of runtime: being built.
+//! One thread for each core: a UDP socket, a command queue and the [`Shard`](crate::shard::Shard) they drive.
+//!
+//! Called by [`crate::server`]. It never looks into a datagram: it reads batches, tells the shard the
+//! time, and sends what the shard wrote.
+
+mod addresses;
+mod socket;
+mod thread;
+
+pub use addresses::{ShardAddress, shard_addresses};
+pub use socket::{BindError, MediaSocket};
+pub use thread::{Runtime, ShardEvent};

@@ -2,11 +2,38 @@
 //!
 //! Called by [`crate::runtime`], which tells it the time and hands it datagrams and commands. It never
 //! names a socket, a clock or an executor, and never sees SDP.
+//!
+//! A packet's walk through these files: `mod` (first byte, address table) → `ingress` (SSRC table, replay
+//! check, decryption, receive state, history) → `fanout` (for each subscription: new header straight
+//! into the batch, encryption there). RTCP from peers is read in `feedback`, ours is written in
+//! `service`, on timers. Commands are applied in `apply`, data channels relayed in `relay`.
 
+mod apply;
+mod batch;
+mod channels;
 mod command;
+mod demux;
 mod event;
+mod fanout;
+mod feedback;
+mod ingress;
 mod parameters;
+mod peer;
+mod relay;
+mod service;
+mod stats;
+mod subscription;
+mod timers;
+mod track;
 
+use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use slab::Slab;
+
+pub use batch::{Batch, Lane, LaneSlot};
 pub use command::Command;
 pub use event::{Event, FailReason, InboundStats, OutboundStats, PeerStats, Quality};
 pub use parameters::{
@@ -14,3 +41,271 @@ pub use parameters::{
     PeerId, ReceiveParameters, SctpParameters, SendParameters, SsrcPair, TrackId,
     TransportParameters,
 };
+
+use crate::forward::{DropCounts, DropReason, Speakers};
+use crate::transport::{
+    ChannelLimits, DatagramKind, Identity, Path, TransportEvent, classify, stun_username,
+};
+use demux::Demux;
+use peer::Peer;
+use subscription::Subscription;
+use timers::{Timer, Timers};
+use track::Track;
+
+/// What a shard needs to know at its start.
+#[derive(Clone, Debug)]
+pub struct ShardConfig {
+    /// The server's certificate.
+    pub identity: Identity,
+    /// What one peer's data channels may use.
+    pub channels: ChannelLimits,
+    /// Makes SSRCs and initial sequence numbers. Must not be guessable in production.
+    pub seed: u64,
+}
+
+/// One core's peers, tracks and subscriptions, all owned by `&mut`.
+///
+/// Five doors. [`handle_datagram`](Self::handle_datagram), [`handle_command`](Self::handle_command) and
+/// [`handle_timeout`](Self::handle_timeout) take input and write datagrams into the batch they are
+/// given. After any of them, [`poll_event`](Self::poll_event) must be called until it is empty, and
+/// [`poll_timeout`](Self::poll_timeout) says anew when the next timeout is due.
+pub struct Shard {
+    config: ShardConfig,
+    peers: Slab<Peer>,
+    tracks: Slab<Track>,
+    subscriptions: Slab<Subscription>,
+    calls: Slab<Call>,
+    peer_by_id: HashMap<PeerId, usize>,
+    track_by_id: HashMap<TrackId, usize>,
+    call_by_id: HashMap<CallId, usize>,
+    /// Subscriptions to tracks that are not here yet: a callee may accept before its caller is answered.
+    waiting_by_track: HashMap<TrackId, Vec<usize>>,
+    demux: Demux,
+    timers: Timers,
+    events: VecDeque<Event>,
+    drops: DropCounts,
+    rng: StdRng,
+    /// The peer being worked on, in case of a panic.
+    current: Option<usize>,
+}
+
+/// What the peers of one call share.
+#[derive(Debug)]
+struct Call {
+    id: CallId,
+    peers: Vec<usize>,
+    speakers: Speakers,
+    /// When its timer is set.
+    due: Option<Instant>,
+}
+
+impl Shard {
+    /// A shard without peers.
+    pub fn new(config: ShardConfig) -> Self {
+        let rng = StdRng::seed_from_u64(config.seed);
+        Self {
+            config,
+            peers: Slab::new(),
+            tracks: Slab::new(),
+            subscriptions: Slab::new(),
+            calls: Slab::new(),
+            peer_by_id: HashMap::new(),
+            track_by_id: HashMap::new(),
+            call_by_id: HashMap::new(),
+            waiting_by_track: HashMap::new(),
+            demux: Demux::default(),
+            timers: Timers::default(),
+            events: VecDeque::new(),
+            drops: DropCounts::default(),
+            rng,
+            current: None,
+        }
+    }
+
+    /// Takes one datagram, which is decrypted in place.
+    pub fn handle_datagram(
+        &mut self,
+        now: Instant,
+        path: Path,
+        datagram: &mut [u8],
+        batch: &mut Batch,
+    ) {
+        let result = match classify(datagram) {
+            Some(DatagramKind::Stun) => self.handle_stun(now, path, datagram, batch),
+            Some(DatagramKind::Dtls) => self.handle_dtls(now, path, datagram, batch),
+            Some(DatagramKind::Rtp) => self
+                .accept(path, datagram)
+                .and_then(|peer| self.handle_rtp(now, peer, datagram, batch)),
+            Some(DatagramKind::Rtcp) => self
+                .accept(path, datagram)
+                .and_then(|peer| self.handle_rtcp(now, peer, datagram, batch)),
+            None => Err(DropReason::Malformed),
+        };
+        if let Err(reason) = result {
+            self.drops.count(reason);
+            tracing::trace!(from = %path.remote, reason = reason.name(), "dropped");
+        }
+        self.current = None;
+    }
+
+    /// Carries out one command.
+    pub fn handle_command(&mut self, now: Instant, command: Command, batch: &mut Batch) {
+        self.apply(now, command, batch);
+        self.current = None;
+    }
+
+    /// Does what is due by `now`.
+    pub fn handle_timeout(&mut self, now: Instant, batch: &mut Batch) {
+        while let Some(timer) = self.timers.pop(now) {
+            match timer {
+                Timer::Peer(index) => self.serve_peer(now, index, batch),
+                Timer::Call(index) => self.serve_call(now, index),
+            }
+        }
+        self.current = None;
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) must be called next.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// The next event, oldest first.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// How many packets were dropped, by reason.
+    pub fn drops(&self) -> &DropCounts {
+        &self.drops
+    }
+
+    /// After a panic in one of the doors: ends the peer that was being worked on, so that nobody else
+    /// meets what it left behind.
+    pub fn abandon_current(&mut self, now: Instant, batch: &mut Batch) {
+        if let Some(index) = self.current.take()
+            && let Some(peer) = self.peers.get(index)
+        {
+            let peer = peer.id;
+            tracing::error!(peer = peer.0, "a bug ended this peer");
+            self.events.push_back(Event::Failed {
+                peer,
+                reason: FailReason::Internal,
+            });
+            self.remove_peer(now, peer, batch);
+        }
+    }
+
+    /// The peer that sends from this address, which is now the one being worked on.
+    fn accept(&mut self, path: Path, datagram: &[u8]) -> Result<usize, DropReason> {
+        let index = self
+            .demux
+            .by_address(&path.remote)
+            .ok_or(DropReason::WrongPath)?;
+        self.current = Some(index);
+        let peer = self.peers.get_mut(index).ok_or(DropReason::WrongPath)?;
+        peer.counts.packets_received += 1;
+        peer.counts.bytes_received += datagram.len() as u64;
+        if peer.connected {
+            Ok(index)
+        } else {
+            Err(DropReason::NotConnected)
+        }
+    }
+
+    fn handle_stun(
+        &mut self,
+        now: Instant,
+        path: Path,
+        datagram: &[u8],
+        batch: &mut Batch,
+    ) -> Result<(), DropReason> {
+        let index = stun_username(datagram)
+            .and_then(|ufrag| self.demux.by_ufrag(ufrag))
+            .ok_or(DropReason::Malformed)?;
+        self.current = Some(index);
+        let peer = self.peers.get_mut(index).ok_or(DropReason::Malformed)?;
+        peer.counts.packets_received += 1;
+        peer.counts.bytes_received += datagram.len() as u64;
+        let result = peer.transport.handle_stun(now, path, datagram);
+        if peer.transport.accepts(&path.remote) {
+            self.demux
+                .insert_address(path.remote, index, &mut peer.addresses);
+        }
+        self.pump(now, index, batch);
+        result.map_err(|_| DropReason::AuthenticationFailed)
+    }
+
+    fn handle_dtls(
+        &mut self,
+        now: Instant,
+        path: Path,
+        datagram: &[u8],
+        batch: &mut Batch,
+    ) -> Result<(), DropReason> {
+        let index = self
+            .demux
+            .by_address(&path.remote)
+            .ok_or(DropReason::WrongPath)?;
+        self.current = Some(index);
+        let peer = self.peers.get_mut(index).ok_or(DropReason::WrongPath)?;
+        peer.counts.packets_received += 1;
+        peer.counts.bytes_received += datagram.len() as u64;
+        let result = peer.transport.handle_dtls(now, path, datagram);
+        self.pump(now, index, batch);
+        result.map_err(|_| DropReason::Malformed)
+    }
+
+    /// Sends what the peer's transport wants to send, and acts on what it tells.
+    fn pump(&mut self, now: Instant, index: usize, batch: &mut Batch) {
+        loop {
+            let Some(peer) = self.peers.get_mut(index) else {
+                return;
+            };
+            peer.path = peer.transport.selected_path();
+            while let Some(transmit) = peer.transport.poll_transmit() {
+                peer.counts.packets_sent += 1;
+                peer.counts.bytes_sent += transmit.contents.len() as u64;
+                batch.push(transmit.path, &transmit.contents);
+            }
+            match peer.transport.poll_event() {
+                Some(event) => self.handle_transport_event(now, index, event, batch),
+                None => break,
+            }
+        }
+        self.schedule_transport(index);
+    }
+
+    fn handle_transport_event(
+        &mut self,
+        now: Instant,
+        index: usize,
+        event: TransportEvent,
+        batch: &mut Batch,
+    ) {
+        let peer = &mut self.peers[index];
+        match event {
+            TransportEvent::Connected => {
+                peer.connected = true;
+                let id = peer.id;
+                self.events.push_back(Event::Connected { peer: id });
+                self.start_media(now, index, batch);
+            }
+            TransportEvent::Failed(reason) => {
+                let id = peer.id;
+                self.events.push_back(Event::Failed { peer: id, reason });
+                self.remove_peer(now, id, batch);
+            }
+            TransportEvent::PathChanged => {}
+            TransportEvent::Consent { fresh } => {
+                let id = peer.id;
+                self.events.push_back(Event::Consent { peer: id, fresh });
+            }
+            TransportEvent::ChannelOpened(info) => self.channel_opened(now, index, info, batch),
+            TransportEvent::ChannelMessage { id, kind, data } => {
+                self.channel_message(now, index, id, kind, &data, batch);
+            }
+            TransportEvent::ChannelClosed { id } => self.channel_closed(now, index, id, batch),
+        }
+    }
+}

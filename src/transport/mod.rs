@@ -3,7 +3,31 @@
 //! Called by [`crate::shard`] with the datagrams of one peer. It never looks into RTP payloads and never
 //! knows about tracks, rooms or sockets.
 
+mod channel;
+mod classify;
+mod dtls;
+mod ice;
+mod identity;
+mod replay;
+mod sctp;
+mod srtp;
+mod stun;
+#[cfg(test)]
+mod tests;
+mod wire;
+
 use std::net::{IpAddr, SocketAddr};
+
+pub use channel::{
+    ChannelError, ChannelInfo, ChannelLimits, ChannelReliability, MessageKind, ReliabilityLimit,
+};
+pub use classify::{DatagramKind, classify};
+pub use dtls::DtlsError;
+pub use identity::{Identity, IdentityError};
+pub use replay::ReplayWindow;
+pub use srtp::SrtpError;
+pub use stun::{StunError, stun_username};
+pub use wire::{Transmit, Transport, TransportEvent};
 
 /// Between which addresses a datagram travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

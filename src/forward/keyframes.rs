@@ -1,0 +1,105 @@
+//! When to ask the publisher of one layer for a keyframe.
+
+use std::time::{Duration, Instant};
+
+/// Requests closer than this are merged: a keyframe costs the publisher many packets.
+const MIN_INTERVAL: Duration = Duration::from_millis(500);
+/// After this a request that nobody repeated is taken for lost.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Merges what subscribers ask of one layer into few requests, repeated until a keyframe comes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct KeyframeRequests {
+    /// When to send the next request, while a keyframe is waited for.
+    due: Option<Instant>,
+    sent: Option<Instant>,
+}
+
+impl KeyframeRequests {
+    /// Somebody needs a keyframe.
+    pub fn request(&mut self, now: Instant) {
+        let allowed = self.sent.map_or(now, |sent| now.max(sent + MIN_INTERVAL));
+        self.due = Some(self.due.map_or(allowed, |due| due.min(allowed)));
+    }
+
+    /// One came: all are served.
+    pub fn keyframe_arrived(&mut self) {
+        self.due = None;
+    }
+
+    /// Nobody waits any more.
+    pub fn cancel(&mut self) {
+        self.due = None;
+    }
+
+    /// Whether a keyframe is waited for.
+    pub fn is_wanted(&self) -> bool {
+        self.due.is_some()
+    }
+
+    /// Whether to send a request now; it is taken for sent.
+    pub fn poll(&mut self, now: Instant) -> bool {
+        let due = self.due.is_some_and(|due| now >= due);
+        if due {
+            self.sent = Some(now);
+            self.due = Some(now + RETRY);
+        }
+        due
+    }
+
+    /// When [`poll`](Self::poll) says yes next. `None` when nobody waits.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    #[test]
+    fn requests_are_merged_and_repeated_until_a_keyframe_comes() {
+        let start = Instant::now();
+        let mut requests = KeyframeRequests::default();
+        assert!(!requests.poll(start));
+        assert_eq!(requests.poll_timeout(), None);
+
+        requests.request(start);
+        requests.request(start);
+        assert_eq!(requests.poll_timeout(), Some(start));
+        assert!(requests.poll(start));
+        assert!(!requests.poll(start));
+        // Repeated by itself after a second, by demand after half of one.
+        assert_eq!(requests.poll_timeout(), Some(start + ms(1000)));
+        assert!(!requests.poll(start + ms(999)));
+        assert!(requests.poll(start + ms(1000)));
+        requests.request(start + ms(1100));
+        assert_eq!(requests.poll_timeout(), Some(start + ms(1500)));
+        assert!(!requests.poll(start + ms(1499)));
+        assert!(requests.poll(start + ms(1500)));
+
+        requests.keyframe_arrived();
+        assert_eq!(requests.poll_timeout(), None);
+        assert!(!requests.poll(start + ms(9000)));
+    }
+
+    #[test]
+    fn a_keyframe_does_not_lift_the_limit() {
+        let start = Instant::now();
+        let mut requests = KeyframeRequests::default();
+        requests.request(start);
+        assert!(requests.poll(start));
+        requests.keyframe_arrived();
+        requests.request(start + ms(100));
+        assert!(!requests.poll(start + ms(100)));
+        assert!(requests.poll(start + ms(500)));
+        requests.request(start + ms(600));
+        requests.cancel();
+        assert!(!requests.is_wanted());
+        assert!(!requests.poll(start + ms(1000)));
+    }
+}

@@ -1,0 +1,33 @@
+//! A packet on its way from a publisher to its subscribers.
+
+use crate::rtp::Elements;
+use crate::rtp::payload::PictureIds;
+
+/// The numbers of a packet that a subscription replaces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PacketNumbers {
+    /// The extended sequence number: its low 16 bits were on the wire.
+    pub sequence: u64,
+    /// In ticks of the codec's clock rate.
+    pub timestamp: u32,
+    /// The frame counters, and where they stand in the payload.
+    pub picture_ids: PictureIds,
+}
+
+/// One packet of a publisher's stream, plain: as it came, as it was recovered from a retransmission, or
+/// as the history kept it.
+#[derive(Clone, Copy, Debug)]
+pub struct Packet<'a> {
+    /// What is rewritten.
+    pub numbers: PacketNumbers,
+    /// The marker bit.
+    pub marker: bool,
+    /// The publisher's payload type of the media, never that of the retransmission.
+    pub payload_type: u8,
+    /// The first packet of a frame that needs none before it.
+    pub keyframe_start: bool,
+    /// The header extensions, by the publisher's ids.
+    pub extensions: Elements<'a>,
+    /// Without padding.
+    pub payload: &'a [u8],
+}

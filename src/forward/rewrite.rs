@@ -1,0 +1,661 @@
+//! The numbers of one subscription: its own sequence, timestamps and picture ids, without a break when
+//! the source changes, and the way back for retransmissions.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use crate::forward::PacketNumbers;
+use crate::rtp::sequence::extend;
+
+/// How many stretches of unbroken numbers are remembered for late packets and retransmissions. A source
+/// that is forwarded whole needs one.
+const MAX_RUNS: usize = 128;
+/// How many frames of a replay get timestamps of their own.
+const MAX_REPLAYED: u32 = 64;
+
+/// A source that a subscription takes up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The caller's name for it, told back by [`Rewriter::origin_of`].
+    pub generation: u32,
+    /// Timestamp ticks a second.
+    pub clock_rate: u32,
+}
+
+/// The numbers that a packet has for the subscriber.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rewritten {
+    /// The extended sequence number, which is the packet's SRTP index.
+    pub sequence: u64,
+    /// In ticks of the source's clock rate.
+    pub timestamp: u32,
+    /// 15 bits, for [`PictureIds::write`](crate::rtp::payload::PictureIds::write).
+    pub picture_id: u16,
+    /// For the same.
+    pub tl0_pic_idx: u8,
+}
+
+/// Where a packet of the subscription came from, and how it was rewritten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The source's generation.
+    pub generation: u32,
+    /// The source's extended sequence number.
+    pub sequence: u64,
+    outgoing: u64,
+    offsets: Offsets,
+}
+
+impl Origin {
+    /// The numbers the packet had when it was sent first. `numbers` are those of the source's packet.
+    pub fn rewrite(&self, numbers: &PacketNumbers) -> Rewritten {
+        self.offsets.apply(self.outgoing, numbers)
+    }
+}
+
+/// What is added to the source's numbers, each wrapping at its width.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Offsets {
+    timestamp: u32,
+    picture_id: u16,
+    tl0_pic_idx: u8,
+}
+
+impl Offsets {
+    fn apply(&self, sequence: u64, numbers: &PacketNumbers) -> Rewritten {
+        let ids = &numbers.picture_ids;
+        let picture_id = ids.picture_id.map_or(0, |id| id.value);
+        let tl0_pic_idx = ids.tl0_pic_idx.map_or(0, |index| index.value);
+        Rewritten {
+            sequence,
+            timestamp: numbers.timestamp.wrapping_add(self.timestamp),
+            picture_id: picture_id.wrapping_add(self.picture_id) & 0x7fff,
+            tl0_pic_idx: tl0_pic_idx.wrapping_add(self.tl0_pic_idx),
+        }
+    }
+}
+
+/// Consecutive numbers of one source that became consecutive numbers of the subscription. A run ends
+/// where the next one begins, counted in outgoing numbers.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    generation: u32,
+    source: u64,
+    outgoing: u64,
+    offsets: Offsets,
+}
+
+/// The newest packet that was sent.
+#[derive(Clone, Copy, Debug)]
+struct Newest {
+    /// When the first packet of its timestamp was sent.
+    at: Instant,
+    timestamp: u32,
+    picture_id: u16,
+    tl0_pic_idx: u8,
+}
+
+/// Gives the packets of changing sources the numbers of one stream.
+///
+/// A packet that is lost on its way here keeps its number free, so that the subscriber sees the loss; one
+/// that is left out on purpose must be told with [`skip`](Self::skip), and leaves no hole unless a later
+/// packet was sent before it.
+#[derive(Clone, Debug)]
+pub struct Rewriter {
+    runs: VecDeque<Run>,
+    source: Source,
+    /// The first number of the current source; what is older belongs to the time before the switch.
+    start: u64,
+    /// The subscription's number at which the current source begins.
+    start_outgoing: u64,
+    /// One past the highest number of the current source that was mapped or skipped.
+    next: u64,
+    first_sequence: u16,
+    first_timestamp: u32,
+    newest: Option<Newest>,
+}
+
+impl Rewriter {
+    /// A subscription that has sent nothing. The first numbers should be random; the sequence number is
+    /// taken modulo 2^15, so that its first wrap is far (RFC 3711 section 3.3.1).
+    pub fn new(first_sequence: u16, first_timestamp: u32) -> Self {
+        Self {
+            runs: VecDeque::new(),
+            source: Source {
+                generation: 0,
+                clock_rate: 90_000,
+            },
+            start: u64::MAX,
+            start_outgoing: 0,
+            next: 0,
+            first_sequence: first_sequence & 0x7fff,
+            first_timestamp,
+            newest: None,
+        }
+    }
+
+    /// Takes up a source, or the same again after a pause, at `first`, which is to be mapped next. Its
+    /// timestamp follows the last one by the time that passed, its picture id by one.
+    pub fn switch_source(&mut self, now: Instant, source: Source, first: &PacketNumbers) {
+        let outgoing = self.next_sequence();
+        let offsets = self.offsets_at(now, source, first);
+        self.source = source;
+        self.start = first.sequence;
+        self.start_outgoing = outgoing;
+        self.next = first.sequence;
+        self.begin_run(Run {
+            generation: source.generation,
+            source: first.sequence,
+            outgoing,
+            offsets,
+        });
+    }
+
+    /// Takes up a source with packets that were sent before, so that a newcomer can decode at once:
+    /// `packets` have consecutive numbers, begin with a keyframe, and are to be mapped and sent now. Their
+    /// frames get timestamps one tick apart: with those of the past the receiver would take the burst for
+    /// frames ahead of their time, and delay all that follow.
+    pub fn replay_source(
+        &mut self,
+        now: Instant,
+        source: Source,
+        packets: impl IntoIterator<Item = PacketNumbers>,
+    ) {
+        let mut packets = packets.into_iter();
+        let Some(first) = packets.next() else { return };
+        self.switch_source(now, source, &first);
+        self.map(now, &first);
+        let mut frames = 1;
+        let mut last = first;
+        for packet in packets {
+            let new_frame = packet.timestamp != last.timestamp;
+            if let (true, Some(run)) = (new_frame && frames < MAX_REPLAYED, self.runs.back()) {
+                let follows = last.timestamp.wrapping_add(run.offsets.timestamp);
+                let mut run = Run {
+                    source: packet.sequence,
+                    outgoing: self.next_sequence(),
+                    ..*run
+                };
+                run.offsets.timestamp = follows.wrapping_add(1).wrapping_sub(packet.timestamp);
+                self.begin_run(run);
+                frames += 1;
+            }
+            self.map(now, &packet);
+            last = packet;
+        }
+    }
+
+    /// The subscription's numbers of a packet of the current source. `None` for a packet that is older
+    /// than the switch, that was skipped, or that is too late to know. The same packet always gets the
+    /// same numbers: duplicates are for the caller to drop.
+    pub fn map(&mut self, now: Instant, numbers: &PacketNumbers) -> Option<Rewritten> {
+        if numbers.sequence < self.start {
+            return None;
+        }
+        if numbers.sequence < self.next {
+            return self.map_late(numbers);
+        }
+        let run = self.runs.back()?;
+        let sequence = run.outgoing + (numbers.sequence - run.source);
+        let rewritten = run.offsets.apply(sequence, numbers);
+        self.next = numbers.sequence + 1;
+        self.remember(now, numbers, &rewritten);
+        Some(rewritten)
+    }
+
+    /// Leaves out a packet of the current source. Without effect when it is older than a packet that
+    /// was mapped: its number stays free, and the subscriber may ask for it.
+    pub fn skip(&mut self, sequence: u64) {
+        if sequence < self.next || sequence < self.start {
+            return;
+        }
+        let Some(run) = self.runs.back().copied() else {
+            return;
+        };
+        // Packets between are missing: they may still come, or be asked for.
+        self.next = sequence + 1;
+        self.begin_run(Run {
+            source: sequence + 1,
+            outgoing: run.outgoing + (sequence - run.source),
+            ..run
+        });
+    }
+
+    /// Which packet a number of the subscription stands for. `None` when it was not given yet, or is
+    /// forgotten.
+    pub fn origin_of(&self, sequence: u16) -> Option<Origin> {
+        let next = self.next_sequence();
+        let outgoing = extend(next.checked_sub(1)?, sequence);
+        if outgoing >= next {
+            return None;
+        }
+        let index = self.runs.partition_point(|run| run.outgoing <= outgoing);
+        let run = self.runs.get(index.checked_sub(1)?)?;
+        Some(Origin {
+            generation: run.generation,
+            sequence: run.source + (outgoing - run.outgoing),
+            outgoing,
+            offsets: run.offsets,
+        })
+    }
+
+    /// The subscription's timestamp for a timestamp of the current source, as a sender report needs it.
+    pub fn map_timestamp(&self, timestamp: u32) -> Option<u32> {
+        let run = self.runs.back()?;
+        Some(timestamp.wrapping_add(run.offsets.timestamp))
+    }
+
+    /// The source that was taken up last.
+    pub fn source(&self) -> Option<Source> {
+        (!self.runs.is_empty()).then_some(self.source)
+    }
+
+    /// The number that the next packet gets if none is missing.
+    pub fn next_sequence(&self) -> u64 {
+        match self.runs.back() {
+            Some(run) => run.outgoing + (self.next - run.source),
+            None => u64::from(self.first_sequence),
+        }
+    }
+
+    fn map_late(&self, numbers: &PacketNumbers) -> Option<Rewritten> {
+        let mut end = self.next_sequence();
+        for run in self.runs.iter().rev() {
+            if run.outgoing < self.start_outgoing {
+                break;
+            }
+            if numbers.sequence >= run.source {
+                let sequence = run.outgoing + (numbers.sequence - run.source);
+                // Past the end of its run it was skipped.
+                return (sequence < end).then(|| run.offsets.apply(sequence, numbers));
+            }
+            end = run.outgoing;
+        }
+        None
+    }
+
+    fn begin_run(&mut self, run: Run) {
+        // An empty run never carried a packet.
+        if self
+            .runs
+            .back()
+            .is_some_and(|last| last.outgoing == run.outgoing)
+        {
+            self.runs.pop_back();
+        }
+        if self.runs.len() >= MAX_RUNS {
+            self.runs.pop_front();
+        }
+        self.runs.push_back(run);
+    }
+
+    fn remember(&mut self, now: Instant, numbers: &PacketNumbers, rewritten: &Rewritten) {
+        let before = self.newest;
+        let has = &numbers.picture_ids;
+        self.newest = Some(Newest {
+            at: before
+                .filter(|before| before.timestamp == rewritten.timestamp)
+                .map_or(now, |before| before.at),
+            timestamp: rewritten.timestamp,
+            picture_id: match (has.picture_id, before) {
+                (None, Some(before)) => before.picture_id,
+                _ => rewritten.picture_id,
+            },
+            tl0_pic_idx: match (has.tl0_pic_idx, before) {
+                (None, Some(before)) => before.tl0_pic_idx,
+                _ => rewritten.tl0_pic_idx,
+            },
+        });
+    }
+
+    fn offsets_at(&self, now: Instant, source: Source, first: &PacketNumbers) -> Offsets {
+        let Some(newest) = self.newest else {
+            return Offsets {
+                timestamp: self.first_timestamp.wrapping_sub(first.timestamp),
+                ..Offsets::default()
+            };
+        };
+        let timestamp = newest
+            .timestamp
+            .wrapping_add(ticks(now, newest.at, source.clock_rate));
+        let ids = &first.picture_ids;
+        Offsets {
+            timestamp: timestamp.wrapping_sub(first.timestamp),
+            picture_id: ids.picture_id.map_or(0, |id| {
+                newest.picture_id.wrapping_add(1).wrapping_sub(id.value)
+            }),
+            tl0_pic_idx: ids.tl0_pic_idx.map_or(0, |index| {
+                newest.tl0_pic_idx.wrapping_add(1).wrapping_sub(index.value)
+            }),
+        }
+    }
+}
+
+/// The time from `then` to `now` in ticks, at least one, modulo 2^32.
+fn ticks(now: Instant, then: Instant, clock_rate: u32) -> u32 {
+    let elapsed = now.saturating_duration_since(then);
+    let ticks = elapsed.as_micros() * u128::from(clock_rate) / 1_000_000;
+    (ticks as u32).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::rtp::payload::{PictureId, PictureIds, Tl0PicIdx};
+
+    fn numbers(sequence: u64, timestamp: u32) -> PacketNumbers {
+        PacketNumbers {
+            sequence,
+            timestamp,
+            picture_ids: PictureIds::default(),
+        }
+    }
+
+    fn with_ids(sequence: u64, picture_id: u16, tl0_pic_idx: u8) -> PacketNumbers {
+        PacketNumbers {
+            sequence,
+            timestamp: 0,
+            picture_ids: PictureIds {
+                picture_id: Some(PictureId {
+                    value: picture_id,
+                    long: true,
+                    at: 2,
+                }),
+                tl0_pic_idx: Some(Tl0PicIdx {
+                    value: tl0_pic_idx,
+                    at: 4,
+                }),
+            },
+        }
+    }
+
+    const VIDEO: Source = Source {
+        generation: 1,
+        clock_rate: 90_000,
+    };
+
+    #[test]
+    fn nothing_is_mapped_before_a_source_is_taken_up() {
+        let now = Instant::now();
+        let mut rewriter = Rewriter::new(0xffff, 7);
+        rewriter.skip(5);
+        assert_eq!(rewriter.map(now, &numbers(5, 0)), None);
+        assert_eq!(rewriter.source(), None);
+        assert_eq!(rewriter.map_timestamp(0), None);
+        assert_eq!(rewriter.origin_of(0x7fff), None);
+        assert_eq!(rewriter.next_sequence(), 0x7fff);
+    }
+
+    #[test]
+    fn a_switch_follows_in_sequence_and_in_time() {
+        let now = Instant::now();
+        let mut rewriter = Rewriter::new(100, 1000);
+        rewriter.switch_source(now, VIDEO, &numbers(70_000, 5));
+        let first = rewriter.map(now, &numbers(70_000, 5)).unwrap();
+        assert_eq!((first.sequence, first.timestamp), (100, 1000));
+        // Two packets of one frame: the time counts from the first.
+        let later = now + Duration::from_millis(10);
+        rewriter.map(later, &numbers(70_001, 5)).unwrap();
+
+        let later = now + Duration::from_millis(40);
+        let other = Source {
+            generation: 2,
+            ..VIDEO
+        };
+        rewriter.switch_source(later, other, &numbers(9, 80));
+        assert_eq!(rewriter.map(later, &numbers(8, 70)), None);
+        let next = rewriter.map(later, &numbers(9, 80)).unwrap();
+        assert_eq!((next.sequence, next.timestamp), (102, 1000 + 3600));
+        assert_eq!(rewriter.map_timestamp(81), Some(4601));
+
+        // Even in no time at all, timestamps advance.
+        rewriter.switch_source(later, VIDEO, &numbers(1, 0));
+        let next = rewriter.map(later, &numbers(1, 0)).unwrap();
+        assert_eq!((next.sequence, next.timestamp), (103, 4601));
+    }
+
+    #[test]
+    fn picture_ids_go_on_over_switches_and_wrap() {
+        let now = Instant::now();
+        let mut rewriter = Rewriter::new(0, 0);
+        rewriter.switch_source(now, VIDEO, &with_ids(1, 0x7fff, 255));
+        let first = rewriter.map(now, &with_ids(1, 0x7fff, 255)).unwrap();
+        assert_eq!((first.picture_id, first.tl0_pic_idx), (0x7fff, 255));
+        rewriter.switch_source(now, VIDEO, &with_ids(1, 500, 9));
+        let next = rewriter.map(now, &with_ids(1, 500, 9)).unwrap();
+        assert_eq!((next.picture_id, next.tl0_pic_idx), (0, 0));
+        let next = rewriter.map(now, &with_ids(2, 501, 9)).unwrap();
+        assert_eq!((next.picture_id, next.tl0_pic_idx), (1, 0));
+        // A packet from before the switch is rewritten as it was then.
+        let origin = rewriter.origin_of(0).unwrap();
+        assert_eq!(origin.rewrite(&with_ids(1, 0x7fff, 255)), first);
+    }
+
+    #[test]
+    fn skipped_packets_leave_no_hole_but_lost_ones_do() {
+        let now = Instant::now();
+        let mut rewriter = Rewriter::new(0, 0);
+        let map =
+            |rewriter: &mut Rewriter, n| rewriter.map(now, &numbers(n, 0)).map(|r| r.sequence);
+        rewriter.switch_source(now, VIDEO, &numbers(10, 0));
+        assert_eq!(map(&mut rewriter, 10), Some(0));
+        rewriter.skip(11);
+        rewriter.skip(12);
+        assert_eq!(map(&mut rewriter, 13), Some(1));
+        // 14 is missing when 15 is skipped, and comes late.
+        rewriter.skip(15);
+        assert_eq!(map(&mut rewriter, 16), Some(3));
+        assert_eq!(map(&mut rewriter, 14), Some(2));
+        assert_eq!(map(&mut rewriter, 11), None);
+        assert_eq!(map(&mut rewriter, 15), None);
+        // Too late to skip: the number is taken, and can be asked for.
+        assert_eq!(map(&mut rewriter, 18), Some(5));
+        rewriter.skip(17);
+        assert_eq!(rewriter.origin_of(4).map(|o| o.sequence), Some(17));
+        assert_eq!(rewriter.origin_of(6), None);
+    }
+
+    #[test]
+    fn a_first_packet_that_was_skipped_is_not_sought_in_the_source_before() {
+        let now = Instant::now();
+        let mut rewriter = Rewriter::new(0, 0);
+        rewriter.switch_source(now, VIDEO, &numbers(0, 0));
+        for n in 0..100 {
+            rewriter.map(now, &numbers(n, 0));
+        }
+        rewriter.switch_source(now, VIDEO, &numbers(50, 0));
+        rewriter.skip(50);
+        assert_eq!(rewriter.map(now, &numbers(50, 0)), None);
+        assert_eq!(
+            rewriter.map(now, &numbers(51, 0)).map(|r| r.sequence),
+            Some(100)
+        );
+    }
+
+    #[test]
+    fn runs_are_bounded() {
+        let now = Instant::now();
+        let mut rewriter = Rewriter::new(0, 0);
+        rewriter.switch_source(now, VIDEO, &numbers(0, 0));
+        for n in 0..10_000 {
+            if n % 2 == 0 {
+                rewriter.map(now, &numbers(n, 0)).unwrap();
+            } else {
+                rewriter.skip(n);
+            }
+        }
+        assert_eq!(rewriter.runs.len(), MAX_RUNS);
+        assert_eq!(rewriter.map(now, &numbers(2, 0)), None);
+        assert_eq!(rewriter.origin_of(1), None);
+        assert_eq!(rewriter.origin_of(4999).map(|o| o.sequence), Some(9998));
+    }
+
+    #[test]
+    fn a_replay_squeezes_the_past_into_no_time() {
+        let now = Instant::now();
+        let mut rewriter = Rewriter::new(10, 1000);
+        rewriter.switch_source(now, VIDEO, &numbers(1, 0));
+        rewriter.map(now, &numbers(1, 0));
+        // Three frames of two packets each, 33 ms apart, then a live one.
+        let now = now + Duration::from_millis(100);
+        let past: Vec<_> = (0..6)
+            .map(|n| numbers(500 + n, 7000 + n as u32 / 2 * 2970))
+            .collect();
+        rewriter.replay_source(now, VIDEO, past.clone());
+        let mut sent = vec![];
+        for packet in &past {
+            let mapped = rewriter.map(now, packet).unwrap();
+            sent.push((mapped.sequence, mapped.timestamp));
+            let origin = rewriter.origin_of(mapped.sequence as u16).unwrap();
+            assert_eq!(origin.sequence, packet.sequence);
+            assert_eq!(origin.rewrite(packet), mapped);
+        }
+        let begin = 1000 + 9000;
+        let expected = [0, 0, 1, 1, 2, 2].map(|frame| begin + frame);
+        assert_eq!(sent, (11..17).zip(expected).collect::<Vec<_>>());
+        let live = numbers(506, 7000 + 3 * 2970);
+        let mapped = rewriter.map(now, &live).unwrap();
+        assert_eq!((mapped.sequence, mapped.timestamp), (17, begin + 2 + 2970));
+        assert_eq!(
+            rewriter.map_timestamp(live.timestamp),
+            Some(mapped.timestamp)
+        );
+        assert_eq!(rewriter.map(now, &numbers(499, 0)), None);
+
+        // A long one keeps within its bounds, and its timestamps never go back.
+        let past = (0..1000).map(|n| numbers(n, n as u32 * 3000));
+        rewriter.replay_source(now, VIDEO, past.clone());
+        assert!(rewriter.runs.len() <= MAX_RUNS);
+        let mut before = mapped.timestamp;
+        for packet in past {
+            let mapped = rewriter.map(now, &packet).unwrap();
+            assert!(mapped.timestamp > before);
+            before = mapped.timestamp;
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        /// A packet this far from the highest.
+        Map(i8),
+        Skip(i8),
+        Switch(u64, u32),
+        Wait(u16),
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        prop_oneof![
+            12 => (-6i8..6).prop_map(Op::Map),
+            4 => (-2i8..4).prop_map(Op::Skip),
+            1 => (100u64..200_000, any::<u32>()).prop_map(|(s, t)| Op::Switch(s, t)),
+            4 => (0u16..100).prop_map(Op::Wait),
+        ]
+    }
+
+    /// Every number that was ever given, in order: which packet, and the timestamp offset.
+    #[derive(Default)]
+    struct Model {
+        given: Vec<(u32, u64, u32)>,
+        switched_at: usize,
+        next: u64,
+    }
+
+    impl Model {
+        fn give_up_to(&mut self, generation: u32, end: u64, offset: u32) {
+            for sequence in self.next..end {
+                self.given.push((generation, sequence, offset));
+            }
+            self.next = self.next.max(end);
+        }
+
+        fn find(&self, sequence: u64) -> Option<usize> {
+            let current = self.given.get(self.switched_at..)?;
+            let found = current.iter().position(|(_, s, _)| *s == sequence)?;
+            Some(found + self.switched_at)
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_match_a_model_that_remembers_all(
+            first_sequence in 0u16..0x8000,
+            first_timestamp: u32,
+            ops in proptest::collection::vec(op(), 1..120),
+        ) {
+            let mut now = Instant::now();
+            let mut rewriter = Rewriter::new(first_sequence, first_timestamp);
+            let mut model = Model::default();
+            let mut source = VIDEO;
+            let mut offset = first_timestamp;
+            let mut newest: Option<(Instant, u32)> = None;
+            let mut base = (1000, 0);
+            rewriter.switch_source(now, source, &numbers(base.0, base.1));
+            model.next = base.0;
+            for op in ops {
+                // A packet's timestamp follows from its number: three packets a frame.
+                let at = |base: (u64, u32), n: u64| {
+                    base.1.wrapping_add(((n.wrapping_sub(base.0) as i64).div_euclid(3) as u32).wrapping_mul(3000))
+                };
+                match op {
+                    Op::Wait(ms) => now += Duration::from_millis(ms.into()),
+                    Op::Switch(start, timestamp) => {
+                        source.generation += 1;
+                        base = (start, timestamp);
+                        rewriter.switch_source(now, source, &numbers(start, timestamp));
+                        let begin = newest.map_or(first_timestamp, |(then, timestamp)| {
+                            timestamp.wrapping_add(((now - then).as_millis() as u32 * 90).max(1))
+                        });
+                        offset = begin.wrapping_sub(timestamp);
+                        model.switched_at = model.given.len();
+                        model.next = start;
+                    }
+                    Op::Skip(delta) => {
+                        let n = model.next.wrapping_add_signed(delta.into());
+                        rewriter.skip(n);
+                        if n >= model.next {
+                            model.give_up_to(source.generation, n, offset);
+                            model.next = n + 1;
+                        }
+                    }
+                    Op::Map(delta) => {
+                        let n = model.next.wrapping_add_signed(delta.into());
+                        let packet = numbers(n, at(base, n));
+                        let mapped = rewriter.map(now, &packet);
+                        let newer = n >= model.next;
+                        if newer {
+                            model.give_up_to(source.generation, n + 1, offset);
+                        }
+                        let expected = model.find(n).map(|index| Rewritten {
+                            sequence: u64::from(first_sequence) + index as u64,
+                            timestamp: packet.timestamp.wrapping_add(offset),
+                            picture_id: 0,
+                            tl0_pic_idx: 0,
+                        });
+                        prop_assert_eq!(mapped, expected, "packet {}", n);
+                        if let (true, Some(mapped)) = (newer, mapped) {
+                            match newest {
+                                Some((_, t)) if t == mapped.timestamp => {}
+                                _ => newest = Some((now, mapped.timestamp)),
+                            }
+                        }
+                    }
+                }
+                let next = u64::from(first_sequence) + model.given.len() as u64;
+                prop_assert_eq!(rewriter.next_sequence(), next);
+                prop_assert_eq!(rewriter.origin_of(next as u16), None);
+            }
+            for (index, (generation, sequence, offset)) in model.given.iter().enumerate() {
+                let outgoing = u64::from(first_sequence) + index as u64;
+                let origin = rewriter.origin_of(outgoing as u16).unwrap();
+                prop_assert_eq!((origin.generation, origin.sequence), (*generation, *sequence));
+                let again = origin.rewrite(&numbers(*sequence, 77));
+                prop_assert_eq!(again.sequence, outgoing);
+                prop_assert_eq!(again.timestamp, offset.wrapping_add(77));
+            }
+        }
+    }
+}

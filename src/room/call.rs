@@ -1,0 +1,207 @@
+//! Calls, and the peers in them. A call lives on one shard with all its peers.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use rand::Rng;
+use rand::distr::{Alphanumeric, SampleString};
+
+use super::Rooms;
+use super::direct_call::DirectCall;
+use super::peer::Peer;
+use crate::negotiation::{Config, Negotiation};
+use crate::shard::{CallId, Command, IceCredentials, ParticipantId, PeerId};
+use crate::signaling::protocol::{CallName, HangUpReason, ServerMessage};
+
+/// A call, from its first peer to its last.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) id: CallId,
+    pub(super) room: Arc<str>,
+    pub(super) shard: usize,
+    pub(super) kind: CallKind,
+    pub(super) members: BTreeSet<ParticipantId>,
+}
+
+/// Whose call it is.
+#[derive(Debug)]
+pub(super) enum CallKind {
+    /// The room's: everybody may join.
+    Room,
+    /// Of two users.
+    Direct(DirectCall),
+}
+
+impl Rooms {
+    /// A call without members, on the shard with the fewest peers.
+    pub(super) fn new_call(&mut self, room: Arc<str>, kind: CallKind) -> CallId {
+        let id = CallId(self.next_id());
+        let least = self
+            .peers_by_shard
+            .iter()
+            .enumerate()
+            .min_by_key(|(_, peers)| **peers);
+        let shard = least.map_or(0, |(shard, _)| shard);
+        let call = Call {
+            id,
+            room,
+            shard,
+            kind,
+            members: BTreeSet::new(),
+        };
+        self.calls.insert(id, call);
+        id
+    }
+
+    /// A peer for a participant, which nobody knows of before [`Self::add_peer`]; with the credentials for that.
+    pub(super) fn new_peer(
+        &mut self,
+        call: CallId,
+        owner: ParticipantId,
+    ) -> (Peer, IceCredentials) {
+        let shard = self.calls.get(&call).map_or(0, |call| call.shard);
+        let id = PeerId(self.next_id());
+        let local_ice = IceCredentials {
+            // The number makes it unique; the rest keeps it from being guessed.
+            ufrag: format!("{:x}{}", id.0, Alphanumeric.sample_string(&mut self.rng, 8)),
+            pwd: Alphanumeric.sample_string(&mut self.rng, 32),
+        };
+        let is_loopback = self
+            .participants
+            .get(&owner)
+            .is_some_and(|owner| owner.address.to_canonical().is_loopback());
+        let candidates = self
+            .config
+            .shards
+            .get(shard)
+            .map(|address| match is_loopback {
+                true => address.loopback.clone(),
+                false => address.others.clone(),
+            });
+        let negotiation = Negotiation::new(Config {
+            peer: id,
+            local_ice: local_ice.clone(),
+            fingerprint: self.config.fingerprint.clone(),
+            candidates: candidates.unwrap_or_default(),
+            limits: self.config.negotiation,
+            // RFC 9429 section 5.2.1: 62 bits that no other session has.
+            session_id: self.rng.random::<u64>() >> 2,
+            seed: self.rng.random(),
+        });
+        (Peer::new(id, call, shard, negotiation), local_ice)
+    }
+
+    /// Puts a peer into its call, and subscribes it to all that is published there.
+    pub(super) fn add_peer(&mut self, owner: ParticipantId, peer: Peer, local_ice: IceCredentials) {
+        let (id, shard, call_id) = (peer.id, peer.shard, peer.call);
+        let Some(call) = self.calls.get_mut(&call_id) else {
+            return;
+        };
+        let Some(participant) = self.participants.get_mut(&owner) else {
+            return;
+        };
+        call.members.insert(owner);
+        participant.peer = Some(peer);
+        self.participant_by_peer.insert(id, owner);
+        if let Some(peers) = self.peers_by_shard.get_mut(shard) {
+            *peers += 1;
+        }
+        self.command(
+            shard,
+            Command::AddPeer {
+                peer: id,
+                call: call_id,
+                participant: owner,
+                local_ice,
+            },
+        );
+        self.subscribe_to_all(owner);
+        self.touched.insert(owner);
+    }
+
+    /// Takes a participant's peer out of its call, which ends with its last peer.
+    pub(super) fn remove_peer(&mut self, owner: ParticipantId) {
+        self.unpublish_all(owner);
+        let Some(peer) = self
+            .participants
+            .get_mut(&owner)
+            .and_then(|participant| participant.peer.take())
+        else {
+            return;
+        };
+        self.participant_by_peer.remove(&peer.id);
+        if let Some(peers) = self.peers_by_shard.get_mut(peer.shard) {
+            *peers -= 1;
+        }
+        self.command(peer.shard, Command::RemovePeer { peer: peer.id });
+        self.changed.insert(owner);
+        if let Some(call) = self.calls.get_mut(&peer.call) {
+            call.members.remove(&owner);
+            if call.members.is_empty() {
+                self.remove_call(peer.call);
+            }
+        }
+    }
+
+    /// Forgets a call without members.
+    pub(super) fn remove_call(&mut self, id: CallId) {
+        if let Some(call) = self.calls.remove(&id)
+            && let Some(room) = self.room_by_name.get_mut(&call.room)
+            && room.call == Some(call.id)
+        {
+            room.call = None;
+        }
+    }
+
+    /// Takes a participant out of whatever call it is in or that rings. `own` is what it is told itself, if anything;
+    /// `others` what the other one of a one-to-one call is told.
+    pub(super) fn leave_call(
+        &mut self,
+        id: ParticipantId,
+        own: Option<HangUpReason>,
+        others: HangUpReason,
+    ) {
+        let Some(call) = self.peer(id).and_then(|peer| self.calls.get(&peer.call)) else {
+            return;
+        };
+        match &call.kind {
+            CallKind::Room => {
+                self.remove_peer(id);
+                if let Some(reason) = own {
+                    self.tell_hang_up(id, None, reason);
+                }
+            }
+            CallKind::Direct(direct) => {
+                let other = direct.other(id);
+                self.end_direct_call(id, own, other, Some(others));
+            }
+        }
+    }
+
+    /// `hang-up` to `id`, which is about `other` in a one-to-one call. Kept for a session whose socket broke: nothing
+    /// else would tell it.
+    pub(super) fn tell_hang_up(
+        &mut self,
+        id: ParticipantId,
+        other: Option<ParticipantId>,
+        reason: HangUpReason,
+    ) {
+        let name = other.and_then(|other| self.name(other));
+        let target = self.name(id);
+        let text = ServerMessage::HangUp {
+            name: name.as_deref(),
+            target: target.as_deref(),
+            reason,
+        }
+        .to_text();
+        self.send_text([id], &text.into(), true);
+    }
+
+    /// Which kind of call a participant is in; none while it rings.
+    pub(super) fn call_name(&self, id: ParticipantId) -> Option<CallName> {
+        match &self.calls.get(&self.peer(id)?.call)?.kind {
+            CallKind::Room => Some(CallName::Room),
+            CallKind::Direct(direct) => direct.is_accepted().then_some(CallName::Direct),
+        }
+    }
+}

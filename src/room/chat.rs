@@ -1,0 +1,65 @@
+//! Chat, and messages that the server does not know.
+
+use std::time::Instant;
+
+use super::Rooms;
+use crate::shard::ParticipantId;
+use crate::signaling::protocol::{ChatMessage, PassThrough, ProtocolError, ServerMessage};
+
+impl Rooms {
+    /// `message`: to the room with its sender, or to one user and its sender. Kept for those whose socket broke.
+    pub(super) fn chat(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        message: ChatMessage,
+    ) -> Result<(), ProtocolError> {
+        let name = self.needed_name(id)?;
+        let (receivers, target) = match &message.target {
+            None => (self.room_mates(id), None),
+            Some(target) => {
+                let user = self.resolve(id, target)?;
+                let receivers = if user == id { vec![id] } else { vec![user, id] };
+                (receivers, self.name(user))
+            }
+        };
+        let text = ServerMessage::Message {
+            text: &message.text,
+            name: &name,
+            id: id.0,
+            date: self.unix_ms(now),
+            target: target.as_deref(),
+        }
+        .to_text();
+        self.send_text(receivers, &text.into(), true);
+        Ok(())
+    }
+
+    /// Any other type: to one user, or to the room without its sender.
+    pub(super) fn pass_through(
+        &mut self,
+        id: ParticipantId,
+        message: PassThrough,
+    ) -> Result<(), ProtocolError> {
+        let name = self.needed_name(id)?;
+        let receivers = match &message.target {
+            None => self
+                .room_mates(id)
+                .into_iter()
+                .filter(|mate| *mate != id)
+                .collect(),
+            Some(target) => vec![self.resolve(id, target)?],
+        };
+        self.send_text(receivers, &message.signed(&name, id.0).into(), true);
+        Ok(())
+    }
+
+    fn unix_ms(&self, now: Instant) -> u64 {
+        let elapsed = now
+            .saturating_duration_since(self.config.started)
+            .as_millis();
+        self.config
+            .started_unix_ms
+            .saturating_add(elapsed.try_into().unwrap_or(u64::MAX))
+    }
+}

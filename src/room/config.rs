@@ -1,0 +1,66 @@
+//! What the rooms are told at their start.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::negotiation;
+use crate::shard::Fingerprint;
+use crate::signaling::protocol::IceServer;
+
+/// What the rooms are told at their start.
+#[derive(Clone, Debug)]
+pub struct RoomsConfig {
+    /// How much of everything there may be.
+    pub limits: Limits,
+    /// What one SDP may ask for.
+    pub negotiation: negotiation::Limits,
+    /// How long a one-to-one call rings.
+    pub ring_timeout: Duration,
+    /// How long a session whose socket broke may be taken up again.
+    pub resume_timeout: Duration,
+    /// Our certificate's hash.
+    pub fingerprint: Fingerprint,
+    /// The shards, in the order of their numbers. At least one.
+    pub shards: Vec<ShardAddress>,
+    /// `iceServers` of the `id` message.
+    pub ice_servers: Vec<IceServer>,
+    /// Randomness for resume tokens and ICE credentials: a secret.
+    pub seed: [u8; 32],
+    /// The instant that `started_unix_ms` is about.
+    pub started: Instant,
+    /// Milliseconds since 1970 at `started`.
+    pub started_unix_ms: u64,
+}
+
+/// Where one shard receives media, best address first.
+#[derive(Clone, Debug, Default)]
+pub struct ShardAddress {
+    /// Candidates for clients on this machine.
+    pub loopback: Vec<SocketAddr>,
+    /// Candidates for everybody else.
+    pub others: Vec<SocketAddr>,
+}
+
+/// How much of everything there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// In one room, those included whose socket broke a moment ago.
+    pub max_participants: usize,
+    /// Rooms with somebody in them.
+    pub max_rooms: usize,
+    /// Sessions from one IP address, those included whose socket broke a moment ago.
+    pub max_sockets_per_address: usize,
+    /// From one socket in the long run; twice as many at once. At least 1.
+    pub max_messages_per_second: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_participants: 200,
+            max_rooms: 1000,
+            max_sockets_per_address: 256,
+            max_messages_per_second: 100,
+        }
+    }
+}

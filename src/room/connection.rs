@@ -1,0 +1,222 @@
+//! Sockets come and go.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rand::Rng;
+
+use super::limits::{Bucket, Strikes};
+use super::membership::Room;
+use super::participant::{Link, Participant};
+use super::timer::Timer;
+use super::{CloseCode, Rooms, SessionId};
+use crate::shard::ParticipantId;
+use crate::signaling::protocol::{
+    DEFAULT_ROOM, Dialect, ErrorCode, ProtocolError, ServerMessage, is_room_name,
+};
+
+/// What a new socket said in its request.
+#[derive(Clone, Debug)]
+pub struct Connect {
+    /// `room`, as it came; without one it is the lobby.
+    pub room: Option<String>,
+    /// The subprotocol.
+    pub dialect: Dialect,
+    /// Where the socket comes from.
+    pub address: IpAddr,
+    /// `resume`, as it came.
+    pub resume: Option<String>,
+}
+
+/// How a socket ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// The client said that it leaves: close code 1000 or 1001.
+    Left,
+    /// It closed the socket without a code, as `close()` does. Somebody in a call may do so to start over, and keeps
+    /// the call for a while; anybody else has left.
+    Unsaid,
+    /// The socket broke, or was closed for another reason: it may be resumed.
+    Broken,
+}
+
+impl Rooms {
+    /// A new socket. It is answered with `id`; or with an error and [`Output::Close`](super::Output::Close).
+    pub fn handle_connect(&mut self, now: Instant, session: SessionId, connect: Connect) {
+        if let Err((error, code)) = self.connect(now, session, &connect) {
+            if connect.dialect == Dialect::V1 {
+                let text = ServerMessage::error(&error, true).to_text().into();
+                self.outputs
+                    .push_back(super::Output::Send { session, text });
+            }
+            self.close_session(session, code, &error.message);
+        }
+        self.settle(now);
+    }
+
+    /// A socket is gone. `clean` says that the client closed it on purpose, with 1000 or 1001: it left. Otherwise
+    /// the socket broke, and the session may be taken up again.
+    pub fn handle_disconnect(&mut self, now: Instant, session: SessionId, departure: Departure) {
+        let Some(id) = self.participant_by_session.remove(&session) else {
+            return;
+        };
+        let Some(participant) = self.participants.get_mut(&id) else {
+            return;
+        };
+        let left = match departure {
+            Departure::Left => true,
+            Departure::Unsaid => participant.peer.is_none(),
+            Departure::Broken => false,
+        };
+        if left || participant.token.is_none() {
+            self.leave_room(id);
+        } else {
+            let until = now + self.config.resume_timeout;
+            participant.link = Link::Broken {
+                until,
+                kept: Default::default(),
+            };
+            self.timers.set(until, Timer::Resume(id));
+        }
+        self.settle(now);
+    }
+
+    /// The time to resume is over.
+    pub(super) fn expire_session(&mut self, now: Instant, id: ParticipantId) {
+        if let Some(participant) = self.participants.get(&id)
+            && let Link::Broken { until, .. } = participant.link
+            && until <= now
+        {
+            self.leave_room(id);
+        }
+    }
+
+    fn connect(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        connect: &Connect,
+    ) -> Result<(), (ProtocolError, CloseCode)> {
+        if let Some(token) = &connect.resume {
+            return self
+                .resume(session, connect, token)
+                .map_err(|error| (error, CloseCode::ResumeFailed));
+        }
+        let name = connect
+            .room
+            .as_deref()
+            .filter(|name| !name.is_empty())
+            .unwrap_or(DEFAULT_ROOM);
+        if !is_room_name(name) {
+            let error = ProtocolError::new(
+                ErrorCode::BadRoom,
+                "a room's name has 1 to 64 of letters, digits, `-`, `_`, `.`",
+            );
+            return Err((error, CloseCode::Policy));
+        }
+        self.check_limits(name, connect.address)
+            .map_err(|error| (error, CloseCode::TryAgainLater))?;
+
+        let id = ParticipantId(self.next_id());
+        let room = self
+            .room_by_name
+            .entry(name.into())
+            .or_insert_with_key(|name| Room::new(Arc::clone(name)));
+        room.participants.insert(id);
+        let participant = Participant {
+            room: Arc::clone(&room.name),
+            dialect: connect.dialect,
+            address: connect.address,
+            link: Link::Connected(session),
+            token: None,
+            name: None,
+            peer: None,
+            bucket: Bucket::new(now, self.config.limits.max_messages_per_second),
+            strikes: Strikes::default(),
+        };
+        self.participants.insert(id, participant);
+        self.participant_by_session.insert(session, id);
+        *self
+            .participants_by_address
+            .entry(connect.address)
+            .or_default() += 1;
+        self.welcome(id, false);
+        Ok(())
+    }
+
+    fn check_limits(&self, room: &str, address: IpAddr) -> Result<(), ProtocolError> {
+        let limits = &self.config.limits;
+        let here = self
+            .participants_by_address
+            .get(&address)
+            .copied()
+            .unwrap_or_default();
+        if here >= limits.max_sockets_per_address {
+            return Err(ProtocolError::new(
+                ErrorCode::TooManySockets,
+                format!(
+                    "at most {} sockets may come from one address",
+                    limits.max_sockets_per_address
+                ),
+            ));
+        }
+        match self.room_by_name.get(room) {
+            Some(room) if room.participants.len() >= limits.max_participants => {
+                Err(ProtocolError::new(
+                    ErrorCode::RoomFull,
+                    format!("the room has its {} participants", limits.max_participants),
+                ))
+            }
+            None if self.room_by_name.len() >= limits.max_rooms => Err(ProtocolError::new(
+                ErrorCode::TooManyRooms,
+                format!("the server has its {} rooms", limits.max_rooms),
+            )),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// `id`, and who is there.
+    pub(super) fn welcome(&mut self, id: ParticipantId, resumed: bool) {
+        if self.dialect(id) == Dialect::Classic {
+            let message = ServerMessage::Id {
+                id: id.0,
+                room: None,
+                ice_servers: None,
+                resume: None,
+                server: None,
+                resumed: None,
+            };
+            self.send(id, &message);
+            return;
+        }
+        let token = self.new_token(id);
+        let ice_servers = self.config.ice_servers.clone();
+        let room = self
+            .participants
+            .get(&id)
+            .map(|participant| Arc::clone(&participant.room));
+        let message = ServerMessage::Id {
+            id: id.0,
+            room: room.as_deref(),
+            ice_servers: Some(&ice_servers),
+            resume: Some(&token),
+            server: Some(env!("CARGO_PKG_VERSION")),
+            resumed: Some(resumed),
+        };
+        self.send(id, &message);
+        self.tell_who_is_there(id);
+    }
+
+    /// Gives a participant a new token, in place of the one it had.
+    fn new_token(&mut self, id: ParticipantId) -> Arc<str> {
+        let token: Arc<str> = format!("{:032x}", self.rng.random::<u128>()).into();
+        if let Some(participant) = self.participants.get_mut(&id) {
+            if let Some(old) = participant.token.replace(Arc::clone(&token)) {
+                self.participant_by_token.remove(&old);
+            }
+            self.participant_by_token.insert(Arc::clone(&token), id);
+        }
+        token
+    }
+}

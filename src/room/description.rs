@@ -1,0 +1,314 @@
+//! Offers and answers, either way.
+
+use std::time::{Duration, Instant};
+
+use super::Rooms;
+use super::direct_call::DirectState;
+use super::timer::Timer;
+use crate::negotiation::{self, NegotiationError};
+use crate::shard::{ParticipantId, TrackId};
+use crate::signaling::protocol::{
+    Description, Dialect, ErrorCode, NewIceCandidate, ProtocolError, ServerMessage,
+    SessionDescription, TrackLine,
+};
+
+/// How long a classic client may take to answer an offer within a call. MDN's sample cannot resolve glare: it then
+/// answers nothing.
+const CLASSIC_ANSWER_PATIENCE: Duration = Duration::from_secs(10);
+
+/// After so many offers without an answer none is made before the client offers something itself.
+const MAX_UNANSWERED: u32 = 3;
+
+/// How far off an offer is put that nobody would answer.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
+impl Rooms {
+    /// `video-offer` from a client.
+    pub(super) fn take_offer(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        offer: Description,
+    ) -> Result<(), ProtocolError> {
+        self.needed_name(id)?;
+        let in_call = self.peer(id).is_some();
+        match &offer.target {
+            None if in_call => self.renegotiate(now, id, &offer),
+            None => self.join_room_call(now, id, &offer),
+            Some(target) => {
+                let same_call = in_call
+                    && self.other(id).is_some_and(|other| {
+                        self.resolve(id, target).is_ok_and(|target| target == other)
+                    });
+                if same_call {
+                    self.renegotiate(now, id, &offer)
+                } else {
+                    self.call_user(now, id, target, &offer)
+                }
+            }
+        }
+    }
+
+    /// An offer within a call.
+    fn renegotiate(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        offer: &Description,
+    ) -> Result<(), ProtocolError> {
+        let waits = self
+            .direct_call(id)
+            .is_some_and(|direct| match direct.state {
+                DirectState::Ringing { .. } => true,
+                DirectState::Accepted { .. } => direct.caller == id,
+                DirectState::Connected => false,
+            });
+        if waits
+            && self
+                .direct_call(id)
+                .is_some_and(|direct| direct.callee == id)
+        {
+            // The callee rings back: our offer stands, as with glare.
+            return Ok(());
+        }
+        let Some(peer) = self
+            .participants
+            .get_mut(&id)
+            .and_then(|participant| participant.peer.as_mut())
+        else {
+            return Ok(());
+        };
+        match peer
+            .negotiation
+            .handle_offer(&offer.sdp, &offer.sources, &mut self.track_ids)
+        {
+            Ok(()) => {}
+            // Our offer stands: the client rolls back, answers it, and offers again.
+            Err(NegotiationError::Glare) => return Ok(()),
+            Err(error) => return Err(refusal(&error)),
+        }
+        peer.unanswered = 0;
+        self.publish(id);
+        if waits {
+            return Ok(());
+        }
+        self.answer(now, id)?;
+        self.follow_up(now, id)
+    }
+
+    /// `video-answer` from a client. The first one of a callee accepts.
+    pub(super) fn take_answer(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        answer: &Description,
+    ) -> Result<(), ProtocolError> {
+        let Some(peer) = self
+            .participants
+            .get_mut(&id)
+            .and_then(|participant| participant.peer.as_mut())
+        else {
+            return Err(refusal(&NegotiationError::UnexpectedAnswer));
+        };
+        peer.end_placeholders();
+        peer.negotiation
+            .handle_answer(&answer.sdp, &answer.sources, &mut self.track_ids)
+            .map_err(|error| refusal(&error))?;
+        peer.answer_due = None;
+        peer.unanswered = 0;
+        self.touched.insert(id);
+        self.publish(id);
+        let accepts = self
+            .direct_call(id)
+            .is_some_and(|direct| direct.callee == id && !direct.is_accepted());
+        if accepts {
+            self.accept(now, id)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// `new-ice-candidate` from a client. One that comes late for its call is nobody's fault.
+    pub(super) fn take_candidate(
+        &mut self,
+        id: ParticipantId,
+        candidate: &NewIceCandidate,
+    ) -> Result<(), ProtocolError> {
+        let Some(peer) = self.peer_mut(id) else {
+            return Ok(());
+        };
+        peer.negotiation
+            .handle_candidate(
+                candidate.candidate.as_deref().unwrap_or_default(),
+                candidate.sdp_mid.as_deref(),
+                candidate.sdp_m_line_index,
+                candidate.username_fragment.as_deref(),
+            )
+            .map_err(|error| refusal(&error))
+    }
+
+    /// Answers the offer that a participant's negotiation holds.
+    pub(super) fn answer(&mut self, _now: Instant, id: ParticipantId) -> Result<(), ProtocolError> {
+        let Some(peer) = self.peer_mut(id) else {
+            return Ok(());
+        };
+        let answer = peer
+            .negotiation
+            .create_answer()
+            .map_err(|error| refusal(&error))?;
+        self.drain_commands(id);
+        self.touched.insert(id);
+        self.send_description(id, &answer, "answer");
+        Ok(())
+    }
+
+    /// Makes and sends an offer, if there is something to say and the client can hear it.
+    pub(super) fn offer(&mut self, now: Instant, id: ParticipantId) {
+        if !self.is_connected(id) {
+            return;
+        }
+        let rings = self
+            .direct_call(id)
+            .is_some_and(|direct| !direct.is_accepted());
+        let classic = self.dialect(id) == Dialect::Classic;
+        let Some(peer) = self.peer_mut(id) else {
+            return;
+        };
+        if peer.hold_offers.is_some_and(|until| now < until) || !peer.negotiation.needs_offer() {
+            return;
+        }
+        let Some(offer) = peer.negotiation.create_offer() else {
+            return;
+        };
+        if classic && !rings {
+            let due = now + CLASSIC_ANSWER_PATIENCE;
+            peer.answer_due = Some(due);
+            self.timers.set(due, Timer::Peer(id));
+        }
+        self.drain_commands(id);
+        self.send_description(id, &offer, "offer");
+    }
+
+    /// Sends the outstanding offer again, if there is one.
+    pub(super) fn repeat_offer(&mut self, id: ParticipantId) {
+        let offer = self
+            .peer(id)
+            .and_then(|peer| peer.negotiation.outstanding_offer().cloned());
+        if let Some(offer) = offer {
+            self.send_description(id, &offer, "offer");
+        }
+    }
+
+    /// No offer goes out to this participant before `until`.
+    pub(super) fn hold_offers(&mut self, id: ParticipantId, until: Instant) {
+        if let Some(peer) = self.peer_mut(id) {
+            peer.hold_offers = Some(until);
+            self.timers.set(until, Timer::Peer(id));
+        }
+    }
+
+    /// The part of a peer's timer that is about offers.
+    pub(super) fn expire_offer(&mut self, now: Instant, id: ParticipantId) {
+        let Some(peer) = self.peer_mut(id) else {
+            return;
+        };
+        if peer.hold_offers.is_some_and(|until| until <= now) {
+            peer.hold_offers = None;
+        }
+        if peer.answer_due.is_some_and(|due| due <= now) {
+            peer.answer_due = None;
+            peer.negotiation.rollback();
+            peer.unanswered += 1;
+            let wait = if peer.unanswered < MAX_UNANSWERED {
+                CLASSIC_ANSWER_PATIENCE
+            } else {
+                NEVER
+            };
+            self.hold_offers(id, now + wait);
+        }
+        self.touched.insert(id);
+    }
+
+    /// Hands a peer's commands to its shard.
+    pub(super) fn drain_commands(&mut self, id: ParticipantId) {
+        let Some(peer) = self.peer_mut(id) else {
+            return;
+        };
+        let shard = peer.shard;
+        for command in peer.poll_commands() {
+            self.command(shard, command);
+        }
+    }
+
+    fn send_description(
+        &mut self,
+        id: ParticipantId,
+        description: &negotiation::Description,
+        kind: &str,
+    ) {
+        let Some(receiver) = self.participants.get(&id) else {
+            return;
+        };
+        let mids: Vec<String> = description
+            .tracks
+            .iter()
+            .map(|(mid, _)| mid.to_string())
+            .collect();
+        let tracks: Option<Vec<TrackLine<'_>>> = (receiver.dialect == Dialect::V1).then(|| {
+            let lines = mids.iter().zip(&description.tracks);
+            lines
+                .filter_map(|(mid, (_, track))| self.track_line(mid, *track))
+                .collect()
+        });
+        let name = self.other(id).and_then(|other| self.name(other));
+        let sdp = SessionDescription {
+            kind,
+            sdp: &description.sdp,
+        };
+        let (name, target, tracks) = (name.as_deref(), receiver.name(), tracks.as_deref());
+        let message = if kind == "offer" {
+            ServerMessage::VideoOffer {
+                sdp,
+                name,
+                target,
+                tracks,
+            }
+        } else {
+            ServerMessage::VideoAnswer {
+                sdp,
+                name,
+                target,
+                tracks,
+            }
+        };
+        let text = message.to_text().into();
+        self.send_text([id], &text, false);
+    }
+
+    fn track_line<'a>(&'a self, mid: &'a str, track: TrackId) -> Option<TrackLine<'a>> {
+        let owner = self.publisher_by_track.get(&track)?;
+        let publisher = self.participants.get(owner)?;
+        let (source, muted) = self.track_source(*owner, track)?;
+        Some(TrackLine {
+            mid,
+            track: track.to_string(),
+            participant: owner.0,
+            name: publisher.name(),
+            kind: source.kind(),
+            source,
+            muted,
+        })
+    }
+}
+
+/// What a client is told about what its negotiation refused.
+pub(super) fn refusal(error: &NegotiationError) -> ProtocolError {
+    let code = match error {
+        NegotiationError::Glare | NegotiationError::BadSdp(_) => ErrorCode::BadSdp,
+        NegotiationError::UnexpectedAnswer => ErrorCode::UnexpectedAnswer,
+        NegotiationError::NoOffer => ErrorCode::ServerBusy,
+        NegotiationError::TooManyTracks(_) => ErrorCode::TooManyTracks,
+        NegotiationError::BadCandidate(_) => ErrorCode::BadCandidate,
+    };
+    ProtocolError::new(code, error.to_string())
+}

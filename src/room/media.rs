@@ -1,0 +1,264 @@
+//! What changes in a call without an offer: mutes, wishes, and what shards tell.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Rooms;
+use crate::shard::{CallId, Command, Event, ParticipantId, PeerId, Quality, TrackId};
+use crate::signaling::protocol::{
+    Dialect, ErrorCode, HangUpReason, Mute, MuteTarget, ProtocolError, Receive, ServerMessage,
+    stats_entries,
+};
+
+/// How long a call waits for a network that is gone: consent took 30 s to expire, this is on top.
+const CONSENT_PATIENCE: Duration = Duration::from_secs(30);
+
+impl Rooms {
+    /// `mute`
+    pub(super) fn mute(&mut self, id: ParticipantId, mute: Mute) -> Result<(), ProtocolError> {
+        let peer = self.peer_mut(id).ok_or_else(not_in_call)?;
+        let (peer_id, shard) = (peer.id, peer.shard);
+        let tracks: Vec<TrackId> = peer
+            .published
+            .iter()
+            .filter(|published| match mute.target {
+                MuteTarget::Mid(mid) => published.mid == mid,
+                MuteTarget::Source(source) => published.source == source,
+            })
+            .map(|published| published.track)
+            .collect();
+        if tracks.is_empty() {
+            return Err(ProtocolError::new(
+                ErrorCode::NoSuchTrack,
+                "you publish no such track",
+            ));
+        }
+        for track in tracks {
+            let changed = self.peer_mut(id).is_some_and(|peer| {
+                if mute.muted {
+                    peer.muted.insert(track)
+                } else {
+                    peer.muted.remove(&track)
+                }
+            });
+            if changed {
+                let muted = mute.muted;
+                self.command(
+                    shard,
+                    Command::SetMuted {
+                        peer: peer_id,
+                        track,
+                        muted,
+                    },
+                );
+                self.changed.insert(id);
+            }
+        }
+        Ok(())
+    }
+
+    /// `receive`
+    pub(super) fn receive(
+        &mut self,
+        id: ParticipantId,
+        receive: Receive,
+    ) -> Result<(), ProtocolError> {
+        let call = self.peer(id).ok_or_else(not_in_call)?.call;
+        let publisher = self
+            .publisher_by_track
+            .get(&receive.track)
+            .copied()
+            .filter(|publisher| {
+                *publisher != id && self.peer(*publisher).is_some_and(|peer| peer.call == call)
+            });
+        if publisher.is_none() {
+            return Err(ProtocolError::new(
+                ErrorCode::NoSuchTrack,
+                format!("there is no track `{}` in your call", receive.track),
+            ));
+        }
+        let peer = self.peer_mut(id).ok_or_else(not_in_call)?;
+        let (peer_id, shard) = (peer.id, peer.shard);
+        let wish = peer.wishes.entry(receive.track).or_insert(Receive {
+            track: receive.track,
+            paused: None,
+            width: None,
+            height: None,
+            priority: None,
+        });
+        let was_paused = wish.paused == Some(true);
+        wish.paused = receive.paused.or(wish.paused);
+        wish.width = receive.width.or(wish.width);
+        wish.height = receive.height.or(wish.height);
+        wish.priority = receive.priority.or(wish.priority);
+        let paused = wish.paused == Some(true);
+        if paused != was_paused {
+            let track = receive.track;
+            self.command(
+                shard,
+                Command::SetPaused {
+                    peer: peer_id,
+                    track,
+                    paused,
+                },
+            );
+        }
+        Ok(())
+    }
+
+    /// `stats`
+    pub(super) fn ask_stats(&mut self, id: ParticipantId) -> Result<(), ProtocolError> {
+        let peer = self.peer_mut(id).ok_or_else(not_in_call)?;
+        let (peer_id, shard) = (peer.id, peer.shard);
+        if !std::mem::replace(&mut peer.stats_asked, true) {
+            self.command(shard, Command::Stats { peer: peer_id });
+        }
+        Ok(())
+    }
+
+    pub(super) fn act_on_event(&mut self, now: Instant, _shard: usize, event: Event) {
+        match event {
+            Event::Connected { peer } => self.consent(now, peer, true),
+            Event::Consent { peer, fresh } => self.consent(now, peer, fresh),
+            Event::Failed { peer, reason } => {
+                if let Some(&id) = self.participant_by_peer.get(&peer) {
+                    tracing::debug!(participant = id.0, ?reason, "a peer failed");
+                    self.leave_call(id, Some(HangUpReason::Gone), HangUpReason::Gone);
+                }
+            }
+            Event::Decodable {
+                peer,
+                track,
+                decodable,
+            } => self.tell_decodable(peer, track, decodable),
+            Event::Speakers { call, speakers } => self.tell_speakers(call, &speakers),
+            Event::Quality { peer, quality } => self.tell_quality(peer, quality),
+            Event::Stats { peer, stats } => {
+                let Some(&id) = self.participant_by_peer.get(&peer) else {
+                    return;
+                };
+                let asked = self
+                    .peer_mut(id)
+                    .is_some_and(|peer| std::mem::take(&mut peer.stats_asked));
+                if asked {
+                    let stats = stats_entries(&stats);
+                    self.send(id, &ServerMessage::Stats { stats: &stats });
+                }
+            }
+        }
+    }
+
+    /// A network that is gone is given time: an ICE restart may bring it back.
+    fn consent(&mut self, now: Instant, peer: PeerId, fresh: bool) {
+        let Some(&id) = self.participant_by_peer.get(&peer) else {
+            return;
+        };
+        let due = (!fresh).then(|| now + CONSENT_PATIENCE);
+        if let Some(peer) = self.peer_mut(id) {
+            peer.consent_due = due;
+        }
+        if let Some(due) = due {
+            self.timers.set(due, super::timer::Timer::Peer(id));
+        }
+    }
+
+    /// A deadline of a peer is past.
+    pub(super) fn look_at_peer(&mut self, now: Instant, id: ParticipantId) {
+        if self
+            .peer(id)
+            .and_then(|peer| peer.consent_due)
+            .is_some_and(|due| due <= now)
+        {
+            self.leave_call(id, Some(HangUpReason::Timeout), HangUpReason::Timeout);
+            return;
+        }
+        self.expire_offer(now, id);
+    }
+
+    fn tell_decodable(&mut self, peer: PeerId, track: TrackId, decodable: bool) {
+        let Some(&id) = self.participant_by_peer.get(&peer) else {
+            return;
+        };
+        let track = track.to_string();
+        let message = ServerMessage::Layers {
+            track: &track,
+            rid: None,
+            // The one layer of an encoding without layers.
+            spatial: decodable.then_some(0),
+            temporal: decodable.then_some(0),
+            reason: (!decodable).then_some("codec"),
+        };
+        self.send(id, &message);
+    }
+
+    fn tell_speakers(&mut self, call: CallId, speakers: &[(ParticipantId, f32)]) {
+        let Some(call) = self.calls.get(&call) else {
+            return;
+        };
+        let here = || speakers.iter().filter(|(id, _)| call.members.contains(id));
+        let ids: Vec<u64> = here().map(|(id, _)| id.0).collect();
+        let levels: Vec<f32> = here().map(|(_, level)| level.clamp(0.0, 1.0)).collect();
+        let text = ServerMessage::Speakers {
+            ids: &ids,
+            levels: &levels,
+        }
+        .to_text();
+        let members: Vec<ParticipantId> = call.members.iter().copied().collect();
+        self.send_to_v1(members, text);
+    }
+
+    fn tell_quality(&mut self, peer: PeerId, quality: Quality) {
+        let Some(&id) = self.participant_by_peer.get(&peer) else {
+            return;
+        };
+        let score = score(&quality);
+        let changed = self
+            .peer_mut(id)
+            .is_some_and(|peer| peer.score.replace(score) != Some(score));
+        let message = ServerMessage::Quality {
+            id: id.0,
+            score,
+            loss: quality.loss,
+            rtt: quality.rtt.map(|rtt| rtt.as_secs_f64() * 1000.0),
+            bandwidth: quality.bandwidth,
+        };
+        let mut receivers = vec![id];
+        if changed {
+            receivers.extend(self.others_in_call(id));
+        }
+        self.send_to_v1(receivers, message.to_text());
+    }
+
+    fn send_to_v1(&mut self, ids: Vec<ParticipantId>, text: String) {
+        let text: Arc<str> = text.into();
+        let v1: Vec<ParticipantId> = ids
+            .into_iter()
+            .filter(|id| self.dialect(*id) == Dialect::V1)
+            .collect();
+        self.send_text(v1, &text, false);
+    }
+}
+
+fn not_in_call() -> ProtocolError {
+    ProtocolError::new(ErrorCode::NotInCall, "you are in no call")
+}
+
+/// 5 for a network nobody notices, 1 for one that makes talking hard. Loss weighs most, since audio has the least
+/// to hide it with; above 300 ms people start to talk at the same time (ITU-T G.114).
+fn score(quality: &Quality) -> u8 {
+    let of_loss = match quality.loss {
+        loss if loss < 0.01 => 5,
+        loss if loss < 0.03 => 4,
+        loss if loss < 0.08 => 3,
+        loss if loss < 0.2 => 2,
+        _ => 1,
+    };
+    let of_rtt = match quality.rtt.unwrap_or_default().as_millis() {
+        0..150 => 5,
+        150..300 => 4,
+        300..600 => 3,
+        600..1200 => 2,
+        _ => 1,
+    };
+    of_loss.min(of_rtt)
+}

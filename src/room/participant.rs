@@ -1,0 +1,69 @@
+//! Somebody in a room.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::SessionId;
+use super::limits::{Bucket, Strikes};
+use super::peer::Peer;
+use crate::signaling::protocol::Dialect;
+
+/// Most messages that are kept for a session whose socket broke; the oldest go first.
+const MAX_KEPT: usize = 64;
+
+/// Somebody in a room, from its socket's first moment until it left.
+#[derive(Debug)]
+pub(super) struct Participant {
+    pub(super) room: Arc<str>,
+    pub(super) dialect: Dialect,
+    pub(super) address: IpAddr,
+    pub(super) link: Link,
+    /// What resumes the session; only in v1.
+    pub(super) token: Option<Arc<str>>,
+    /// Nobody is announced, called or heard before it has one.
+    pub(super) name: Option<Arc<str>>,
+    /// Its peer connection, while it is in a call or one rings.
+    pub(super) peer: Option<Peer>,
+    pub(super) bucket: Bucket,
+    pub(super) strikes: Strikes,
+}
+
+/// The way to a participant's client.
+#[derive(Debug)]
+pub(super) enum Link {
+    /// A socket.
+    Connected(SessionId),
+    /// The socket broke; media may go on.
+    Broken {
+        /// Until when it may be taken up again.
+        until: Instant,
+        /// What must not be lost.
+        kept: VecDeque<Arc<str>>,
+    },
+}
+
+impl Participant {
+    pub(super) fn session(&self) -> Option<SessionId> {
+        match self.link {
+            Link::Connected(session) => Some(session),
+            Link::Broken { .. } => None,
+        }
+    }
+
+    /// Keeps a message for a resume.
+    pub(super) fn keep(&mut self, text: Arc<str>) {
+        if let Link::Broken { kept, .. } = &mut self.link {
+            if kept.len() == MAX_KEPT {
+                kept.pop_front();
+            }
+            kept.push_back(text);
+        }
+    }
+
+    /// The name, or nothing for somebody without.
+    pub(super) fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
+    }
+}

@@ -1,0 +1,142 @@
+//! A participant's peer connection, as control sees it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use crate::negotiation::{Negotiation, PublishedTrack, SubscribedTrack, TrackIds};
+use crate::rtp::MediaKind;
+use crate::shard::{CallId, Command, ParticipantId, PeerId, TrackId};
+use crate::signaling::protocol::{Receive, TrackInfo};
+
+/// A participant's peer connection, from its offer, or from the ringing, until the end of its call.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) id: PeerId,
+    pub(super) call: CallId,
+    pub(super) shard: usize,
+    pub(super) negotiation: Negotiation,
+    /// What the others of the call were given to receive.
+    pub(super) published: Vec<PublishedTrack>,
+    /// Which of them are muted.
+    pub(super) muted: BTreeSet<TrackId>,
+    /// What it said to need of others' tracks.
+    pub(super) wishes: BTreeMap<TrackId, Receive>,
+    /// Tracks that are none: they make m-lines in an offer that has nothing to send, and end with its answer.
+    pub(super) placeholders: Vec<TrackId>,
+    /// Until when no offer may go out: one of the client's own is likely on its way.
+    pub(super) hold_offers: Option<Instant>,
+    /// When an offer that a classic client does not answer is taken back.
+    pub(super) answer_due: Option<Instant>,
+    /// Offers in a row that were taken back.
+    pub(super) unanswered: u32,
+    /// When a network that is gone ends the call.
+    pub(super) consent_due: Option<Instant>,
+    /// The score of the last `quality`.
+    pub(super) score: Option<u8>,
+    /// A `stats` of the client's waits for the shard.
+    pub(super) stats_asked: bool,
+}
+
+impl Peer {
+    pub(super) fn new(id: PeerId, call: CallId, shard: usize, negotiation: Negotiation) -> Self {
+        Self {
+            id,
+            call,
+            shard,
+            negotiation,
+            published: Vec::new(),
+            muted: BTreeSet::new(),
+            wishes: BTreeMap::new(),
+            placeholders: Vec::new(),
+            hold_offers: None,
+            answer_due: None,
+            unanswered: 0,
+            consent_due: None,
+            score: None,
+            stats_asked: false,
+        }
+    }
+
+    /// The next commands for the shard. A track or copy that a shard just learned of is told whether it is muted or
+    /// paused, which may have been said before.
+    pub(super) fn poll_commands(&mut self) -> Vec<Command> {
+        let mut commands = Vec::new();
+        while let Some(command) = self.negotiation.poll_command() {
+            let more = match &command {
+                Command::SetReceiver {
+                    parameters: Some(parameters),
+                    ..
+                } if self.muted.contains(&parameters.track) => Some(Command::SetMuted {
+                    peer: self.id,
+                    track: parameters.track,
+                    muted: true,
+                }),
+                Command::SetSender {
+                    parameters: Some(parameters),
+                    ..
+                } if self.is_paused(parameters.track) => Some(Command::SetPaused {
+                    peer: self.id,
+                    track: parameters.track,
+                    paused: true,
+                }),
+                _ => None,
+            };
+            commands.push(command);
+            commands.extend(more);
+        }
+        commands
+    }
+
+    /// Makes the next offer have an m-line of each kind, so that a client without anything to hear can be rung.
+    pub(super) fn offer_to_receive(&mut self, owner: ParticipantId, ids: &mut TrackIds) {
+        for kind in [MediaKind::Audio, MediaKind::Video] {
+            let track = ids.next();
+            self.placeholders.push(track);
+            self.negotiation.add_track(SubscribedTrack {
+                track,
+                participant: owner,
+                kind,
+                codecs: Vec::new(),
+            });
+        }
+    }
+
+    /// The offer is answered: what was only there to make m-lines goes, before a shard hears of it.
+    pub(super) fn end_placeholders(&mut self) {
+        for track in std::mem::take(&mut self.placeholders) {
+            self.negotiation.remove_track(track);
+        }
+    }
+
+    fn is_paused(&self, track: TrackId) -> bool {
+        self.wishes
+            .get(&track)
+            .is_some_and(|wish| wish.paused == Some(true))
+    }
+
+    /// What others may subscribe to.
+    pub(super) fn subscribable(&self, owner: ParticipantId) -> Vec<SubscribedTrack> {
+        self.published
+            .iter()
+            .map(|published| SubscribedTrack {
+                track: published.track,
+                participant: owner,
+                kind: published.kind,
+                codecs: published.codecs.clone(),
+            })
+            .collect()
+    }
+
+    /// `tracks` of `participant`.
+    pub(super) fn track_infos(&self) -> Vec<TrackInfo> {
+        self.published
+            .iter()
+            .map(|published| TrackInfo {
+                track: published.track.to_string(),
+                kind: published.kind,
+                source: published.source,
+                muted: self.muted.contains(&published.track),
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,308 @@
+//! The doors of [`Rooms`]: everything that comes in or goes out passes here.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use super::call::Call;
+use super::membership::Room;
+use super::participant::{Link, Participant};
+use super::peer::Peer;
+use super::timer::{Timer, Timers};
+use super::{CloseCode, Output, RoomsConfig, SessionId};
+use crate::negotiation::TrackIds;
+use crate::shard::{CallId, Command, Event, ParticipantId, PeerId, TrackId};
+use crate::signaling::protocol::{ClientMessage, Dialect, ErrorCode, ProtocolError, ServerMessage};
+
+/// All rooms of a server.
+///
+/// After each `handle_*`, [`poll_output`](Self::poll_output) is to be called until it returns `None`, and
+/// [`handle_timeout`](Self::handle_timeout) once [`poll_timeout`](Self::poll_timeout) is past. Nothing that a client
+/// sends is an error here: it is answered.
+#[derive(Debug)]
+pub struct Rooms {
+    pub(super) config: RoomsConfig,
+    pub(super) rng: StdRng,
+    pub(super) track_ids: TrackIds,
+    pub(super) last_id: u64,
+    pub(super) room_by_name: BTreeMap<Arc<str>, Room>,
+    pub(super) participants: BTreeMap<ParticipantId, Participant>,
+    pub(super) calls: BTreeMap<CallId, Call>,
+    pub(super) participant_by_session: HashMap<SessionId, ParticipantId>,
+    pub(super) participant_by_token: HashMap<Arc<str>, ParticipantId>,
+    pub(super) participant_by_peer: HashMap<PeerId, ParticipantId>,
+    pub(super) publisher_by_track: HashMap<TrackId, ParticipantId>,
+    pub(super) participants_by_address: HashMap<IpAddr, usize>,
+    /// Peers on each shard.
+    pub(super) peers_by_shard: Vec<usize>,
+    pub(super) timers: Timers,
+    /// Whose `participant` `updated` is due.
+    pub(super) changed: BTreeSet<ParticipantId>,
+    /// Whose negotiation may have something to say.
+    pub(super) touched: BTreeSet<ParticipantId>,
+    pub(super) outputs: VecDeque<Output>,
+}
+
+impl Rooms {
+    /// No rooms yet: each begins with its first participant, and ends with its last.
+    pub fn new(config: RoomsConfig) -> Self {
+        Self {
+            rng: StdRng::from_seed(config.seed),
+            peers_by_shard: vec![0; config.shards.len().max(1)],
+            config,
+            track_ids: TrackIds::default(),
+            last_id: 0,
+            room_by_name: BTreeMap::new(),
+            participants: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            participant_by_session: HashMap::new(),
+            participant_by_token: HashMap::new(),
+            participant_by_peer: HashMap::new(),
+            publisher_by_track: HashMap::new(),
+            participants_by_address: HashMap::new(),
+            timers: Timers::default(),
+            changed: BTreeSet::new(),
+            touched: BTreeSet::new(),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// A text frame came. Frames of a session that is unknown or closed are ignored.
+    pub fn handle_text(&mut self, now: Instant, session: SessionId, text: &str) {
+        let Some(&id) = self.participant_by_session.get(&session) else {
+            return;
+        };
+        if let Err(error) = self.act(now, id, text) {
+            self.refuse(now, id, &error);
+        }
+        self.settle(now);
+    }
+
+    /// A binary frame came, of which the protocol knows none.
+    pub fn handle_binary(&mut self, now: Instant, session: SessionId) {
+        if let Some(&id) = self.participant_by_session.get(&session) {
+            let error = ProtocolError::new(ErrorCode::BadJson, "messages are text frames");
+            self.refuse(now, id, &error);
+            self.settle(now);
+        }
+    }
+
+    /// A shard told something. Events about peers that are gone are ignored.
+    pub fn handle_shard_event(&mut self, now: Instant, shard: usize, event: Event) {
+        self.act_on_event(now, shard, event);
+        self.settle(now);
+    }
+
+    /// Acts on all timers that are due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(timer) = self.timers.pop(now) {
+            match timer {
+                Timer::Resume(id) => self.expire_session(now, id),
+                Timer::Call(call) => self.expire_call(now, call),
+                Timer::Peer(id) => self.look_at_peer(now, id),
+            }
+        }
+        self.settle(now);
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called next.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// The next thing to do.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// Tells everybody that the server goes down, closes all sockets (1012) and ends all peers.
+    pub fn shutdown(&mut self) {
+        let error = ProtocolError::new(ErrorCode::ServerBusy, "the server is going down");
+        let ids: Vec<ParticipantId> = self.participants.keys().copied().collect();
+        for id in ids {
+            if let Some(peer) = self.peer(id) {
+                let (shard, peer) = (peer.shard, peer.id);
+                self.command(shard, Command::RemovePeer { peer });
+            }
+            self.send(id, &ServerMessage::error(&error, true));
+            self.close(id, CloseCode::Restart, &error.message);
+        }
+        *self = Self {
+            outputs: std::mem::take(&mut self.outputs),
+            last_id: self.last_id,
+            track_ids: std::mem::take(&mut self.track_ids),
+            ..Self::new(self.config.clone())
+        };
+    }
+
+    fn act(&mut self, now: Instant, id: ParticipantId, text: &str) -> Result<(), ProtocolError> {
+        let allowed = self
+            .participants
+            .get_mut(&id)
+            .is_some_and(|p| p.bucket.take(now));
+        if !allowed {
+            let rate = self.config.limits.max_messages_per_second;
+            return Err(ProtocolError::new(
+                ErrorCode::TooFast,
+                format!("at most {rate} messages a second are allowed"),
+            ));
+        }
+        let message = match ClientMessage::parse(text) {
+            Ok(message) => message,
+            Err(error) => return self.take_bad_name(id, error),
+        };
+        let request = message.type_name().to_owned();
+        match message {
+            ClientMessage::Username(username) => {
+                self.take_name(id, &username.name);
+                Ok(())
+            }
+            ClientMessage::Message(message) => self.chat(now, id, message),
+            ClientMessage::PassThrough(message) => self.pass_through(id, message),
+            ClientMessage::VideoOffer(offer) => self.take_offer(now, id, offer),
+            ClientMessage::VideoAnswer(answer) => self.take_answer(now, id, &answer),
+            ClientMessage::NewIceCandidate(candidate) => self.take_candidate(id, &candidate),
+            ClientMessage::HangUp(hang_up) => self.hang_up(id, hang_up.target.as_ref()),
+            ClientMessage::Mute(mute) => self.mute(id, mute),
+            ClientMessage::Receive(receive) => self.receive(id, receive),
+            ClientMessage::Stats => self.ask_stats(id),
+        }
+        .map_err(|error| error.about(request))
+    }
+
+    /// Tells a client that its message was refused. The third piece of nonsense in ten seconds ends its socket.
+    fn refuse(&mut self, now: Instant, id: ParticipantId, error: &ProtocolError) {
+        let Some(participant) = self.participants.get_mut(&id) else {
+            return;
+        };
+        let fatal = error.is_strike() && participant.strikes.strike(now);
+        self.send(id, &ServerMessage::error(error, fatal));
+        if fatal {
+            self.close(id, CloseCode::Policy, "too much bad input");
+            self.leave_room(id);
+        }
+    }
+
+    /// Says what became due: changes to the room first, then offers, so that several changes make one of each.
+    pub(super) fn settle(&mut self, now: Instant) {
+        for id in std::mem::take(&mut self.changed) {
+            self.announce_change(id);
+        }
+        for id in std::mem::take(&mut self.touched) {
+            self.drain_commands(id);
+            self.offer(now, id);
+        }
+    }
+
+    /// Sends to a participant what its dialect knows; to one whose socket broke, nothing.
+    pub(super) fn send(&mut self, id: ParticipantId, message: &ServerMessage<'_>) {
+        let Some(participant) = self.participants.get(&id) else {
+            return;
+        };
+        if let Some(session) = participant.session()
+            && is_known_to(participant.dialect, message)
+        {
+            let text = message.to_text().into();
+            self.outputs.push_back(Output::Send { session, text });
+        }
+    }
+
+    /// Sends text to each of them; with `keep` also to those whose socket broke, for when they are back.
+    pub(super) fn send_text(
+        &mut self,
+        ids: impl IntoIterator<Item = ParticipantId>,
+        text: &Arc<str>,
+        keep: bool,
+    ) {
+        for id in ids {
+            let Some(participant) = self.participants.get_mut(&id) else {
+                continue;
+            };
+            match participant.session() {
+                Some(session) => self.outputs.push_back(Output::Send {
+                    session,
+                    text: Arc::clone(text),
+                }),
+                None if keep => participant.keep(Arc::clone(text)),
+                None => {}
+            }
+        }
+    }
+
+    /// Closes a participant's socket, if it has one. What becomes of the participant is the caller's business.
+    pub(super) fn close(&mut self, id: ParticipantId, code: CloseCode, reason: &str) {
+        let session = self.participants.get(&id).and_then(Participant::session);
+        if let Some(session) = session {
+            self.participant_by_session.remove(&session);
+            self.close_session(session, code, reason);
+        }
+    }
+
+    pub(super) fn close_session(&mut self, session: SessionId, code: CloseCode, reason: &str) {
+        self.outputs.push_back(Output::Close {
+            session,
+            code,
+            reason: reason.to_owned(),
+        });
+    }
+
+    pub(super) fn command(&mut self, shard: usize, command: Command) {
+        self.outputs.push_back(Output::Command { shard, command });
+    }
+
+    /// The next number: of participants, peers and calls alike.
+    pub(super) fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    pub(super) fn peer(&self, id: ParticipantId) -> Option<&Peer> {
+        self.participants.get(&id)?.peer.as_ref()
+    }
+
+    pub(super) fn peer_mut(&mut self, id: ParticipantId) -> Option<&mut Peer> {
+        self.participants.get_mut(&id)?.peer.as_mut()
+    }
+
+    pub(super) fn is_connected(&self, id: ParticipantId) -> bool {
+        let link = self
+            .participants
+            .get(&id)
+            .map(|participant| &participant.link);
+        matches!(link, Some(Link::Connected(_)))
+    }
+
+    pub(super) fn dialect(&self, id: ParticipantId) -> Dialect {
+        self.participants
+            .get(&id)
+            .map_or(Dialect::V1, |participant| participant.dialect)
+    }
+
+    pub(super) fn name(&self, id: ParticipantId) -> Option<Arc<str>> {
+        self.participants.get(&id)?.name.clone()
+    }
+}
+
+/// A client written for the sample must never see a message it does not know.
+fn is_known_to(dialect: Dialect, message: &ServerMessage<'_>) -> bool {
+    match message {
+        ServerMessage::Id { .. }
+        | ServerMessage::RejectUsername { .. }
+        | ServerMessage::Message { .. }
+        | ServerMessage::VideoOffer { .. }
+        | ServerMessage::VideoAnswer { .. }
+        | ServerMessage::HangUp { .. } => true,
+        ServerMessage::UserList { .. } => dialect == Dialect::Classic,
+        ServerMessage::Participant { .. }
+        | ServerMessage::Error { .. }
+        | ServerMessage::Layers { .. }
+        | ServerMessage::Wanted { .. }
+        | ServerMessage::Speakers { .. }
+        | ServerMessage::Quality { .. }
+        | ServerMessage::Stats { .. } => dialect == Dialect::V1,
+    }
+}

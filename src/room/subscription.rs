@@ -1,0 +1,103 @@
+//! Who receives what: everybody in a call receives every track of the others in it.
+
+use super::Rooms;
+use crate::negotiation::SubscribedTrack;
+use crate::shard::{ParticipantId, TrackId};
+
+impl Rooms {
+    /// Gives the others of the call what a participant publishes now, and takes from them what it published before.
+    pub(super) fn publish(&mut self, id: ParticipantId) {
+        let Some(peer) = self.peer_mut(id) else {
+            return;
+        };
+        if peer.published == peer.negotiation.tracks() {
+            return;
+        }
+        let published = peer.negotiation.tracks().to_vec();
+        let old = std::mem::replace(&mut peer.published, published);
+        let is_old = |track: TrackId| old.iter().any(|old| old.track == track);
+        let added: Vec<SubscribedTrack> = peer
+            .subscribable(id)
+            .into_iter()
+            .filter(|new| !is_old(new.track))
+            .collect();
+        let removed: Vec<TrackId> = old
+            .iter()
+            .map(|old| old.track)
+            .filter(|track| !peer.published.iter().any(|new| new.track == *track))
+            .collect();
+        peer.muted.retain(|track| !removed.contains(track));
+        for track in &added {
+            self.publisher_by_track.insert(track.track, id);
+        }
+        self.change_subscriptions(id, &added, &removed);
+        self.changed.insert(id);
+    }
+
+    /// Takes from the others of the call all that a participant publishes.
+    pub(super) fn unpublish_all(&mut self, id: ParticipantId) {
+        let Some(peer) = self.peer_mut(id) else {
+            return;
+        };
+        let removed: Vec<TrackId> = std::mem::take(&mut peer.published)
+            .into_iter()
+            .map(|old| old.track)
+            .collect();
+        self.change_subscriptions(id, &[], &removed);
+    }
+
+    /// Gives a participant what the others of its call publish.
+    pub(super) fn subscribe_to_all(&mut self, id: ParticipantId) {
+        let tracks: Vec<SubscribedTrack> = self
+            .others_in_call(id)
+            .into_iter()
+            .filter_map(|other| Some(self.peer(other)?.subscribable(other)))
+            .flatten()
+            .collect();
+        if let Some(peer) = self.peer_mut(id) {
+            for track in tracks {
+                peer.negotiation.add_track(track);
+            }
+        }
+    }
+
+    fn change_subscriptions(
+        &mut self,
+        publisher: ParticipantId,
+        added: &[SubscribedTrack],
+        removed: &[TrackId],
+    ) {
+        for track in removed {
+            self.publisher_by_track.remove(track);
+        }
+        if added.is_empty() && removed.is_empty() {
+            return;
+        }
+        for other in self.others_in_call(publisher) {
+            let Some(peer) = self.peer_mut(other) else {
+                continue;
+            };
+            for track in removed {
+                peer.negotiation.remove_track(*track);
+                peer.wishes.remove(track);
+            }
+            for track in added {
+                peer.negotiation.add_track(track.clone());
+            }
+            self.touched.insert(other);
+        }
+    }
+
+    /// The others in a participant's call.
+    pub(super) fn others_in_call(&self, id: ParticipantId) -> Vec<ParticipantId> {
+        let call = self.peer(id).and_then(|peer| self.calls.get(&peer.call));
+        call.map(|call| {
+            call.members
+                .iter()
+                .copied()
+                .filter(|member| *member != id)
+                .collect()
+        })
+        .unwrap_or_default()
+    }
+}

@@ -1,0 +1,145 @@
+//! The VP8 payload descriptor (RFC 7741 section 4.2).
+
+use super::{PictureIds, Tl0PicIdx};
+
+/// What precedes each payload of VP8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vp8Descriptor {
+    /// The frame counters.
+    pub ids: PictureIds,
+    /// The temporal layer, 0 to 3.
+    pub temporal_id: Option<u8>,
+    /// The frame depends on the lowest layer only, so a receiver can go up to this one here.
+    pub layer_sync: bool,
+    /// The number of the keyframe that it builds on, 5 bits.
+    pub key_idx: Option<u8>,
+    /// No other frame depends on it.
+    pub non_reference: bool,
+    /// The first packet of a frame.
+    pub frame_start: bool,
+    /// The first packet of a keyframe.
+    pub keyframe_start: bool,
+    /// Where the VP8 data starts.
+    pub len: usize,
+}
+
+impl Vp8Descriptor {
+    /// Reads the descriptor. `None` where the payload ends within it or right after it.
+    pub fn parse(payload: &[u8]) -> Option<Self> {
+        let first = *payload.first()?;
+        let mut at = 1;
+        let mut ids = PictureIds::default();
+        let (mut temporal_id, mut key_idx, mut layer_sync) = (None, None, false);
+        if first & 0x80 != 0 {
+            let present = *payload.get(1)?;
+            at = 2;
+            if present & 0x80 != 0 {
+                let (id, after) = PictureIds::read_picture_id(payload, at)?;
+                ids.picture_id = Some(id);
+                at = after;
+            }
+            if present & 0x40 != 0 {
+                ids.tl0_pic_idx = Some(Tl0PicIdx {
+                    value: *payload.get(at)?,
+                    at: at as u8,
+                });
+                at += 1;
+            }
+            if present & 0x30 != 0 {
+                let byte = *payload.get(at)?;
+                at += 1;
+                if present & 0x20 != 0 {
+                    temporal_id = Some(byte >> 6);
+                    layer_sync = byte & 0x20 != 0;
+                }
+                if present & 0x10 != 0 {
+                    key_idx = Some(byte & 0x1f);
+                }
+            }
+        }
+        // The lowest bit of the payload header is clear in a keyframe (RFC 7741 section 4.3).
+        let inter_frame = *payload.get(at)? & 1 != 0;
+        let frame_start = first & 0x10 != 0 && first & 0x07 == 0;
+        Some(Self {
+            ids,
+            temporal_id,
+            layer_sync,
+            key_idx,
+            non_reference: first & 0x20 != 0,
+            frame_start,
+            keyframe_start: frame_start && !inter_frame,
+            len: at,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::PictureId;
+    use super::*;
+
+    #[test]
+    fn keyframes_start_at_the_first_packet_of_the_first_partition() {
+        let table: &[(&[u8], Option<bool>)] = &[
+            (&[], None),
+            (&[0x10], None),
+            (&[0x10, 0x00], Some(true)),
+            (&[0x10, 0x01], Some(false)),
+            (&[0x00, 0x00], Some(false)),
+            (&[0x11, 0x00], Some(false)),
+            // Extended, with no field, and with a 15-bit picture id as Chromium sends it.
+            (&[0x90, 0x00, 0x00], Some(true)),
+            (&[0x90, 0x80, 0x80, 0x01, 0x00], Some(true)),
+            (&[0x90, 0x80, 0x80, 0x01, 0x01], Some(false)),
+            (&[0x90, 0x80, 0x80, 0x01], None),
+            (&[0x90, 0xf0, 0x81, 0x01, 7], None),
+        ];
+        for (payload, expected) in table {
+            assert_eq!(
+                Vp8Descriptor::parse(payload).map(|d| d.keyframe_start),
+                *expected,
+                "{payload:02x?}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_field_is_read_and_the_counters_are_rewritten() {
+        let mut payload = [0xb0, 0xf0, 0xd2, 0x34, 0x56, 0b1010_0111, 0x00, 0xaa];
+        let descriptor = Vp8Descriptor::parse(&payload).unwrap();
+        assert_eq!(
+            descriptor,
+            Vp8Descriptor {
+                ids: PictureIds {
+                    picture_id: Some(PictureId {
+                        value: 0x5234,
+                        long: true,
+                        at: 2
+                    }),
+                    tl0_pic_idx: Some(Tl0PicIdx { value: 0x56, at: 4 }),
+                },
+                temporal_id: Some(2),
+                layer_sync: true,
+                key_idx: Some(7),
+                non_reference: true,
+                frame_start: true,
+                keyframe_start: true,
+                len: 6,
+            }
+        );
+        descriptor.ids.write(&mut payload, 0x7fff, 0x01);
+        assert_eq!(
+            payload,
+            [0xb0, 0xf0, 0xff, 0xff, 0x01, 0b1010_0111, 0x00, 0xaa]
+        );
+    }
+
+    #[test]
+    fn a_short_picture_id_stays_short() {
+        let mut payload = [0x90, 0x80, 0x11, 0x00];
+        let descriptor = Vp8Descriptor::parse(&payload).unwrap();
+        assert_eq!(descriptor.ids.picture_id.map(|p| p.value), Some(0x11));
+        descriptor.ids.write(&mut payload, 0x0180 | 0x05, 0);
+        assert_eq!(payload, [0x90, 0x80, 0x05, 0x00]);
+    }
+}

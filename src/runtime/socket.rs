@@ -1,0 +1,244 @@
+//! A shard's UDP socket: read in batches, flushed in segments.
+
+use std::fmt;
+use std::io::{self, IoSliceMut};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+
+use crate::shard::Batch;
+use crate::transport::Path;
+
+/// What the kernel should buffer in each direction: about 30 ms of 1 Gbit/s.
+const KERNEL_BUFFER: usize = 4 * 1024 * 1024;
+
+/// Room for one coalesced read (GRO): the kernel joins at most 64 KiB.
+const READ_BUFFER: usize = 65_536;
+
+/// Why a media port cannot be used.
+#[derive(Debug)]
+pub struct BindError {
+    port: u16,
+    source: io::Error,
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { port, source } = self;
+        match source.kind() {
+            io::ErrorKind::AddrInUse => write!(
+                f,
+                "UDP port {port} is taken by another program: stop it, or choose other ports with --udp-port"
+            ),
+            io::ErrorKind::PermissionDenied => write!(
+                f,
+                "UDP port {port} may not be opened by this user: choose one above 1023 with --udp-port"
+            ),
+            _ => write!(f, "UDP port {port} cannot be opened: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for BindError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// A bound socket that no thread drives yet.
+#[derive(Debug)]
+pub struct MediaSocket {
+    socket: std::net::UdpSocket,
+    port: u16,
+    ipv6: bool,
+}
+
+impl MediaSocket {
+    /// Binds `port` (0: a free one) on every address, IPv6 with IPv4 where the system has both.
+    pub fn bind(port: u16) -> Result<Self, BindError> {
+        let fail = |source| BindError { port, source };
+        let (socket, ipv6) = match bind_dual(port) {
+            Ok(socket) => (socket, true),
+            // A port that is taken is taken; a system without IPv6 is no reason to stop.
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(fail(error)),
+            Err(_) => (bind_ipv4(port).map_err(fail)?, false),
+        };
+        let port = socket.local_addr().map_err(fail)?.port();
+        Ok(Self { socket, port, ipv6 })
+    }
+
+    /// The port that was bound.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Whether it speaks IPv6 too.
+    pub fn ipv6(&self) -> bool {
+        self.ipv6
+    }
+}
+
+fn bind_dual(port: u16) -> io::Result<std::net::UdpSocket> {
+    let socket = Socket::new(Domain::IPV6, Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_only_v6(false)?;
+    socket.bind(&SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)).into())?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+fn bind_ipv4(port: u16) -> io::Result<std::net::UdpSocket> {
+    let socket = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port))?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// The socket as its shard's thread uses it.
+pub(super) struct ShardSocket {
+    socket: UdpSocket,
+    state: UdpSocketState,
+    ipv6: bool,
+    buffers: Vec<Box<[u8]>>,
+    metas: Vec<RecvMeta>,
+}
+
+impl ShardSocket {
+    /// Takes the socket over. Must be called inside the shard's tokio runtime.
+    pub(super) fn new(socket: MediaSocket) -> io::Result<Self> {
+        let MediaSocket { socket, port, ipv6 } = socket;
+        let state = UdpSocketState::new((&socket).into())?;
+        size_buffers(&state, &socket, port);
+        Ok(Self {
+            socket: UdpSocket::from_std(socket)?,
+            state,
+            ipv6,
+            buffers: (0..BATCH_SIZE)
+                .map(|_| vec![0; READ_BUFFER].into_boxed_slice())
+                .collect(),
+            metas: vec![RecvMeta::default(); BATCH_SIZE],
+        })
+    }
+
+    /// Waits until there is something to read.
+    pub(super) async fn readable(&self) -> io::Result<()> {
+        self.socket.readable().await
+    }
+
+    /// Reads one batch and hands every datagram to `each`. Returns false when there was nothing.
+    pub(super) fn read(&mut self, mut each: impl FnMut(Path, &mut [u8])) -> io::Result<bool> {
+        let mut slices: [IoSliceMut<'_>; BATCH_SIZE] = {
+            let mut buffers = self.buffers.iter_mut();
+            std::array::from_fn(|_| IoSliceMut::new(buffers.next().map_or(&mut [], |b| &mut b[..])))
+        };
+        let (socket, state, metas) = (&self.socket, &self.state, &mut self.metas);
+        let result = socket.try_io(Interest::READABLE, || {
+            state.recv(socket.into(), &mut slices, metas)
+        });
+        let count = match result {
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+            // What ICMP says about an earlier send is no fault of the socket.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return Ok(true),
+            Err(error) => return Err(error),
+        };
+        for (meta, buffer) in self.metas.iter().zip(&mut self.buffers).take(count) {
+            let path = Path {
+                remote: canonical(meta.addr),
+                local: meta.dst_ip.map(|ip| ip.to_canonical()),
+            };
+            for datagram in buffer[..meta.len].chunks_mut(meta.stride.max(1)) {
+                each(path, datagram);
+            }
+        }
+        Ok(count > 0)
+    }
+
+    /// Sends everything in `batch`, waiting when the kernel's buffer is full. What a single
+    /// destination refuses is dropped, as the network would.
+    pub(super) async fn flush(&self, batch: &Batch) {
+        let max_segments = self.state.max_gso_segments();
+        for lane in batch.lanes() {
+            let path = lane.path();
+            for (contents, segment) in lane.runs(max_segments) {
+                let transmit = Transmit {
+                    destination: self.destination(path.remote),
+                    ecn: None,
+                    contents,
+                    segment_size: Some(segment),
+                    src_ip: path.local.map(|ip| self.source(ip)),
+                };
+                self.send(&transmit).await;
+            }
+        }
+    }
+
+    async fn send(&self, transmit: &Transmit<'_>) {
+        loop {
+            let result = self.socket.try_io(Interest::WRITABLE, || {
+                self.state.try_send((&self.socket).into(), transmit)
+            });
+            match result {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if self.socket.writable().await.is_err() {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    tracing::trace!(destination = %transmit.destination, %error, "not sent");
+                    return;
+                }
+                Ok(()) => return,
+            }
+        }
+    }
+
+    /// A dual-stack socket takes IPv4 addresses in IPv6 form only.
+    fn destination(&self, address: SocketAddr) -> SocketAddr {
+        match address {
+            SocketAddr::V4(v4) if self.ipv6 => {
+                SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port())
+            }
+            SocketAddr::V4(_) | SocketAddr::V6(_) => address,
+        }
+    }
+
+    fn source(&self, ip: IpAddr) -> IpAddr {
+        match ip {
+            IpAddr::V4(v4) if self.ipv6 => v4.to_ipv6_mapped().into(),
+            IpAddr::V4(_) | IpAddr::V6(_) => ip,
+        }
+    }
+}
+
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// Asks for large kernel buffers, and says once what the kernel refused and how to raise it.
+fn size_buffers(state: &UdpSocketState, socket: &std::net::UdpSocket, port: u16) {
+    let _ = state.set_recv_buffer_size(socket.into(), KERNEL_BUFFER);
+    let _ = state.set_send_buffer_size(socket.into(), KERNEL_BUFFER);
+    for (name, size, key) in [
+        (
+            "receive",
+            state.recv_buffer_size(socket.into()),
+            "net.core.rmem_max",
+        ),
+        (
+            "send",
+            state.send_buffer_size(socket.into()),
+            "net.core.wmem_max",
+        ),
+    ] {
+        let size = size.unwrap_or(0);
+        if size < KERNEL_BUFFER {
+            tracing::info!(
+                port,
+                "the kernel gave {size} bytes of UDP {name} buffer, of {KERNEL_BUFFER} asked for; \
+                 a busy server drops fewer packets after: sysctl -w {key}={KERNEL_BUFFER}"
+            );
+        }
+    }
+}

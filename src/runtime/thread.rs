@@ -1,0 +1,181 @@
+//! A shard's thread: waits for datagrams, commands and timers, and gives them to the shard in ticks.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use tokio::sync::mpsc;
+
+use super::socket::{MediaSocket, ShardSocket};
+use crate::shard::{Batch, Command, Event, Shard};
+
+/// Batches read in one tick before what they caused is sent: bounds memory and delay under load.
+const READS_PER_TICK: usize = 8;
+
+/// Events that may wait for control; what does not fit stays in the shard until there is room.
+const EVENT_QUEUE: usize = 4_096;
+
+/// An event, and the index of the shard that told it.
+pub type ShardEvent = (usize, Event);
+
+/// The running shards. Dropping it ends them.
+#[derive(Debug)]
+pub struct Runtime {
+    shards: Vec<ShardHandle>,
+}
+
+#[derive(Debug)]
+struct ShardHandle {
+    // Unbounded: the only sender is control, whose input is bounded and rate-limited, and which must
+    // never wait for a shard while that shard waits for it.
+    commands: mpsc::UnboundedSender<Command>,
+    thread: JoinHandle<()>,
+}
+
+impl Runtime {
+    /// Starts one thread for each pair of a socket and a shard.
+    pub fn start(
+        pairs: Vec<(MediaSocket, Shard)>,
+    ) -> io::Result<(Self, mpsc::Receiver<ShardEvent>)> {
+        let (events, receiver) = mpsc::channel(EVENT_QUEUE);
+        let mut shards = Vec::with_capacity(pairs.len());
+        for (index, (socket, shard)) in pairs.into_iter().enumerate() {
+            let (commands, queue) = mpsc::unbounded_channel();
+            let events = events.clone();
+            let executor = tokio::runtime::Builder::new_current_thread()
+                .enable_io()
+                .enable_time()
+                .build()?;
+            let socket = {
+                let _inside = executor.enter();
+                ShardSocket::new(socket)?
+            };
+            let thread = std::thread::Builder::new()
+                .name(format!("shard-{index}"))
+                .spawn(move || {
+                    let tick = Tick {
+                        index,
+                        socket,
+                        shard,
+                        batch: Batch::new(),
+                        events,
+                    };
+                    if let Err(error) = executor.block_on(tick.run(queue)) {
+                        tracing::error!(shard = index, %error, "the media socket failed; its calls are over");
+                    }
+                })?;
+            shards.push(ShardHandle { commands, thread });
+        }
+        Ok((Self { shards }, receiver))
+    }
+
+    /// Number of shards.
+    pub fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// Queues a command for one shard. A shard that is over ignores it.
+    pub fn send(&self, shard: usize, command: Command) {
+        if let Some(handle) = self.shards.get(shard) {
+            let _ = handle.commands.send(command);
+        }
+    }
+
+    /// Lets every shard do what it was told so far, and waits for its end.
+    pub fn stop(self) {
+        for ShardHandle { commands, thread } in self.shards {
+            drop(commands);
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What one thread owns.
+struct Tick {
+    index: usize,
+    socket: ShardSocket,
+    shard: Shard,
+    batch: Batch,
+    events: mpsc::Sender<ShardEvent>,
+}
+
+impl Tick {
+    async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) -> io::Result<()> {
+        loop {
+            let timeout = self.shard.poll_timeout();
+            tokio::select! {
+                ready = self.socket.readable() => {
+                    ready?;
+                    self.read()?;
+                }
+                command = commands.recv() => match command {
+                    Some(command) => self.command(command),
+                    None => {
+                        self.socket.flush(&self.batch).await;
+                        return Ok(());
+                    }
+                },
+                () = sleep_until(timeout) => {}
+            }
+            while let Ok(command) = commands.try_recv() {
+                self.command(command);
+            }
+            let now = Instant::now();
+            if self.shard.poll_timeout().is_some_and(|due| due <= now) {
+                let (shard, batch) = (&mut self.shard, &mut self.batch);
+                if catch(|| shard.handle_timeout(now, batch)).is_err() {
+                    shard.abandon_current(now, batch);
+                }
+            }
+            self.socket.flush(&self.batch).await;
+            self.batch.clear();
+            self.tell();
+        }
+    }
+
+    fn read(&mut self) -> io::Result<()> {
+        let now = Instant::now();
+        let (shard, batch) = (&mut self.shard, &mut self.batch);
+        for _ in 0..READS_PER_TICK {
+            let more = self.socket.read(|path, datagram| {
+                if catch(|| shard.handle_datagram(now, path, datagram, batch)).is_err() {
+                    shard.abandon_current(now, batch);
+                }
+            })?;
+            if !more {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn command(&mut self, command: Command) {
+        let now = Instant::now();
+        let (shard, batch) = (&mut self.shard, &mut self.batch);
+        if catch(|| shard.handle_command(now, command, batch)).is_err() {
+            shard.abandon_current(now, batch);
+        }
+    }
+
+    fn tell(&mut self) {
+        while let Ok(place) = self.events.try_reserve() {
+            match self.shard.poll_event() {
+                Some(event) => place.send((self.index, event)),
+                None => return,
+            }
+        }
+    }
+}
+
+/// A panic is our bug; it may end the peer that met it and nobody else.
+fn catch(work: impl FnOnce()) -> Result<(), ()> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(drop)
+}
+
+async fn sleep_until(timeout: Option<Instant>) {
+    match timeout {
+        Some(timeout) => tokio::time::sleep_until(timeout.into()).await,
+        None => std::future::pending().await,
+    }
+}

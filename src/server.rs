@@ -1,0 +1,279 @@
+//! The whole server: binds what the options say, wires the layers, runs until it is told to end.
+//!
+//! Called by `main` and by programs that embed Crosspoint. It holds no state of calls or media.
+
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::config::{Config, ListenAddress};
+use crate::negotiation;
+use crate::room::{self, Rooms, RoomsConfig};
+use crate::runtime::{BindError, MediaSocket, Runtime, ShardAddress, shard_addresses};
+use crate::shard::{Command, Shard, ShardConfig};
+use crate::signaling::{self, Shards, SignalingSettings};
+use crate::transport::{ChannelLimits, Identity, IdentityError};
+
+/// Data channels that one peer may have open: its own, and one for each sender of each label.
+const MAX_CHANNELS: usize = 1_024;
+
+/// Bytes of data channel messages that wait for a slow peer. More are dropped.
+const MAX_BUFFERED_BYTES: usize = 1024 * 1024;
+
+/// A server whose ports are bound: what can go wrong at start has gone right.
+#[derive(Debug)]
+pub struct Server {
+    config: Config,
+    listeners: Vec<TcpListener>,
+    sockets: Vec<MediaSocket>,
+}
+
+/// Why the server cannot start, or had to end.
+#[derive(Debug)]
+pub enum ServerError {
+    /// A TCP address cannot be used.
+    Listen {
+        /// Which address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// A media port cannot be used.
+    Media(BindError),
+    /// The certificate cannot be made.
+    Identity(IdentityError),
+    /// The system refuses threads or sockets.
+    System(io::Error),
+}
+
+impl fmt::Display for ServerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listen { address, source } if source.kind() == io::ErrorKind::AddrInUse => {
+                write!(
+                    f,
+                    "{address} is taken by another program: stop it, or choose another address with --listen"
+                )
+            }
+            Self::Listen { address, source } => {
+                write!(f, "cannot listen on {address}: {source}")
+            }
+            Self::Media(error) => error.fmt(f),
+            Self::Identity(error) => write!(f, "cannot make a certificate: {error}"),
+            Self::System(error) => write!(f, "the system refused: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ServerError {}
+
+impl Server {
+    /// Binds every port. Nothing is served before [`run`](Self::run).
+    pub async fn bind(config: &Config) -> Result<Self, ServerError> {
+        let mut listeners = Vec::new();
+        let mut refused = None;
+        for &address in &config.listen {
+            match listen(address).await {
+                Ok(listener) => listeners.push(listener),
+                // Of the two default addresses one may be missing: a system without IPv6, say.
+                Err(ServerError::Listen { address, source })
+                    if config.listen_is_default
+                        && source.kind() == io::ErrorKind::AddrNotAvailable =>
+                {
+                    refused = Some(ServerError::Listen { address, source });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if let (true, Some(error)) = (listeners.is_empty(), refused) {
+            return Err(error);
+        }
+        let sockets = (0..config.shards as u16)
+            .map(|index| {
+                MediaSocket::bind(if config.udp_port == 0 {
+                    0
+                } else {
+                    config.udp_port + index
+                })
+            })
+            .collect::<Result<_, _>>()
+            .map_err(ServerError::Media)?;
+        Ok(Self {
+            config: config.clone(),
+            listeners,
+            sockets,
+        })
+    }
+
+    /// The addresses to open in a browser on this machine, each once.
+    pub fn urls(&self) -> Vec<String> {
+        let mut urls = Vec::new();
+        for address in self.addresses() {
+            let ip = address.ip();
+            let url = if ip.is_loopback() || ip.is_unspecified() {
+                format!("http://localhost:{}", address.port())
+            } else {
+                format!("http://{address}")
+            };
+            if !urls.contains(&url) {
+                urls.push(url);
+            }
+        }
+        urls
+    }
+
+    /// Where HTTP is served.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listeners
+            .iter()
+            .filter_map(|listener| listener.local_addr().ok())
+            .collect()
+    }
+
+    /// The UDP ports of the shards.
+    pub fn media_ports(&self) -> Vec<u16> {
+        self.sockets.iter().map(MediaSocket::port).collect()
+    }
+
+    /// Serves until `shutdown` resolves; then clients are told, and within 5 s everything is closed.
+    /// Must be called on a tokio runtime with I/O and time.
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), ServerError> {
+        let Self {
+            config,
+            listeners,
+            sockets,
+        } = self;
+        let identity = Identity::generate().map_err(ServerError::Identity)?;
+        let rooms = Rooms::new(rooms_config(&config, &identity, &sockets));
+        let pairs = sockets
+            .into_iter()
+            .map(|socket| (socket, new_shard(&config, &identity)))
+            .collect();
+        let (runtime, events) = Runtime::start(pairs).map_err(ServerError::System)?;
+        let runtime = Arc::new(runtime);
+        let (control, rooms) = signaling::spawn(rooms, ToShards(Arc::clone(&runtime)), events);
+        let settings = Arc::new(SignalingSettings {
+            allowed_origins: (!config.allowed_origins.is_empty())
+                .then(|| config.allowed_origins.clone()),
+        });
+        let (stop, stopped) = watch::channel(());
+        let mut serving = JoinSet::new();
+        for listener in listeners {
+            let mut stopped = stopped.clone();
+            let stopped = async move {
+                // An error is the end of `stop`, which means the same.
+                let _ = stopped.changed().await;
+            };
+            let (control, settings) = (control.clone(), Arc::clone(&settings));
+            serving.spawn(signaling::serve(listener, control, settings, stopped));
+        }
+        drop(control);
+        let ended = tokio::select! {
+            () = shutdown => Ok(()),
+            Some(ended) = serving.join_next() => ended.unwrap_or_else(|e| Err(io::Error::other(e))),
+        };
+        drop(stop);
+        while serving.join_next().await.is_some() {}
+        // The rooms are the last to hold the runtime; their farewells to the peers are queued by now.
+        let _ = rooms.await;
+        if let Some(runtime) = Arc::into_inner(runtime) {
+            let _ = tokio::task::spawn_blocking(|| runtime.stop()).await;
+        }
+        ended.map_err(ServerError::System)
+    }
+}
+
+/// Control's way to the shards.
+struct ToShards(Arc<Runtime>);
+
+impl Shards for ToShards {
+    fn send(&self, shard: usize, command: Command) {
+        self.0.send(shard, command);
+    }
+}
+
+fn new_shard(config: &Config, identity: &Identity) -> Shard {
+    Shard::new(ShardConfig {
+        identity: identity.clone(),
+        channels: ChannelLimits {
+            max_message_bytes: config.limits.max_data_channel_bytes,
+            max_channels: MAX_CHANNELS,
+            max_buffered_bytes: MAX_BUFFERED_BYTES,
+        },
+        seed: rand::random(),
+    })
+}
+
+fn rooms_config(config: &Config, identity: &Identity, sockets: &[MediaSocket]) -> RoomsConfig {
+    let limits = &config.limits;
+    let shards = sockets
+        .iter()
+        .map(|socket| shard_addresses(socket.port(), &config.announce, socket.ipv6()))
+        .map(
+            |ShardAddress {
+                 local_candidates,
+                 candidates,
+             }| room::ShardAddress {
+                loopback: local_candidates,
+                others: candidates,
+            },
+        )
+        .collect();
+    RoomsConfig {
+        limits: room::Limits {
+            max_participants: limits.max_participants,
+            max_rooms: limits.max_rooms,
+            max_sockets_per_address: limits.max_sockets_per_address,
+            max_messages_per_second: limits.max_messages_per_second,
+        },
+        negotiation: negotiation::Limits {
+            max_sdp_bytes: limits.max_sdp_bytes,
+            max_tracks: limits.max_tracks,
+            // A camera and a microphone of everybody else in a full room.
+            max_media_lines: limits.max_tracks + 2 * limits.max_participants,
+        },
+        ring_timeout: config.ring_timeout,
+        resume_timeout: config.resume_timeout,
+        fingerprint: identity.fingerprint(),
+        shards,
+        ice_servers: Vec::new(),
+        seed: rand::random(),
+        started: Instant::now(),
+        started_unix_ms: SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_millis() as u64),
+    }
+}
+
+async fn listen(address: ListenAddress) -> Result<TcpListener, ServerError> {
+    let (first, second) = match address {
+        ListenAddress::One(address) => (address, None),
+        ListenAddress::Every(port) => (
+            SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
+            Some(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))),
+        ),
+    };
+    let error = match TcpListener::bind(first).await {
+        Ok(listener) => return Ok(listener),
+        Err(error) => error,
+    };
+    match second {
+        // Without IPv6 the IPv4 address alone will do.
+        Some(second) if error.kind() != io::ErrorKind::AddrInUse => TcpListener::bind(second)
+            .await
+            .map_err(|source| ServerError::Listen {
+                address: second,
+                source,
+            }),
+        _ => Err(ServerError::Listen {
+            address: first,
+            source: error,
+        }),
+    }
+}

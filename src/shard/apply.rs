@@ -1,0 +1,435 @@
+//! Carries out control's commands: peers come and go, m-lines change.
+
+use std::time::{Duration, Instant};
+
+use rand::Rng;
+
+use super::peer::{Peer, Stream, same_source};
+use super::subscription::Subscription;
+use super::track::Track;
+use super::{
+    Batch, Call, CallId, Command, IceCredentials, ParticipantId, PeerId, ReceiveParameters,
+    SendParameters, Shard, TrackId, TransportParameters,
+};
+use crate::forward::Speakers;
+use crate::rtp::{ExtensionMap, Mid};
+use crate::transport::Transport;
+
+/// The first quality report comes after this time, and then as often.
+pub(super) const QUALITY_INTERVAL: Duration = Duration::from_secs(2);
+
+/// User name fragments that find a peer at a time: the current one, and the one before an ICE restart,
+/// whose checks go on until the client has the answer.
+const MAX_UFRAGS: usize = 2;
+
+impl Shard {
+    pub(super) fn apply(&mut self, now: Instant, command: Command, batch: &mut Batch) {
+        match command {
+            Command::AddPeer {
+                peer,
+                call,
+                participant,
+                local_ice,
+            } => self.add_peer(now, peer, call, participant, local_ice),
+            Command::SetTransport { peer, transport } => {
+                self.set_transport(now, peer, transport, batch);
+            }
+            Command::SetExtensions { peer, extensions } => self.set_extensions(peer, &extensions),
+            Command::SetReceiver {
+                peer,
+                mid,
+                parameters,
+            } => self.set_receiver(now, peer, mid, parameters),
+            Command::SetSender {
+                peer,
+                mid,
+                parameters,
+            } => self.set_sender(now, peer, mid, parameters, batch),
+            Command::SetMuted { peer, track, muted } => {
+                self.set_muted(now, peer, track, muted, batch);
+            }
+            Command::SetPaused {
+                peer,
+                track,
+                paused,
+            } => self.set_paused(now, peer, track, paused, batch),
+            Command::Stats { peer } => self.tell_stats(peer),
+            Command::RemovePeer { peer } => self.remove_peer(now, peer, batch),
+        }
+    }
+
+    /// The index of a peer, which is now the one being worked on.
+    fn find(&mut self, peer: PeerId) -> Option<usize> {
+        let index = self.peer_by_id.get(&peer).copied();
+        self.current = index.or(self.current);
+        index
+    }
+
+    fn add_peer(
+        &mut self,
+        now: Instant,
+        id: PeerId,
+        call: CallId,
+        participant: ParticipantId,
+        local_ice: IceCredentials,
+    ) {
+        if self.peer_by_id.contains_key(&id) {
+            return;
+        }
+        let call = self.call(call);
+        let ufrag = local_ice.ufrag.clone();
+        let transport = Transport::new(&self.config.identity, local_ice, self.config.channels);
+        let feedback_ssrc = self.rng.random_range(1..u32::MAX);
+        let index = self
+            .peers
+            .insert(Peer::new(id, participant, call, transport, feedback_ssrc));
+        self.demux.insert_ufrag(&ufrag, index);
+        let peer = &mut self.peers[index];
+        peer.ufrags.push(ufrag);
+        peer.quality_due = Some(now + QUALITY_INTERVAL);
+        self.peer_by_id.insert(id, index);
+        self.calls[call].peers.push(index);
+        self.schedule_transport(index);
+    }
+
+    fn call(&mut self, id: CallId) -> usize {
+        if let Some(&index) = self.call_by_id.get(&id) {
+            return index;
+        }
+        let index = self.calls.insert(Call {
+            id,
+            peers: Vec::new(),
+            speakers: Speakers::default(),
+            due: None,
+        });
+        self.call_by_id.insert(id, index);
+        index
+    }
+
+    fn set_transport(
+        &mut self,
+        now: Instant,
+        peer: PeerId,
+        transport: TransportParameters,
+        batch: &mut Batch,
+    ) {
+        let Some(index) = self.find(peer) else {
+            return;
+        };
+        let peer = &mut self.peers[index];
+        let ufrag = transport.local_ice.ufrag.clone();
+        if !peer.ufrags.contains(&ufrag) {
+            self.demux.insert_ufrag(&ufrag, index);
+            peer.ufrags.push(ufrag);
+            if peer.ufrags.len() > MAX_UFRAGS {
+                let oldest = peer.ufrags.remove(0);
+                self.demux.remove_ufrag(&oldest);
+            }
+        }
+        peer.transport.set_parameters(now, &transport);
+        self.pump(now, index, batch);
+    }
+
+    fn set_extensions(&mut self, peer: PeerId, extensions: &ExtensionMap) {
+        let Some(index) = self.find(peer) else {
+            return;
+        };
+        let peer = &mut self.peers[index];
+        if peer.extensions == *extensions {
+            return;
+        }
+        peer.extensions = *extensions;
+        for &subscription in &peer.subscriptions {
+            self.subscriptions[subscription].headers_changed();
+        }
+        for &track in &peer.tracks {
+            for &subscription in &self.tracks[track].subscriptions {
+                self.subscriptions[subscription].headers_changed();
+            }
+        }
+    }
+
+    fn set_receiver(
+        &mut self,
+        now: Instant,
+        peer: PeerId,
+        mid: Mid,
+        parameters: Option<ReceiveParameters>,
+    ) {
+        let Some(index) = self.find(peer) else {
+            return;
+        };
+        let old = self.peers[index]
+            .tracks
+            .iter()
+            .copied()
+            .find(|&track| self.tracks[track].parameters.mid == mid);
+        match (old, parameters) {
+            (None, None) => {}
+            (Some(old), None) => self.remove_track(index, old),
+            (None, Some(parameters)) => self.add_track(now, index, parameters),
+            (Some(old), Some(parameters)) => {
+                if same_source(&self.tracks[old].parameters, &parameters) {
+                    self.tracks[old].parameters = parameters;
+                    self.reroute(old);
+                } else if self.tracks[old].id == parameters.track {
+                    self.restart_track(index, old, parameters);
+                } else {
+                    self.remove_track(index, old);
+                    self.add_track(now, index, parameters);
+                }
+            }
+        }
+    }
+
+    fn add_track(&mut self, now: Instant, publisher: usize, parameters: ReceiveParameters) {
+        let id = parameters.track;
+        if self.track_by_id.contains_key(&id) {
+            return;
+        }
+        let track = self.tracks.insert(Track::new(publisher, parameters));
+        self.track_by_id.insert(id, track);
+        self.peers[publisher].tracks.push(track);
+        self.announce_ssrcs(publisher, track);
+        for subscription in self.waiting_by_track.remove(&id).unwrap_or_default() {
+            self.attach(now, subscription, track);
+        }
+    }
+
+    /// The same track comes from other SSRCs now; subscriptions go on.
+    fn restart_track(&mut self, publisher: usize, track: usize, parameters: ReceiveParameters) {
+        self.forget_streams(publisher, track);
+        self.tracks[track].restart(parameters);
+        self.announce_ssrcs(publisher, track);
+        self.reroute(track);
+    }
+
+    /// Lets announced SSRCs find their track. Others are found by mid, at their first packet.
+    fn announce_ssrcs(&mut self, publisher: usize, track: usize) {
+        let parameters = &self.tracks[track].parameters;
+        if !parameters.rids.is_empty() {
+            return;
+        }
+        let Some(pair) = parameters.ssrcs.first().copied() else {
+            return;
+        };
+        let streams = &mut self.peers[publisher].stream_by_ssrc;
+        streams.insert(pair.ssrc, Stream::new(track, 0, false));
+        if let Some(rtx) = pair.rtx {
+            streams.insert(rtx, Stream::new(track, 0, true));
+        }
+    }
+
+    pub(super) fn forget_streams(&mut self, publisher: usize, track: usize) {
+        self.peers[publisher]
+            .stream_by_ssrc
+            .retain(|_, stream| stream.track != track);
+    }
+
+    /// Ends a track. Its subscriptions wait, in case control has not told them yet.
+    fn remove_track(&mut self, publisher: usize, track: usize) {
+        self.forget_streams(publisher, track);
+        self.peers[publisher].tracks.retain(|&t| t != track);
+        let track = self.tracks.remove(track);
+        self.track_by_id.remove(&track.id);
+        for &subscription in &track.subscriptions {
+            self.subscriptions[subscription].source = None;
+        }
+        if !track.subscriptions.is_empty() {
+            self.waiting_by_track.insert(track.id, track.subscriptions);
+        }
+    }
+
+    fn set_sender(
+        &mut self,
+        now: Instant,
+        peer: PeerId,
+        mid: Mid,
+        parameters: Option<SendParameters>,
+        batch: &mut Batch,
+    ) {
+        let Some(index) = self.find(peer) else {
+            return;
+        };
+        let old = self.peers[index]
+            .subscriptions
+            .iter()
+            .copied()
+            .find(|&subscription| self.subscriptions[subscription].parameters.mid == mid);
+        if let (Some(old), Some(parameters)) = (old, &parameters)
+            && self.subscriptions[old].is_same(parameters)
+        {
+            self.subscriptions[old].parameters = parameters.clone();
+            if let Some(track) = self.subscriptions[old].source {
+                self.subscriptions[old].route(&self.tracks[track].parameters.codecs);
+            }
+            return;
+        }
+        if let Some(old) = old {
+            self.remove_subscription(old);
+        }
+        if let Some(parameters) = parameters {
+            self.add_subscription(now, index, parameters, batch);
+        }
+    }
+
+    fn add_subscription(
+        &mut self,
+        now: Instant,
+        peer: usize,
+        parameters: SendParameters,
+        batch: &mut Batch,
+    ) {
+        let id = parameters.track;
+        let (ssrc, rtx_ssrc) = (parameters.ssrc, parameters.rtx_ssrc);
+        let subscription = Subscription::new(peer, parameters, &mut self.rng);
+        let index = self.subscriptions.insert(subscription);
+        let owner = &mut self.peers[peer];
+        owner.subscriptions.push(index);
+        owner.sender_by_ssrc.insert(ssrc, index);
+        if let Some(rtx) = rtx_ssrc {
+            owner.sender_by_ssrc.insert(rtx, index);
+        }
+        match self.track_by_id.get(&id).copied() {
+            Some(track) => {
+                self.attach(now, index, track);
+                self.start_subscription(now, index, batch);
+            }
+            None => self.waiting_by_track.entry(id).or_default().push(index),
+        }
+    }
+
+    /// Joins a subscription to its track.
+    fn attach(&mut self, now: Instant, subscription: usize, track: usize) {
+        let source = &mut self.tracks[track];
+        source.subscriptions.push(subscription);
+        let this = &mut self.subscriptions[subscription];
+        this.source = Some(track);
+        this.route(&source.parameters.codecs);
+        self.want_keyframe(now, track);
+    }
+
+    fn remove_subscription(&mut self, index: usize) {
+        let subscription = self.subscriptions.remove(index);
+        let id = subscription.parameters.track;
+        if let Some(peer) = self.peers.get_mut(subscription.peer) {
+            peer.subscriptions.retain(|&other| other != index);
+            peer.sender_by_ssrc.retain(|_, other| *other != index);
+        }
+        if let Some(track) = subscription.source {
+            self.tracks[track]
+                .subscriptions
+                .retain(|&other| other != index);
+        } else if let Some(waiting) = self.waiting_by_track.get_mut(&id) {
+            waiting.retain(|&other| other != index);
+            if waiting.is_empty() {
+                self.waiting_by_track.remove(&id);
+            }
+        }
+    }
+
+    /// The publisher's codecs changed: every subscription looks up its payload types anew.
+    fn reroute(&mut self, track: usize) {
+        let track = &self.tracks[track];
+        for &subscription in &track.subscriptions {
+            self.subscriptions[subscription].route(&track.parameters.codecs);
+        }
+    }
+
+    fn set_muted(
+        &mut self,
+        now: Instant,
+        peer: PeerId,
+        track: TrackId,
+        muted: bool,
+        batch: &mut Batch,
+    ) {
+        let Some(index) = self.find(peer) else {
+            return;
+        };
+        let Some(track) = self.track_by_id.get(&track).copied() else {
+            return;
+        };
+        if self.tracks[track].publisher != index || self.tracks[track].muted == muted {
+            return;
+        }
+        self.tracks[track].muted = muted;
+        self.tracks[track].forget_history();
+        if !muted {
+            for subscription in self.tracks[track].subscriptions.clone() {
+                self.subscriptions[subscription].wait_for_keyframe();
+                self.start_subscription(now, subscription, batch);
+            }
+        }
+    }
+
+    fn set_paused(
+        &mut self,
+        now: Instant,
+        peer: PeerId,
+        track: TrackId,
+        paused: bool,
+        batch: &mut Batch,
+    ) {
+        let Some(index) = self.find(peer) else {
+            return;
+        };
+        let subscription = self.peers[index]
+            .subscriptions
+            .iter()
+            .copied()
+            .find(|&s| self.subscriptions[s].parameters.track == track);
+        let Some(subscription) = subscription else {
+            return;
+        };
+        let this = &mut self.subscriptions[subscription];
+        if this.paused == paused {
+            return;
+        }
+        this.paused = paused;
+        if !paused {
+            this.wait_for_keyframe();
+            self.start_subscription(now, subscription, batch);
+        }
+    }
+
+    /// Ends a peer and all that hangs on it.
+    pub(super) fn remove_peer(&mut self, now: Instant, id: PeerId, batch: &mut Batch) {
+        let Some(index) = self.peer_by_id.remove(&id) else {
+            return;
+        };
+        for subscription in self.peers[index].subscriptions.clone() {
+            self.remove_subscription(subscription);
+        }
+        for track in self.peers[index].tracks.clone() {
+            self.remove_track(index, track);
+        }
+        let participant = self.peers[index].participant;
+        self.close_relays(now, index, participant, None, batch);
+        self.peers[index].transport.close(now);
+        self.flush_transport(index, batch);
+        let mut peer = self.peers.remove(index);
+        self.timers
+            .set(super::Timer::Peer(index), &mut peer.due, None);
+        for ufrag in &peer.ufrags {
+            self.demux.remove_ufrag(ufrag);
+        }
+        for address in &peer.addresses {
+            self.demux.remove_address(address, index);
+        }
+        self.leave_call(peer.call, index, participant);
+        self.current = None;
+    }
+
+    fn leave_call(&mut self, call: usize, peer: usize, participant: ParticipantId) {
+        self.calls[call].speakers.remove(participant.0);
+        let members = &mut self.calls[call].peers;
+        members.retain(|&member| member != peer);
+        if members.is_empty() {
+            let mut gone = self.calls.remove(call);
+            self.timers
+                .set(super::Timer::Call(call), &mut gone.due, None);
+            self.call_by_id.remove(&gone.id);
+        }
+    }
+}

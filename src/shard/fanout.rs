@@ -1,0 +1,311 @@
+//! From one packet of a track to the copies of its subscribers, straight into the batch.
+
+use std::time::{Duration, Instant};
+
+use super::peer::Peer;
+use super::subscription::Subscription;
+use super::{Batch, Event, Shard};
+use crate::forward::{DropReason, Packet, Rewritten, Source};
+use crate::rtp::{
+    Codec, ExtensionMap, ExtensionValues, HeaderFields, MediaKind, forward_extensions, write_header,
+};
+
+/// A newcomer is served from the history if the keyframe in it is at most this old. An older one would
+/// make it play a long catch-up, and a new keyframe is nearly as quick.
+const FRESH_KEYFRAME: Duration = Duration::from_millis(800);
+
+/// … and if no more packets than this follow it: they leave in one burst.
+const CATCH_UP_PACKETS: usize = 200;
+
+/// How a copy is sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Copy {
+    /// For the first time.
+    Media,
+    /// Again, because the subscriber missed it.
+    Again,
+}
+
+impl Shard {
+    /// Sends a packet that just came to every subscription of its track.
+    pub(super) fn fan_out(
+        &mut self,
+        now: Instant,
+        track: usize,
+        layer: usize,
+        packet: &Packet<'_>,
+        batch: &mut Batch,
+    ) {
+        let Self {
+            peers,
+            tracks,
+            subscriptions,
+            drops,
+            events,
+            ..
+        } = self;
+        let track = &mut tracks[track];
+        let Some(Some(source)) = track.layers.get_mut(layer) else {
+            return;
+        };
+        let Some(codec) = source.codec else {
+            return;
+        };
+        let map = peers[track.publisher].extensions;
+        let mut keyframe_wanted = false;
+        for &index in &track.subscriptions {
+            let subscription = &mut subscriptions[index];
+            if subscription.paused {
+                drops.count(DropReason::Paused);
+                continue;
+            }
+            let peer = &mut peers[subscription.peer];
+            if !peer.connected {
+                drops.count(DropReason::NotConnected);
+                continue;
+            }
+            let Some(payload_type) = subscription.payload_type(packet.payload_type) else {
+                drops.count(DropReason::NoCodec);
+                subscription.rewriter.skip(packet.numbers.sequence);
+                if subscription.decodable && is_main_codec(codec) {
+                    subscription.decodable = false;
+                    events.push_back(decodable(peer, subscription));
+                }
+                continue;
+            };
+            if !subscription.follows(source) {
+                if !packet.keyframe_start {
+                    drops.count(DropReason::WaitingForKeyframe);
+                    keyframe_wanted = true;
+                    continue;
+                }
+                subscription.take_up(now, source.generation, codec, packet);
+            }
+            if !subscription.decodable && is_main_codec(codec) {
+                subscription.decodable = true;
+                events.push_back(decodable(peer, subscription));
+            }
+            let Some(numbers) = subscription.rewriter.map(now, &packet.numbers) else {
+                drops.count(DropReason::Stale);
+                continue;
+            };
+            subscription.codec = Some(codec);
+            let out = Outgoing {
+                payload_type,
+                numbers,
+                map: &map,
+            };
+            if let Err(reason) = send_copy(peer, subscription, packet, &out, Copy::Media, batch) {
+                drops.count(reason);
+            }
+        }
+        if keyframe_wanted {
+            source.keyframes.request(now);
+        }
+    }
+
+    /// Leaves a packet without media out of every subscription's numbers.
+    pub(super) fn skip(&mut self, track: usize, layer: usize, sequence: u64) {
+        let track = &self.tracks[track];
+        let Some(Some(source)) = track.layers.get(layer) else {
+            return;
+        };
+        for &index in &track.subscriptions {
+            let subscription = &mut self.subscriptions[index];
+            if subscription.follows(source) {
+                subscription.rewriter.skip(sequence);
+            }
+        }
+    }
+
+    /// Lets a subscription begin: from a keyframe in the history if that is fresh, otherwise at the next.
+    pub(super) fn start_subscription(&mut self, now: Instant, index: usize, batch: &mut Batch) {
+        if self.replay_keyframe(now, index, batch).is_none()
+            && let Some(track) = self.subscriptions[index].source
+        {
+            self.want_keyframe(now, track);
+        }
+    }
+
+    /// The peer's keys are there: what it waits for begins.
+    pub(super) fn start_media(&mut self, now: Instant, peer: usize, batch: &mut Batch) {
+        for subscription in self.peers[peer].subscriptions.clone() {
+            self.start_subscription(now, subscription, batch);
+        }
+    }
+
+    /// Asks the publisher of a video track for a keyframe of the layer that is forwarded.
+    pub(super) fn want_keyframe(&mut self, now: Instant, track: usize) {
+        let track = &mut self.tracks[track];
+        if track.parameters.kind == MediaKind::Audio || track.muted {
+            return;
+        }
+        let publisher = track.publisher;
+        if let Some(layer) = track.forwarded_layer() {
+            layer.keyframes.request(now);
+            let due = layer.keyframes.poll_timeout();
+            self.lower(publisher, due);
+        }
+    }
+
+    fn replay_keyframe(&mut self, now: Instant, index: usize, batch: &mut Batch) -> Option<()> {
+        let Self {
+            peers,
+            tracks,
+            subscriptions,
+            drops,
+            ..
+        } = self;
+        let subscription = &mut subscriptions[index];
+        let track = &tracks[subscription.source?];
+        let peer = peers.get(subscription.peer)?;
+        if subscription.paused || track.muted || !peer.connected {
+            return None;
+        }
+        if track.parameters.kind == MediaKind::Audio {
+            return None;
+        }
+        let layer = track.layers.get(track.forwarded?)?.as_ref()?;
+        let packets = layer
+            .history
+            .since_keyframe(now, CATCH_UP_PACKETS, FRESH_KEYFRAME)?;
+        let map = peers[track.publisher].extensions;
+        let peer = &mut peers[subscription.peer];
+        let codec = layer.codec?;
+        let first = packets.clone().next()?;
+        subscription.payload_type(first.payload_type)?;
+        let source = Source {
+            generation: layer.generation,
+            clock_rate: codec.clock_rate(),
+        };
+        let numbers = packets.clone().map(|packet| packet.numbers);
+        subscription.rewriter.replay_source(now, source, numbers);
+        subscription.waiting = false;
+        subscription.codec = Some(codec);
+        for packet in packets {
+            let Some(payload_type) = subscription.payload_type(packet.payload_type) else {
+                continue;
+            };
+            let Some(numbers) = subscription.rewriter.map(now, &packet.numbers) else {
+                continue;
+            };
+            let out = Outgoing {
+                payload_type,
+                numbers,
+                map: &map,
+            };
+            if let Err(reason) = send_copy(peer, subscription, &packet, &out, Copy::Media, batch) {
+                drops.count(reason);
+            }
+        }
+        Some(())
+    }
+}
+
+impl Subscription {
+    /// Goes on with the layer of this generation, from this packet.
+    fn take_up(&mut self, now: Instant, generation: u32, codec: Codec, packet: &Packet<'_>) {
+        let source = Source {
+            generation,
+            clock_rate: codec.clock_rate(),
+        };
+        self.rewriter.switch_source(now, source, &packet.numbers);
+        self.waiting = false;
+    }
+}
+
+/// What a copy gets in place of the publisher's words.
+pub(super) struct Outgoing<'a> {
+    pub(super) payload_type: u8,
+    pub(super) numbers: Rewritten,
+    /// The publisher's header extension ids.
+    pub(super) map: &'a ExtensionMap,
+}
+
+/// Writes one copy into the peer's lane and encrypts it there.
+pub(super) fn send_copy(
+    peer: &mut Peer,
+    subscription: &mut Subscription,
+    packet: &Packet<'_>,
+    out: &Outgoing<'_>,
+    copy: Copy,
+    batch: &mut Batch,
+) -> Result<(), DropReason> {
+    let path = peer.path.ok_or(DropReason::NotConnected)?;
+    let parameters = &subscription.parameters;
+    let rtx = match copy {
+        Copy::Media => None,
+        Copy::Again => subscription
+            .rtx_payload_type(out.payload_type)
+            .zip(parameters.rtx_ssrc),
+    };
+    if matches!(copy, Copy::Again)
+        && rtx.is_none()
+        && !subscription.is_repeatable(out.numbers.sequence)
+    {
+        return Err(DropReason::HistoryMiss);
+    }
+    let (index, payload_type, ssrc) = match rtx {
+        Some((payload_type, ssrc)) => (subscription.next_rtx, payload_type, ssrc),
+        None => (out.numbers.sequence, out.payload_type, parameters.ssrc),
+    };
+    let fields = HeaderFields {
+        marker: packet.marker,
+        payload_type,
+        sequence: index as u16,
+        timestamp: out.numbers.timestamp,
+        ssrc,
+    };
+    let values = ExtensionValues {
+        mid: Some(parameters.mid),
+        ..ExtensionValues::default()
+    };
+    let extensions = forward_extensions(packet.extensions, out.map, &peer.extensions, &values);
+    let transport = &mut peer.transport;
+    let size = batch.lane(&mut peer.lane, path).write(|buffer| {
+        let start = buffer.len();
+        write_header(buffer, &fields, &extensions);
+        let header_len = buffer.len() - start;
+        if rtx.is_some() {
+            // The original sequence number goes first (RFC 4588 section 4).
+            buffer.extend_from_slice(&(out.numbers.sequence as u16).to_be_bytes());
+        }
+        let payload = buffer.len();
+        buffer.extend_from_slice(packet.payload);
+        packet.numbers.picture_ids.write(
+            &mut buffer[payload..],
+            out.numbers.picture_id,
+            out.numbers.tl0_pic_idx,
+        );
+        transport.seal_rtp(buffer, start, header_len, index).is_ok()
+    });
+    if size == 0 {
+        return Err(DropReason::EncryptionFailed);
+    }
+    if rtx.is_some() {
+        subscription.next_rtx += 1;
+    }
+    match copy {
+        Copy::Media => {
+            subscription.counts.packets += 1;
+            subscription.counts.bytes += packet.payload.len() as u64;
+        }
+        Copy::Again => subscription.counts.retransmitted += 1,
+    }
+    peer.counts.packets_sent += 1;
+    peer.counts.bytes_sent += size as u64;
+    Ok(())
+}
+
+/// DTMF and redundancy beside a codec do not decide whether a track can be decoded.
+fn is_main_codec(codec: Codec) -> bool {
+    !matches!(codec, Codec::TelephoneEvent(_))
+}
+
+fn decodable(peer: &Peer, subscription: &Subscription) -> Event {
+    Event::Decodable {
+        peer: peer.id,
+        track: subscription.parameters.track,
+        decodable: subscription.decodable,
+    }
+}

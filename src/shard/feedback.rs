@@ -1,0 +1,223 @@
+//! RTCP from peers: what publishers report of themselves, and what subscribers miss.
+
+use std::time::{Duration, Instant};
+
+use super::fanout::{Copy, Outgoing, send_copy};
+use super::{Batch, Shard};
+use crate::forward::{DropReason, SenderClock};
+use crate::rtp::rtcp::{ReportBlock, RtcpPacket, RtcpPackets};
+
+/// Retransmissions that one datagram of NACKs may cause: what a history holds would be a flood.
+const MAX_RETRANSMISSIONS: usize = 128;
+
+/// A packet that was sent again is not sent once more before the first can have arrived.
+const MIN_REPEAT: Duration = Duration::from_millis(10);
+
+impl Shard {
+    pub(super) fn handle_rtcp(
+        &mut self,
+        now: Instant,
+        index: usize,
+        datagram: &mut [u8],
+        batch: &mut Batch,
+    ) -> Result<(), DropReason> {
+        let len = self.peers[index]
+            .transport
+            .open_rtcp(datagram)
+            .map_err(|_| DropReason::AuthenticationFailed)?;
+        let plain = datagram.get(..len).ok_or(DropReason::Malformed)?;
+        let mut repeats = 0;
+        for packet in RtcpPackets::new(plain) {
+            match packet {
+                RtcpPacket::SenderReport {
+                    ssrc,
+                    info,
+                    reports,
+                } => {
+                    self.handle_sender_report(
+                        now,
+                        index,
+                        ssrc,
+                        &SenderClock::new(now, &info),
+                        info.ntp,
+                    );
+                    self.handle_reports(now, index, reports);
+                }
+                RtcpPacket::ReceiverReport { reports, .. } => {
+                    self.handle_reports(now, index, reports);
+                }
+                RtcpPacket::Nack {
+                    media_ssrc,
+                    sequences,
+                } => {
+                    for sequence in sequences {
+                        repeats += 1;
+                        if repeats > MAX_RETRANSMISSIONS {
+                            return Err(DropReason::RateLimited);
+                        }
+                        self.retransmit(now, index, media_ssrc, sequence, batch);
+                    }
+                    self.count_nack(index, media_ssrc);
+                }
+                RtcpPacket::Pli { media_ssrc } => {
+                    self.handle_keyframe_request(now, index, media_ssrc);
+                }
+                RtcpPacket::Fir { entries } => {
+                    for (ssrc, _) in entries {
+                        self.handle_keyframe_request(now, index, ssrc);
+                    }
+                }
+                // A publisher's BYE is followed by an offer that says so. Bandwidth is not estimated
+                // from feedback, since what a subscriber gets is not adapted to it.
+                RtcpPacket::Bye { .. }
+                | RtcpPacket::TransportCc { .. }
+                | RtcpPacket::Remb { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The publisher's clock. Subscribers get it at once, so that lips and voice are in step early.
+    fn handle_sender_report(
+        &mut self,
+        now: Instant,
+        index: usize,
+        ssrc: u32,
+        clock: &SenderClock,
+        ntp: u64,
+    ) {
+        let Some(stream) = self.peers[index].stream_by_ssrc.get(&ssrc) else {
+            return;
+        };
+        let (track, layer, rtx) = (stream.track, stream.layer, stream.rtx);
+        if rtx {
+            return;
+        }
+        let track = &mut self.tracks[track];
+        let Some(Some(source)) = track.layers.get_mut(layer) else {
+            return;
+        };
+        let first = source.clock.is_none();
+        source.clock = Some(*clock);
+        source.receive.handle_sender_report(now, ntp);
+        if first {
+            for subscription in track.subscriptions.clone() {
+                let subscriber = self.subscriptions[subscription].peer;
+                self.peers[subscriber].report_due = Some(now);
+                self.lower(subscriber, Some(now));
+            }
+        }
+    }
+
+    /// What the peer received of what it was sent.
+    fn handle_reports(
+        &mut self,
+        now: Instant,
+        index: usize,
+        reports: impl Iterator<Item = ReportBlock>,
+    ) {
+        let peer = &mut self.peers[index];
+        for report in reports {
+            let Some(&subscription) = peer.sender_by_ssrc.get(&report.ssrc) else {
+                continue;
+            };
+            let subscription = &mut self.subscriptions[subscription];
+            if report.ssrc != subscription.parameters.ssrc {
+                continue;
+            }
+            let lost = f32::from(report.fraction_lost) / 256.0;
+            subscription.counts.fraction_lost = lost;
+            peer.worst_loss = peer.worst_loss.max(lost);
+            let rtt = subscription
+                .reports
+                .rtt(now, report.last_sender_report, report.delay);
+            if let Some(rtt) = rtt {
+                peer.observe_rtt(rtt);
+            }
+        }
+    }
+
+    /// Sends a packet again out of the track's history, which all its subscriptions share.
+    fn retransmit(
+        &mut self,
+        now: Instant,
+        index: usize,
+        ssrc: u32,
+        sequence: u16,
+        batch: &mut Batch,
+    ) {
+        if let Err(reason) = self.try_retransmit(now, index, ssrc, sequence, batch) {
+            self.drops.count(reason);
+        }
+    }
+
+    fn try_retransmit(
+        &mut self,
+        now: Instant,
+        index: usize,
+        ssrc: u32,
+        sequence: u16,
+        batch: &mut Batch,
+    ) -> Result<(), DropReason> {
+        let Self {
+            peers,
+            tracks,
+            subscriptions,
+            ..
+        } = self;
+        let subscription = peers[index]
+            .sender_by_ssrc
+            .get(&ssrc)
+            .copied()
+            .ok_or(DropReason::UnknownSsrc)?;
+        let subscription = &mut subscriptions[subscription];
+        let track = &tracks[subscription.source.ok_or(DropReason::HistoryMiss)?];
+        if track.muted || subscription.paused {
+            return Err(DropReason::HistoryMiss);
+        }
+        let origin = subscription
+            .rewriter
+            .origin_of(sequence)
+            .ok_or(DropReason::HistoryMiss)?;
+        let packet = track
+            .layers
+            .iter()
+            .flatten()
+            .find(|layer| layer.generation == origin.generation)
+            .and_then(|layer| layer.history.packet(now, origin.sequence))
+            .ok_or(DropReason::HistoryMiss)?;
+        let wait = peers[index].rtt.unwrap_or_default().max(MIN_REPEAT);
+        if !subscription.may_repeat(now, sequence, wait) {
+            return Err(DropReason::Duplicate);
+        }
+        let payload_type = subscription
+            .payload_type(packet.payload_type)
+            .ok_or(DropReason::NoCodec)?;
+        let map = peers[track.publisher].extensions;
+        let out = Outgoing {
+            payload_type,
+            numbers: origin.rewrite(&packet.numbers),
+            map: &map,
+        };
+        let peer = &mut peers[index];
+        send_copy(peer, subscription, &packet, &out, Copy::Again, batch)
+    }
+
+    fn count_nack(&mut self, index: usize, ssrc: u32) {
+        if let Some(&subscription) = self.peers[index].sender_by_ssrc.get(&ssrc) {
+            self.subscriptions[subscription].counts.nacks += 1;
+        }
+    }
+
+    /// A subscriber cannot go on without a keyframe. All such requests of a layer are merged.
+    fn handle_keyframe_request(&mut self, now: Instant, index: usize, ssrc: u32) {
+        let Some(&subscription) = self.peers[index].sender_by_ssrc.get(&ssrc) else {
+            return;
+        };
+        let subscription = &mut self.subscriptions[subscription];
+        subscription.counts.plis += 1;
+        if let (Some(track), false) = (subscription.source, subscription.paused) {
+            self.want_keyframe(now, track);
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! From a datagram of a peer to a plain packet of one of its tracks.
+
+use std::time::{Duration, Instant};
+
+use super::peer::Stream;
+use super::{Batch, Shard};
+use crate::forward::{DropReason, Packet, PacketNumbers};
+use crate::rtp::payload::{is_keyframe_start, picture_ids};
+use crate::rtp::sequence::extend;
+use crate::rtp::{Codec, Extensions, HeaderFields, HeaderView, MediaKind};
+
+/// Transport-cc feedback goes out this long after the first packet that it tells of: often enough for
+/// the estimator of browsers, which expects 50 to 250 ms.
+const FEEDBACK_DELAY: Duration = Duration::from_millis(50);
+
+/// SSRCs that one peer may send: two for each of the layers it could have.
+const MAX_STREAMS: usize = 512;
+
+/// Where a packet belongs.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    track: usize,
+    layer: usize,
+    rtx: bool,
+}
+
+impl Shard {
+    pub(super) fn handle_rtp(
+        &mut self,
+        now: Instant,
+        index: usize,
+        datagram: &mut [u8],
+        batch: &mut Batch,
+    ) -> Result<(), DropReason> {
+        let view = HeaderView::parse(datagram).map_err(|_| DropReason::Malformed)?;
+        let (fields, header_len) = (view.fields(), view.header_len());
+        let peer = &mut self.peers[index];
+        let stream = peer.stream_by_ssrc.get(&fields.ssrc);
+        let srtp_index = match stream {
+            Some(stream) => stream.index(fields.sequence),
+            None => u64::from(fields.sequence),
+        };
+        if stream.is_some_and(|stream| !stream.replay.check(srtp_index)) {
+            return Err(DropReason::Replayed);
+        }
+        let known = stream.is_some();
+        let len = peer
+            .transport
+            .open_rtp(datagram, header_len, srtp_index)
+            .map_err(|_| DropReason::AuthenticationFailed)?;
+        let plain = datagram.get(..len).ok_or(DropReason::Malformed)?;
+        let view = HeaderView::parse(plain).map_err(|_| DropReason::Malformed)?;
+        let extensions = view.extensions(&peer.extensions);
+        if let Some(number) = extensions.transport_cc {
+            self.record_arrival(now, index, number, fields.ssrc);
+        }
+        if !known {
+            let place = self.place(index, &fields, &extensions)?;
+            self.bind(index, fields.ssrc, place)?;
+        }
+        let stream = self.peers[index]
+            .stream_by_ssrc
+            .get_mut(&fields.ssrc)
+            .ok_or(DropReason::UnknownSsrc)?;
+        stream.commit(srtp_index);
+        let place = Place {
+            track: stream.track,
+            layer: stream.layer,
+            rtx: stream.rtx,
+        };
+        let payload = view.payload().map_err(|_| DropReason::Malformed)?;
+        if place.rtx {
+            self.handle_retransmission(now, index, place, &view, payload, &extensions, batch)
+        } else {
+            self.tracks[place.track].ensure_layer(now, place.layer, fields.ssrc);
+            let packet = Arrived {
+                view,
+                payload,
+                sequence: srtp_index,
+                payload_type: fields.payload_type,
+                retransmitted: false,
+            };
+            self.handle_media(now, index, place, &packet, &extensions, batch)
+        }
+    }
+
+    /// Takes a retransmission apart (RFC 4588 section 4) and goes on with the packet in it.
+    #[expect(clippy::too_many_arguments)]
+    fn handle_retransmission(
+        &mut self,
+        now: Instant,
+        index: usize,
+        place: Place,
+        view: &HeaderView<'_>,
+        payload: &[u8],
+        extensions: &Extensions<'_>,
+        batch: &mut Batch,
+    ) -> Result<(), DropReason> {
+        let Some((original, payload)) = payload.split_first_chunk::<2>() else {
+            // Browsers probe for bandwidth with padding on this stream.
+            return Err(DropReason::PaddingOnly);
+        };
+        let track = &self.tracks[place.track];
+        let layer = track
+            .layers
+            .get(place.layer)
+            .and_then(Option::as_ref)
+            .ok_or(DropReason::UnknownRetransmission)?;
+        let payload_type = track
+            .parameters
+            .codecs
+            .iter()
+            .find(|codec| codec.rtx == Some(view.payload_type()))
+            .map(|codec| codec.payload_type)
+            .ok_or(DropReason::UnknownPayloadType)?;
+        let media = self.peers[index]
+            .stream_by_ssrc
+            .get_mut(&layer.ssrc)
+            .ok_or(DropReason::UnknownRetransmission)?;
+        let reference = media.highest.ok_or(DropReason::UnknownRetransmission)?;
+        let sequence = extend(reference, u16::from_be_bytes(*original));
+        // What came in the clear stream, or by an earlier retransmission, is no news.
+        if !media.replay.check(sequence) {
+            return Err(DropReason::Duplicate);
+        }
+        media.commit(sequence);
+        let packet = Arrived {
+            view: *view,
+            payload,
+            sequence,
+            payload_type,
+            retransmitted: true,
+        };
+        self.handle_media(now, index, place, &packet, extensions, batch)
+    }
+
+    /// Updates what is known of the layer, keeps the packet for retransmissions, and forwards it.
+    fn handle_media(
+        &mut self,
+        now: Instant,
+        index: usize,
+        place: Place,
+        arrived: &Arrived<'_>,
+        extensions: &Extensions<'_>,
+        batch: &mut Batch,
+    ) -> Result<(), DropReason> {
+        let track = &mut self.tracks[place.track];
+        let parameters = track
+            .parameters
+            .codecs
+            .iter()
+            .find(|codec| codec.payload_type == arrived.payload_type)
+            .copied()
+            .ok_or(DropReason::UnknownPayloadType)?;
+        let (muted, kind) = (track.muted, track.parameters.kind);
+        let layer = track
+            .layers
+            .get_mut(place.layer)
+            .and_then(Option::as_mut)
+            .ok_or(DropReason::UnknownSsrc)?;
+        layer.last_packet = now;
+        if !arrived.retransmitted {
+            layer.receive.set_clock_rate(parameters.codec.clock_rate());
+            let (sequence, timestamp) = (arrived.view.sequence(), arrived.view.timestamp());
+            layer
+                .receive
+                .receive(now, sequence, timestamp, arrived.payload.len());
+        } else {
+            layer.receive.recover(arrived.sequence as u16);
+        }
+        if parameters.nack {
+            layer.nack.receive(now, arrived.sequence);
+            let due = layer.nack.poll_timeout();
+            self.lower(index, due);
+        }
+        if arrived.payload.is_empty() {
+            self.skip(place.track, place.layer, arrived.sequence);
+            return Err(DropReason::PaddingOnly);
+        }
+        if muted {
+            return Err(DropReason::Muted);
+        }
+        if let Some(level) = extensions.audio_level {
+            self.observe_level(now, index, level);
+        }
+        let packet = arrived.packet(parameters.codec, extensions);
+        self.keep(now, place, parameters.codec, &packet);
+        if kind == MediaKind::Video && !self.selects(now, place, packet.keyframe_start) {
+            self.lower_keyframes(index, place);
+            return Err(DropReason::OtherLayer);
+        }
+        self.tracks[place.track]
+            .forwarded
+            .get_or_insert(place.layer);
+        self.fan_out(now, place.track, place.layer, &packet, batch);
+        self.lower_keyframes(index, place);
+        Ok(())
+    }
+
+    fn keep(&mut self, now: Instant, place: Place, codec: Codec, packet: &Packet<'_>) {
+        let track = &mut self.tracks[place.track];
+        let Some(Some(layer)) = track.layers.get_mut(place.layer) else {
+            return;
+        };
+        // DTMF events come between the packets of the voice; they do not change the codec.
+        if !matches!(codec, Codec::TelephoneEvent(_)) || layer.codec.is_none() {
+            layer.codec = Some(codec);
+        }
+        if packet.keyframe_start && codec.kind() == MediaKind::Video {
+            layer.keyframes.keyframe_arrived();
+            layer.nack.keyframe(packet.numbers.sequence);
+            layer.counts.key_frames += 1;
+        }
+        layer.history.insert(now, packet);
+    }
+
+    /// Whether this layer is the one that subscribers get, which it may become with a keyframe.
+    fn selects(&mut self, now: Instant, place: Place, keyframe_start: bool) -> bool {
+        let track = &mut self.tracks[place.track];
+        if track.forwarded == Some(place.layer) {
+            return true;
+        }
+        if !track.prefers(now, place.layer) {
+            return false;
+        }
+        if keyframe_start {
+            track.forwarded = Some(place.layer);
+            return true;
+        }
+        if let Some(Some(layer)) = track.layers.get_mut(place.layer) {
+            layer.keyframes.request(now);
+        }
+        false
+    }
+
+    /// Wakes the publisher's timer for a keyframe request that the packet may have caused.
+    fn lower_keyframes(&mut self, index: usize, place: Place) {
+        let due = self.tracks[place.track]
+            .layers
+            .get(place.layer)
+            .and_then(Option::as_ref)
+            .and_then(|layer| layer.keyframes.poll_timeout());
+        self.lower(index, due);
+    }
+
+    fn record_arrival(&mut self, now: Instant, index: usize, number: u16, ssrc: u32) {
+        let peer = &mut self.peers[index];
+        peer.transport_cc.record(now, number);
+        peer.feedback_media_ssrc = ssrc;
+        if peer.feedback_due.is_none() {
+            peer.feedback_due = Some(now + FEEDBACK_DELAY);
+            let due = peer.feedback_due;
+            self.lower(index, due);
+        }
+    }
+
+    /// Finds the track of an SSRC that was not announced, by what its packet says of itself: mid and rid
+    /// (RFC 8843 section 9.2, RFC 8853), or else a payload type that only one m-line has.
+    fn place(
+        &self,
+        index: usize,
+        fields: &HeaderFields,
+        extensions: &Extensions<'_>,
+    ) -> Result<Place, DropReason> {
+        let peer = &self.peers[index];
+        let carries = |track: &usize| {
+            let codecs = &self.tracks[*track].parameters.codecs;
+            codecs.iter().any(|codec| {
+                codec.payload_type == fields.payload_type || codec.rtx == Some(fields.payload_type)
+            })
+        };
+        let mut candidates = peer.tracks.iter().copied().filter(|track| {
+            extensions
+                .mid
+                .is_none_or(|mid| self.tracks[*track].parameters.mid == mid)
+                && carries(track)
+        });
+        let track = candidates.next().ok_or(DropReason::UnknownSsrc)?;
+        if candidates.next().is_some() {
+            return Err(DropReason::UnknownSsrc);
+        }
+        let parameters = &self.tracks[track].parameters;
+        let rtx = parameters
+            .codecs
+            .iter()
+            .any(|codec| codec.rtx == Some(fields.payload_type));
+        let layer = match (extensions.rid, extensions.repaired_rid) {
+            (Some(rid), _) | (None, Some(rid)) => parameters
+                .rids
+                .iter()
+                .position(|known| *known == rid)
+                .ok_or(DropReason::UnknownSsrc)?,
+            (None, None) if parameters.rids.is_empty() => 0,
+            (None, None) => return Err(DropReason::UnknownSsrc),
+        };
+        Ok(Place { track, layer, rtx })
+    }
+
+    /// Remembers what an SSRC is, in place of another that was the same before.
+    fn bind(&mut self, index: usize, ssrc: u32, place: Place) -> Result<(), DropReason> {
+        let streams = &mut self.peers[index].stream_by_ssrc;
+        streams.retain(|_, stream| {
+            (stream.track, stream.layer, stream.rtx) != (place.track, place.layer, place.rtx)
+        });
+        if streams.len() >= MAX_STREAMS {
+            return Err(DropReason::RateLimited);
+        }
+        streams.insert(ssrc, Stream::new(place.track, place.layer, place.rtx));
+        Ok(())
+    }
+}
+
+/// A plain packet, as it came or out of a retransmission.
+struct Arrived<'a> {
+    view: HeaderView<'a>,
+    payload: &'a [u8],
+    /// Extended.
+    sequence: u64,
+    payload_type: u8,
+    retransmitted: bool,
+}
+
+impl<'a> Arrived<'a> {
+    fn packet(&self, codec: Codec, extensions: &Extensions<'_>) -> Packet<'a> {
+        let keyframe_start =
+            is_keyframe_start(codec, self.payload, extensions.dependency_descriptor);
+        Packet {
+            numbers: PacketNumbers {
+                sequence: self.sequence,
+                timestamp: self.view.timestamp(),
+                picture_ids: picture_ids(codec, self.payload),
+            },
+            marker: self.view.marker(),
+            payload_type: self.payload_type,
+            keyframe_start,
+            extensions: self.view.elements(),
+            payload: self.payload,
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! One peer connection as the shard keeps it.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use rustc_hash::FxHashMap;
+
+use super::channels::Channels;
+use super::{LaneSlot, ParticipantId, PeerId, Quality, ReceiveParameters};
+use crate::forward::TransportCcRecorder;
+use crate::rtp::ExtensionMap;
+use crate::rtp::sequence::extend;
+use crate::transport::{Path, ReplayWindow, Transport};
+
+/// A peer: its wire, the tracks it publishes, its copies of other peers' tracks.
+pub(super) struct Peer {
+    pub(super) id: PeerId,
+    pub(super) participant: ParticipantId,
+    /// Index of its call.
+    pub(super) call: usize,
+    pub(super) transport: Transport,
+    /// Whether keys are there.
+    pub(super) connected: bool,
+    /// Where its datagrams go.
+    pub(super) path: Option<Path>,
+    /// Where it is in the current batch.
+    pub(super) lane: LaneSlot,
+    /// The addresses it has in the demultiplexer, oldest first.
+    pub(super) addresses: Vec<SocketAddr>,
+    /// The user name fragments it has in the demultiplexer: the current one last.
+    pub(super) ufrags: Vec<String>,
+    pub(super) extensions: ExtensionMap,
+    /// Indices of the tracks it publishes.
+    pub(super) tracks: Vec<usize>,
+    /// What its SSRCs are.
+    pub(super) stream_by_ssrc: FxHashMap<u32, Stream>,
+    /// Indices of the subscriptions it has.
+    pub(super) subscriptions: Vec<usize>,
+    /// The subscription of each SSRC that it is sent.
+    pub(super) sender_by_ssrc: FxHashMap<u32, usize>,
+    pub(super) channels: Channels,
+    /// Arrival times of its packets.
+    pub(super) transport_cc: TransportCcRecorder,
+    /// Our SSRC in feedback to it.
+    pub(super) feedback_ssrc: u32,
+    /// The stream whose packet came last, which transport-cc feedback names.
+    pub(super) feedback_media_ssrc: u32,
+    /// When its timer is set.
+    pub(super) due: Option<Instant>,
+    /// When transport-cc feedback is to be sent, if any is there.
+    pub(super) feedback_due: Option<Instant>,
+    /// When receiver reports are to be sent.
+    pub(super) report_due: Option<Instant>,
+    /// When its quality is to be told.
+    pub(super) quality_due: Option<Instant>,
+    pub(super) rtt: Option<Duration>,
+    pub(super) counts: PeerCounts,
+    /// The counters at the last quality event.
+    pub(super) counts_then: PeerCounts,
+    /// The worst loss that either side reported since the last quality event.
+    pub(super) worst_loss: f32,
+}
+
+/// Datagrams and bytes on the wire.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct PeerCounts {
+    pub(super) packets_received: u64,
+    pub(super) bytes_received: u64,
+    pub(super) packets_sent: u64,
+    pub(super) bytes_sent: u64,
+}
+
+/// One SSRC that the peer sends.
+#[derive(Debug)]
+pub(super) struct Stream {
+    /// Index of its track.
+    pub(super) track: usize,
+    /// Index of its layer.
+    pub(super) layer: usize,
+    /// Whether it carries retransmissions (RFC 4588).
+    pub(super) rtx: bool,
+    /// The highest SRTP index that was authentic (RFC 3711 section 3.3.1).
+    pub(super) highest: Option<u64>,
+    pub(super) replay: ReplayWindow,
+}
+
+impl Stream {
+    pub(super) fn new(track: usize, layer: usize, rtx: bool) -> Self {
+        Self {
+            track,
+            layer,
+            rtx,
+            highest: None,
+            replay: ReplayWindow::default(),
+        }
+    }
+
+    /// The SRTP index of a sequence number.
+    pub(super) fn index(&self, sequence: u16) -> u64 {
+        match self.highest {
+            Some(highest) => extend(highest, sequence),
+            None => u64::from(sequence),
+        }
+    }
+
+    /// Remembers that the packet with this index was authentic.
+    pub(super) fn commit(&mut self, index: u64) {
+        self.replay.commit(index);
+        if self.highest.is_none_or(|highest| index > highest) {
+            self.highest = Some(index);
+        }
+    }
+}
+
+impl Peer {
+    /// A peer that nothing is known of but its own name.
+    pub(super) fn new(
+        id: PeerId,
+        participant: ParticipantId,
+        call: usize,
+        transport: Transport,
+        feedback_ssrc: u32,
+    ) -> Self {
+        Self {
+            id,
+            participant,
+            call,
+            transport,
+            connected: false,
+            path: None,
+            lane: LaneSlot::default(),
+            addresses: Vec::new(),
+            ufrags: Vec::new(),
+            extensions: ExtensionMap::default(),
+            tracks: Vec::new(),
+            stream_by_ssrc: FxHashMap::default(),
+            subscriptions: Vec::new(),
+            sender_by_ssrc: FxHashMap::default(),
+            channels: Channels::default(),
+            transport_cc: TransportCcRecorder::default(),
+            feedback_ssrc,
+            feedback_media_ssrc: 0,
+            due: None,
+            feedback_due: None,
+            report_due: None,
+            quality_due: None,
+            rtt: None,
+            counts: PeerCounts::default(),
+            counts_then: PeerCounts::default(),
+            worst_loss: 0.0,
+        }
+    }
+
+    /// The quality since the last call.
+    pub(super) fn take_quality(&mut self, over: Duration) -> Quality {
+        let bytes = |counts: &PeerCounts| counts.bytes_received + counts.bytes_sent;
+        let bits = (bytes(&self.counts) - bytes(&self.counts_then)) as f64 * 8.0;
+        self.counts_then = self.counts;
+        Quality {
+            loss: std::mem::take(&mut self.worst_loss),
+            rtt: self.rtt,
+            bandwidth: (bits / over.as_secs_f64()) as u64,
+        }
+    }
+
+    /// Smooths a new measurement of the round trip time as TCP does (RFC 6298 section 2).
+    pub(super) fn observe_rtt(&mut self, rtt: Duration) {
+        self.rtt = Some(match self.rtt {
+            Some(old) => (old * 7 + rtt) / 8,
+            None => rtt,
+        });
+    }
+}
+
+/// Whether two descriptions of an m-line are of one source, so that nothing starts anew.
+pub(super) fn same_source(old: &ReceiveParameters, new: &ReceiveParameters) -> bool {
+    old.track == new.track && old.ssrcs == new.ssrcs && old.rids == new.rids
+}

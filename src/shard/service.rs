@@ -1,0 +1,288 @@
+//! What happens on timers: feedback and reports to peers, requests for what is missing, keyframe requests.
+
+use std::time::{Duration, Instant};
+
+use super::apply::QUALITY_INTERVAL;
+use super::peer::Peer;
+use super::{Batch, Event, ParticipantId, Shard, Timer};
+use crate::rtp::rtcp::{write_nack, write_pli, write_receiver_report, write_sender_report};
+use crate::rtp::{AudioLevel, MediaKind};
+
+/// How often sender and receiver reports go out: as often as browsers send theirs for video.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A peer is served at most once in this time.
+const MIN_REST: Duration = Duration::from_millis(1);
+
+/// Report blocks in one receiver report (RFC 3550 section 6.4.2).
+const MAX_BLOCKS: usize = 31;
+
+/// RTCP datagrams stay below this many bytes before encryption.
+const MAX_RTCP: usize = 1_100;
+
+impl Shard {
+    /// Makes the peer's timer due at `at`, unless it is due before that.
+    pub(super) fn lower(&mut self, index: usize, at: Option<Instant>) {
+        if let (Some(at), Some(peer)) = (at, self.peers.get_mut(index)) {
+            self.timers.lower(Timer::Peer(index), &mut peer.due, at);
+        }
+    }
+
+    /// Takes the transport's timeout, which any call to it may have changed, into the peer's timer.
+    pub(super) fn schedule_transport(&mut self, index: usize) {
+        let due = self.peers.get(index).and_then(|peer| {
+            let transport = peer.transport.poll_timeout();
+            [transport, peer.quality_due].into_iter().flatten().min()
+        });
+        self.lower(index, due);
+    }
+
+    /// Sends what the transport of a peer other than the present one wants to send.
+    pub(super) fn flush_transport(&mut self, index: usize, batch: &mut Batch) {
+        let peer = &mut self.peers[index];
+        while let Some(transmit) = peer.transport.poll_transmit() {
+            peer.counts.packets_sent += 1;
+            peer.counts.bytes_sent += transmit.contents.len() as u64;
+            batch.push(transmit.path, &transmit.contents);
+        }
+        self.schedule_transport(index);
+    }
+
+    /// Does what is due for a peer, and sets its timer anew.
+    pub(super) fn serve_peer(&mut self, now: Instant, index: usize, batch: &mut Batch) {
+        let Some(peer) = self.peers.get_mut(index) else {
+            return;
+        };
+        peer.due = None;
+        self.current = Some(index);
+        if peer.transport.poll_timeout().is_some_and(|due| due <= now) {
+            peer.transport.handle_timeout(now);
+            self.pump(now, index, batch);
+            if !self.peers.contains(index) {
+                return;
+            }
+        }
+        if self.peers[index].connected {
+            self.send_transport_feedback(now, index, batch);
+            self.send_requests(now, index, batch);
+            self.send_reports(now, index, batch);
+        }
+        self.tell_quality(now, index);
+        // However wrong a deadline is, it cannot keep the shard from everybody else.
+        let due = self.next_due(index).map(|due| due.max(now + MIN_REST));
+        self.lower(index, due);
+    }
+
+    fn next_due(&self, index: usize) -> Option<Instant> {
+        let peer = &self.peers[index];
+        let mut due = [peer.transport.poll_timeout(), peer.quality_due]
+            .into_iter()
+            .flatten()
+            .min();
+        if peer.connected {
+            let reports = [peer.feedback_due, peer.report_due];
+            due = due.into_iter().chain(reports.into_iter().flatten()).min();
+            for &track in &peer.tracks {
+                for layer in self.tracks[track].layers.iter().flatten() {
+                    let wanted = [layer.nack.poll_timeout(), layer.keyframes.poll_timeout()];
+                    due = due.into_iter().chain(wanted.into_iter().flatten()).min();
+                }
+            }
+        }
+        due
+    }
+
+    fn send_transport_feedback(&mut self, now: Instant, index: usize, batch: &mut Batch) {
+        let peer = &mut self.peers[index];
+        if peer.feedback_due.is_none_or(|due| due > now) {
+            return;
+        }
+        peer.feedback_due = None;
+        let mut rtcp = Vec::with_capacity(MAX_RTCP);
+        peer.transport_cc.build_feedback(
+            now,
+            &mut rtcp,
+            peer.feedback_ssrc,
+            peer.feedback_media_ssrc,
+        );
+        send_rtcp(peer, &rtcp, batch);
+    }
+
+    /// NACKs for what is missing of the peer's streams, and PLIs for what somebody waits for.
+    fn send_requests(&mut self, now: Instant, index: usize, batch: &mut Batch) {
+        let Self { peers, tracks, .. } = self;
+        let peer = &mut peers[index];
+        let mut rtcp = Vec::new();
+        let mut missing = Vec::new();
+        for track in 0..peer.tracks.len() {
+            let track = &mut tracks[peer.tracks[track]];
+            // With PLI where it was agreed, and nothing where neither was: RFC 5104 and RFC 4585 have
+            // a sender act on what it announced only.
+            let is_video = track.parameters.kind == MediaKind::Video;
+            let pli = track.parameters.codecs.iter().any(|codec| codec.pli);
+            for layer in track.layers.iter_mut().flatten() {
+                missing.clear();
+                if let Some(rtt) = peer.rtt {
+                    layer.nack.set_rtt(rtt);
+                }
+                layer.nack.poll(now, &mut missing);
+                if !missing.is_empty() {
+                    layer.counts.nacks += 1;
+                    let wanted = missing.iter().copied();
+                    write_nack(&mut rtcp, peer.feedback_ssrc, layer.ssrc, wanted);
+                }
+                if layer.nack.take_needs_keyframe() && is_video {
+                    layer.keyframes.request(now);
+                }
+                if layer.keyframes.poll(now) && pli {
+                    layer.counts.plis += 1;
+                    write_pli(&mut rtcp, peer.feedback_ssrc, layer.ssrc);
+                }
+                if rtcp.len() > MAX_RTCP {
+                    send_rtcp(peer, &rtcp, batch);
+                    rtcp.clear();
+                }
+            }
+        }
+        send_rtcp(peer, &rtcp, batch);
+    }
+
+    fn send_reports(&mut self, now: Instant, index: usize, batch: &mut Batch) {
+        let peer = &self.peers[index];
+        if peer.tracks.is_empty() && peer.subscriptions.is_empty() {
+            self.peers[index].report_due = None;
+            return;
+        }
+        if peer.report_due.is_some_and(|due| due > now) {
+            return;
+        }
+        self.peers[index].report_due = Some(now + REPORT_INTERVAL);
+        self.send_receiver_reports(now, index, batch);
+        self.send_sender_reports(now, index, batch);
+    }
+
+    fn send_receiver_reports(&mut self, now: Instant, index: usize, batch: &mut Batch) {
+        let Self { peers, tracks, .. } = self;
+        let peer = &mut peers[index];
+        let mut blocks = Vec::new();
+        for &track in &peer.tracks {
+            for layer in tracks[track].layers.iter_mut().flatten() {
+                layer.history.release(now);
+                if let Some(block) = layer.receive.report_block(now, layer.ssrc) {
+                    let lost = f32::from(block.fraction_lost) / 256.0;
+                    peer.worst_loss = peer.worst_loss.max(lost);
+                    blocks.push(block);
+                }
+            }
+        }
+        for blocks in blocks.chunks(MAX_BLOCKS) {
+            let mut rtcp = Vec::new();
+            write_receiver_report(&mut rtcp, peer.feedback_ssrc, blocks);
+            send_rtcp(peer, &rtcp, batch);
+        }
+    }
+
+    /// The publishers' clocks in each subscription's numbers, so that lips stay in step.
+    fn send_sender_reports(&mut self, now: Instant, index: usize, batch: &mut Batch) {
+        let Self {
+            peers,
+            tracks,
+            subscriptions,
+            ..
+        } = self;
+        let peer = &mut peers[index];
+        let mut rtcp = Vec::new();
+        for subscription in 0..peer.subscriptions.len() {
+            let subscription = &mut subscriptions[peer.subscriptions[subscription]];
+            let Some(source) = subscription.rewriter.source() else {
+                continue;
+            };
+            let clock = subscription.source.and_then(|track| {
+                let layers = tracks[track].layers.iter().flatten();
+                layers
+                    .filter(|layer| layer.generation == source.generation)
+                    .find_map(|layer| layer.clock)
+            });
+            let counts = &subscription.counts;
+            let info = clock.and_then(|clock| {
+                clock.sender_info(now, &subscription.rewriter, counts.packets, counts.bytes)
+            });
+            if let Some(info) = info {
+                subscription.reports.sent(now, info.ntp);
+                write_sender_report(&mut rtcp, subscription.parameters.ssrc, &info, &[]);
+            }
+            if rtcp.len() > MAX_RTCP {
+                send_rtcp(peer, &rtcp, batch);
+                rtcp.clear();
+            }
+        }
+        send_rtcp(peer, &rtcp, batch);
+    }
+
+    fn tell_quality(&mut self, now: Instant, index: usize) {
+        let peer = &mut self.peers[index];
+        if peer.quality_due.is_some_and(|due| due > now) {
+            return;
+        }
+        peer.quality_due = Some(now + QUALITY_INTERVAL);
+        if peer.connected {
+            let event = Event::Quality {
+                peer: peer.id,
+                quality: peer.take_quality(QUALITY_INTERVAL),
+            };
+            self.events.push_back(event);
+        }
+    }
+
+    /// Takes the level of one packet of audio into the call's ranking.
+    pub(super) fn observe_level(&mut self, now: Instant, index: usize, level: AudioLevel) {
+        let peer = &self.peers[index];
+        let call = &mut self.calls[peer.call];
+        call.speakers.observe(now, peer.participant.0, level);
+        if let Some(due) = call.speakers.poll_timeout() {
+            self.timers
+                .lower(Timer::Call(peer.call), &mut call.due, due);
+        }
+    }
+
+    /// Tells who speaks, if that changed.
+    pub(super) fn serve_call(&mut self, now: Instant, index: usize) {
+        let Some(call) = self.calls.get_mut(index) else {
+            return;
+        };
+        call.due = None;
+        if let Some(speakers) = call.speakers.poll(now) {
+            let speakers = speakers
+                .into_iter()
+                .map(|(key, level)| (ParticipantId(key), level))
+                .collect();
+            self.events.push_back(Event::Speakers {
+                call: call.id,
+                speakers,
+            });
+        }
+        if let Some(due) = call.speakers.poll_timeout() {
+            self.timers.lower(Timer::Call(index), &mut call.due, due);
+        }
+    }
+}
+
+/// Encrypts one RTCP datagram into the peer's lane. Nothing is sent without a path, or of nothing.
+fn send_rtcp(peer: &mut Peer, rtcp: &[u8], batch: &mut Batch) {
+    let Some(path) = peer.path else {
+        return;
+    };
+    if rtcp.is_empty() {
+        return;
+    }
+    let transport = &mut peer.transport;
+    let size = batch.lane(&mut peer.lane, path).write(|buffer| {
+        let start = buffer.len();
+        buffer.extend_from_slice(rtcp);
+        transport.seal_rtcp(buffer, start).is_ok()
+    });
+    if size > 0 {
+        peer.counts.packets_sent += 1;
+        peer.counts.bytes_sent += size as u64;
+    }
+}

@@ -1,0 +1,162 @@
+//! One peer's copy of one track.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use rand::Rng;
+use rand::rngs::StdRng;
+
+use super::track::Layer;
+use super::{CodecParameters, SendParameters};
+use crate::forward::{Rewriter, SentReports};
+use crate::rtp::Codec;
+
+/// Packets that are remembered as sent again a moment ago.
+const MAX_REPEATED: usize = 64;
+
+/// Marks a payload type of the publisher that the subscriber has no equal of.
+const NONE: u8 = 0xff;
+
+/// A subscription, owned by the shard.
+#[derive(Debug)]
+pub(super) struct Subscription {
+    /// Index of the subscriber.
+    pub(super) peer: usize,
+    /// What its m-line negotiated.
+    pub(super) parameters: SendParameters,
+    /// Index of the track; `None` while that is not there.
+    pub(super) source: Option<usize>,
+    /// The subscriber does not need it now.
+    pub(super) paused: bool,
+    /// It goes on at the next keyframe.
+    pub(super) waiting: bool,
+    /// Whether the subscriber can decode what comes.
+    pub(super) decodable: bool,
+    /// The subscriber's payload type for each of the publisher's.
+    payload_types: [u8; 128],
+    pub(super) rewriter: Rewriter,
+    /// Packets before this number had headers that cannot be written again.
+    repeatable_from: u64,
+    /// The SRTP index of the next retransmission.
+    pub(super) next_rtx: u64,
+    /// What was sent again, and when, oldest first.
+    repeated: VecDeque<(u16, Instant)>,
+    pub(super) reports: SentReports,
+    /// What the last packet carried.
+    pub(super) codec: Option<Codec>,
+    pub(super) counts: SubscriptionCounts,
+}
+
+/// What one subscription was sent, and what it said about it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct SubscriptionCounts {
+    pub(super) packets: u64,
+    pub(super) bytes: u64,
+    pub(super) retransmitted: u64,
+    pub(super) nacks: u64,
+    pub(super) plis: u64,
+    pub(super) fraction_lost: f32,
+}
+
+impl Subscription {
+    /// A subscription that waits for its first keyframe.
+    pub(super) fn new(peer: usize, parameters: SendParameters, rng: &mut StdRng) -> Self {
+        Self {
+            peer,
+            parameters,
+            source: None,
+            paused: false,
+            waiting: true,
+            decodable: true,
+            payload_types: [NONE; 128],
+            rewriter: Rewriter::new(rng.random(), rng.random()),
+            repeatable_from: 0,
+            // Below 2^15, so that its first wrap is far (RFC 3711 section 3.3.1).
+            next_rtx: rng.random_range(0..1 << 15),
+            repeated: VecDeque::new(),
+            reports: SentReports::default(),
+            codec: None,
+            counts: SubscriptionCounts::default(),
+        }
+    }
+
+    /// Whether new parameters go on with the stream that flows.
+    pub(super) fn is_same(&self, new: &SendParameters) -> bool {
+        let old = &self.parameters;
+        old.track == new.track && old.ssrc == new.ssrc && old.rtx_ssrc == new.rtx_ssrc
+    }
+
+    /// What was sent until now would have another header now.
+    pub(super) fn headers_changed(&mut self) {
+        self.repeatable_from = self.rewriter.next_sequence();
+    }
+
+    /// Whether a packet may be sent again under its own number. One number and key must never protect
+    /// two different packets (RFC 7714 section 8.1): only a byte-identical one may go.
+    pub(super) fn is_repeatable(&self, sequence: u64) -> bool {
+        sequence >= self.repeatable_from
+    }
+
+    /// Looks up the subscriber's payload type for each of the publisher's.
+    pub(super) fn route(&mut self, publisher: &[CodecParameters]) {
+        self.headers_changed();
+        self.payload_types = [NONE; 128];
+        for theirs in publisher {
+            let ours = self
+                .parameters
+                .codecs
+                .iter()
+                .find(|ours| ours.codec == theirs.codec);
+            let slot = self.payload_types.get_mut(usize::from(theirs.payload_type));
+            if let (Some(ours), Some(slot)) = (ours, slot) {
+                *slot = ours.payload_type;
+            }
+        }
+    }
+
+    /// The subscriber's payload type for one of the publisher's.
+    pub(super) fn payload_type(&self, publisher: u8) -> Option<u8> {
+        match self.payload_types.get(usize::from(publisher)) {
+            None | Some(&NONE) => None,
+            Some(&payload_type) => Some(payload_type),
+        }
+    }
+
+    /// The subscriber's payload type for retransmissions of its payload type.
+    pub(super) fn rtx_payload_type(&self, payload_type: u8) -> Option<u8> {
+        self.parameters
+            .codecs
+            .iter()
+            .find(|codec| codec.payload_type == payload_type)
+            .and_then(|codec| codec.rtx)
+    }
+
+    /// Whether to send a packet again: not if that was done less than `wait` ago, since the receiver
+    /// cannot have it yet. Remembers that it is done now.
+    pub(super) fn may_repeat(&mut self, now: Instant, sequence: u16, wait: Duration) -> bool {
+        let too_early = |at: &Instant| now.saturating_duration_since(*at) < wait;
+        let mut repeated = self.repeated.iter();
+        if repeated.any(|(known, at)| *known == sequence && too_early(at)) {
+            return false;
+        }
+        if self.repeated.len() >= MAX_REPEATED {
+            self.repeated.pop_front();
+        }
+        self.repeated.push_back((sequence, now));
+        true
+    }
+
+    /// Stops until the next keyframe.
+    pub(super) fn wait_for_keyframe(&mut self) {
+        self.waiting = true;
+    }
+
+    /// Whether a packet of this layer goes on with what was sent last.
+    pub(super) fn follows(&self, layer: &Layer) -> bool {
+        !self.waiting
+            && self
+                .rewriter
+                .source()
+                .is_some_and(|source| source.generation == layer.generation)
+    }
+}

@@ -1,0 +1,288 @@
+//! The one task that owns the rooms: what sessions and shards tell goes in, what the rooms put out is carried away.
+
+use std::collections::HashMap;
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::room::{CloseCode, Connect, Departure, Output, Rooms, SessionId};
+use crate::shard::{Command, Event};
+
+/// Frames of all sockets that wait for the rooms; a socket whose frame finds no place waits.
+const MAX_INPUTS: usize = 1024;
+
+/// Frames that wait for one socket. A newcomer to a full room gets one for each participant at once.
+const MAX_OUTGOING: usize = 1024;
+
+/// Bytes that wait for one socket.
+const MAX_OUTGOING_BYTES: usize = 4 * 1024 * 1024;
+
+/// The way to the shards' command queues.
+pub trait Shards: Send + 'static {
+    /// Hands a command over. Must not wait: the rooms stand still meanwhile.
+    fn send(&self, shard: usize, command: Command);
+}
+
+/// The way to the rooms, for sessions and for the server. Clones are the same way.
+#[derive(Clone, Debug)]
+pub struct ControlHandle {
+    inputs: mpsc::Sender<Input>,
+    last_session: Arc<AtomicU64>,
+    /// How many sessions there are.
+    sessions: watch::Sender<usize>,
+}
+
+impl ControlHandle {
+    /// A new session for a socket.
+    pub(super) fn new_session(&self) -> SessionGuard {
+        self.sessions.send_modify(|count| *count += 1);
+        SessionGuard {
+            id: SessionId(self.last_session.fetch_add(1, Ordering::Relaxed)),
+            sessions: self.sessions.clone(),
+        }
+    }
+
+    /// Hands something to the rooms, in order. An error means that the server is going down.
+    pub(super) async fn send(&self, input: Input) -> Result<(), Closed> {
+        self.inputs.send(input).await.map_err(|_| Closed)
+    }
+
+    /// Tells everybody that the server goes down, and closes all sockets. Returns once they are closed. Saying it
+    /// twice does nothing more.
+    pub async fn shutdown(&self) {
+        if self.send(Input::Shutdown).await.is_ok() {
+            self.inputs.closed().await;
+        }
+        let mut sessions = self.sessions.subscribe();
+        // The sender is in `self`, so this only ends with no sessions left.
+        let _ = sessions.wait_for(|count| *count == 0).await;
+    }
+}
+
+/// The rooms are gone: the server is going down.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Closed;
+
+/// Counts a session for as long as it lives.
+#[derive(Debug)]
+pub(super) struct SessionGuard {
+    pub(super) id: SessionId,
+    sessions: watch::Sender<usize>,
+}
+
+impl Drop for SessionGuard {
+    fn drop(&mut self) {
+        self.sessions.send_modify(|count| *count -= 1);
+    }
+}
+
+/// What sessions and the server tell the rooms.
+#[derive(Debug)]
+pub(super) enum Input {
+    Connect(SessionId, Connect, Outgoing),
+    Text(SessionId, axum::extract::ws::Utf8Bytes),
+    Binary(SessionId),
+    Disconnect {
+        session: SessionId,
+        departure: Departure,
+    },
+    Shutdown,
+}
+
+/// What the rooms tell a session.
+#[derive(Debug)]
+pub(super) enum ToClient {
+    Text(Arc<str>),
+    Close(CloseCode, String),
+}
+
+/// The rooms' end of a session's queue.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    queue: mpsc::Sender<ToClient>,
+    queued_bytes: Arc<AtomicUsize>,
+    /// Set when the client is too slow: what is queued is not worth sending any more.
+    given_up: Arc<AtomicBool>,
+}
+
+/// The session's end of its queue.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    queue: mpsc::Receiver<ToClient>,
+    queued_bytes: Arc<AtomicUsize>,
+    given_up: Arc<AtomicBool>,
+}
+
+/// The two ends of a session's queue.
+pub(super) fn session_queue() -> (Outgoing, Incoming) {
+    let (sender, receiver) = mpsc::channel(MAX_OUTGOING);
+    let queued_bytes = Arc::<AtomicUsize>::default();
+    let given_up = Arc::<AtomicBool>::default();
+    let outgoing = Outgoing {
+        queue: sender,
+        queued_bytes: Arc::clone(&queued_bytes),
+        given_up: Arc::clone(&given_up),
+    };
+    let incoming = Incoming {
+        queue: receiver,
+        queued_bytes,
+        given_up,
+    };
+    (outgoing, incoming)
+}
+
+impl Outgoing {
+    /// Queues a frame; false when the client is too slow to take any more.
+    fn push(&self, message: ToClient) -> bool {
+        let bytes = message.len();
+        let queued = self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let taken = queued + bytes <= MAX_OUTGOING_BYTES && self.queue.try_send(message).is_ok();
+        if !taken {
+            self.given_up.store(true, Ordering::Relaxed);
+        }
+        taken
+    }
+}
+
+impl Incoming {
+    /// The next frame, as soon as there is one. `None` when the rooms are gone, or gave the session up.
+    pub(super) async fn recv(&mut self) -> Option<ToClient> {
+        let message = self.queue.recv().await?;
+        self.queued_bytes
+            .fetch_sub(message.len(), Ordering::Relaxed);
+        (!self.is_given_up()).then_some(message)
+    }
+
+    /// Whether the rooms gave the session up, since its client is too slow.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::Relaxed)
+    }
+}
+
+impl ToClient {
+    fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Close(_, reason) => reason.len(),
+        }
+    }
+}
+
+/// Starts the task that owns `rooms`. It ends with [`ControlHandle::shutdown`], or with its last handle.
+///
+/// `events` are the shards' events with the shard's number.
+pub fn spawn(
+    rooms: Rooms,
+    shards: impl Shards,
+    events: mpsc::Receiver<(usize, Event)>,
+) -> (ControlHandle, JoinHandle<()>) {
+    let (sender, inputs) = mpsc::channel(MAX_INPUTS);
+    let handle = ControlHandle {
+        inputs: sender,
+        last_session: Arc::default(),
+        sessions: watch::Sender::new(0),
+    };
+    let control = Control {
+        rooms,
+        shards,
+        outgoing_by_session: HashMap::new(),
+    };
+    (handle, tokio::spawn(control.run(inputs, events)))
+}
+
+struct Control<S> {
+    rooms: Rooms,
+    shards: S,
+    outgoing_by_session: HashMap<SessionId, Outgoing>,
+}
+
+impl<S: Shards> Control<S> {
+    async fn run(
+        mut self,
+        mut inputs: mpsc::Receiver<Input>,
+        mut events: mpsc::Receiver<(usize, Event)>,
+    ) {
+        loop {
+            let deadline = self.rooms.poll_timeout();
+            let timeout = async {
+                match deadline {
+                    Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                input = inputs.recv() => match input {
+                    Some(Input::Shutdown) | None => break,
+                    Some(input) => self.handle_input(input),
+                },
+                Some((shard, event)) = events.recv() => {
+                    self.rooms.handle_shard_event(Instant::now(), shard, event);
+                }
+                () = timeout => {}
+            }
+            let now = Instant::now();
+            if self
+                .rooms
+                .poll_timeout()
+                .is_some_and(|deadline| deadline <= now)
+            {
+                self.rooms.handle_timeout(now);
+            }
+            self.carry_away(now);
+        }
+        inputs.close();
+        self.rooms.shutdown();
+        self.carry_away(Instant::now());
+        // The queues are dropped with `self`: each session sends what is in its queue, and ends.
+    }
+
+    fn handle_input(&mut self, input: Input) {
+        let now = Instant::now();
+        match input {
+            Input::Connect(session, connect, outgoing) => {
+                self.outgoing_by_session.insert(session, outgoing);
+                self.rooms.handle_connect(now, session, connect);
+            }
+            Input::Text(session, text) => self.rooms.handle_text(now, session, &text),
+            Input::Binary(session) => self.rooms.handle_binary(now, session),
+            Input::Disconnect { session, departure } => {
+                self.outgoing_by_session.remove(&session);
+                self.rooms.handle_disconnect(now, session, departure);
+            }
+            Input::Shutdown => {}
+        }
+    }
+
+    fn carry_away(&mut self, now: Instant) {
+        while let Some(output) = self.rooms.poll_output() {
+            match output {
+                Output::Send { session, text } => self.push(now, session, ToClient::Text(text)),
+                Output::Close {
+                    session,
+                    code,
+                    reason,
+                } => {
+                    self.push(now, session, ToClient::Close(code, reason));
+                    self.outgoing_by_session.remove(&session);
+                }
+                Output::Command { shard, command } => self.shards.send(shard, command),
+            }
+        }
+    }
+
+    fn push(&mut self, now: Instant, session: SessionId, message: ToClient) {
+        let Some(outgoing) = self.outgoing_by_session.get(&session) else {
+            return;
+        };
+        if !outgoing.push(message) {
+            tracing::debug!(session = session.0, "the client is too slow to read");
+            self.outgoing_by_session.remove(&session);
+            self.rooms
+                .handle_disconnect(now, session, Departure::Broken);
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! What each request gets.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::{ConnectInfo, Path, Query, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde::Deserialize;
+use tower_http::set_header::SetResponseHeaderLayer;
+
+use super::control::ControlHandle;
+use super::files::{Files, not_found};
+use super::protocol::{Dialect, SUBPROTOCOL_CLASSIC, SUBPROTOCOL_V1, is_room_name};
+use super::session::{self, MAX_FRAME_BYTES};
+use crate::room::Connect;
+
+/// What the front door is told at its start.
+#[derive(Clone, Debug, Default)]
+pub struct SignalingSettings {
+    /// Pages that may open a WebSocket, such as `https://example.org`; `None` is any. A client that sends no
+    /// `Origin` is no browser, and always may.
+    pub allowed_origins: Option<Vec<String>>,
+}
+
+/// Headers of every response. Nothing inline, and nothing from elsewhere, runs in the page.
+const HEADERS: [(HeaderName, HeaderValue); 4] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(
+            "default-src 'self'; connect-src 'self' ws: wss:; media-src 'self' blob:; img-src 'self' data:; \
+             object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'",
+        ),
+    ),
+    (
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    ),
+    (
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("same-origin"),
+    ),
+    (
+        HeaderName::from_static("permissions-policy"),
+        HeaderValue::from_static("camera=(self), microphone=(self), display-capture=(self)"),
+    ),
+];
+
+struct Door {
+    control: ControlHandle,
+    settings: Arc<SignalingSettings>,
+    files: Files,
+}
+
+type SharedDoor = State<Arc<Door>>;
+
+/// All routes. Must be served with `into_make_service_with_connect_info::<SocketAddr>()`, as [`super::serve`] does.
+pub fn router(control: ControlHandle, settings: Arc<SignalingSettings>) -> Router {
+    let door = Arc::new(Door {
+        control,
+        settings,
+        files: Files::embedded(),
+    });
+    let router = Router::new()
+        .route("/", get(root))
+        .route("/ws", get(socket))
+        .route("/r/{room}", get(room_page))
+        .route("/health", get(async || "ok"))
+        .route("/{*path}", get(file))
+        .fallback(async || not_found())
+        .with_state(door);
+    HEADERS.into_iter().fold(router, |router, (name, value)| {
+        router.layer(SetResponseHeaderLayer::if_not_present(name, value))
+    })
+}
+
+/// The query of a WebSocket's request. `token` is read by nobody yet.
+#[derive(Debug, Deserialize)]
+struct SocketQuery {
+    room: Option<String>,
+    resume: Option<String>,
+}
+
+type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
+type SocketQueryResult = Result<Query<SocketQuery>, QueryRejection>;
+
+/// The page; or a WebSocket, as MDN's sample opens it here.
+async fn root(
+    door: SharedDoor,
+    address: ConnectInfo<SocketAddr>,
+    query: SocketQueryResult,
+    headers: HeaderMap,
+    upgrade: Upgrade,
+) -> Response {
+    if headers.contains_key(header::UPGRADE) {
+        socket(door, address, query, headers, upgrade).await
+    } else {
+        door.files.respond("index.html", &headers)
+    }
+}
+
+async fn room_page(
+    State(door): SharedDoor,
+    Path(room): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    if !is_room_name(&room) {
+        let words =
+            "This is no room. A room's name has 1 to 64 of letters, digits, `-`, `_`, `.`.\n";
+        return (StatusCode::NOT_FOUND, words).into_response();
+    }
+    door.files.respond("index.html", &headers)
+}
+
+async fn file(State(door): SharedDoor, Path(path): Path<String>, headers: HeaderMap) -> Response {
+    door.files.respond(&path, &headers)
+}
+
+async fn socket(
+    State(door): SharedDoor,
+    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    query: SocketQueryResult,
+    headers: HeaderMap,
+    upgrade: Upgrade,
+) -> Response {
+    if !is_allowed_origin(&door.settings, &headers) {
+        return (
+            StatusCode::FORBIDDEN,
+            "This page may not open a WebSocket here.\n",
+        )
+            .into_response();
+    }
+    let upgrade = match upgrade {
+        Ok(upgrade) => upgrade,
+        Err(rejection) => return rejection.into_response(),
+    };
+    let Ok(Query(query)) = query else {
+        return (StatusCode::BAD_REQUEST, "The query is no query.\n").into_response();
+    };
+    let upgrade = upgrade
+        .protocols([SUBPROTOCOL_V1, SUBPROTOCOL_CLASSIC])
+        .max_message_size(MAX_FRAME_BYTES)
+        .max_frame_size(MAX_FRAME_BYTES);
+    let is_v1 = upgrade
+        .selected_protocol()
+        .is_some_and(|protocol| protocol == SUBPROTOCOL_V1);
+    let connect = Connect {
+        room: query.room,
+        dialect: if is_v1 { Dialect::V1 } else { Dialect::Classic },
+        address: address.ip().to_canonical(),
+        resume: query.resume,
+    };
+    let control = door.control.clone();
+    upgrade.on_upgrade(move |socket| {
+        let guard = control.new_session();
+        session::run(socket, connect, control, guard)
+    })
+}
+
+fn is_allowed_origin(settings: &SignalingSettings, headers: &HeaderMap) -> bool {
+    match (&settings.allowed_origins, headers.get(header::ORIGIN)) {
+        (None, _) | (Some(_), None) => true,
+        (Some(allowed), Some(origin)) => {
+            let origin = origin.to_str().unwrap_or_default();
+            allowed
+                .iter()
+                .any(|allowed| allowed.trim_end_matches('/').eq_ignore_ascii_case(origin))
+        }
+    }
+}

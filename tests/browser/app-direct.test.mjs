@@ -1,0 +1,57 @@
+// One-to-one calls through the real page: ringing, accepted, declined, busy.
+
+import { Stage } from './support/stage.mjs';
+import { App } from './support/app.mjs';
+
+const stage = Stage.set({ firefox: true });
+
+// In the room, but in no call.
+async function idle(browser, room, name) {
+  const app = await App.lobby(stage, stage[browser], { room });
+  await app.enterOnly(name);
+  return app;
+}
+
+async function ringUp(caller, callee) {
+  await caller.openPeople();
+  await caller.click('call-button', `[data-participant="${callee.id}"]`);
+}
+
+stage.scene('accepted: both see and hear each other, and one hangs up', async ({ room }) => {
+  const alice = await idle('chromium', room, 'Alice');
+  const bob = await idle('firefox', room, 'Bob');
+  await ringUp(alice, bob);
+  await bob.shown('accept');
+  await bob.click('accept');
+  await Promise.all([alice.receives([bob]), bob.receives([alice])]);
+  await alice.shows(bob.id, 'camera');
+  await bob.shows(alice.id, 'camera');
+  await alice.click('hangup');
+  for (const app of [alice, bob]) await app.until('the call is over', () => !window.crosspoint.pc || window.crosspoint.pc.connectionState === 'closed');
+});
+
+stage.scene('declined: the caller is told in words', async ({ room }) => {
+  const alice = await idle('chromium', room, 'Alice');
+  const bob = await idle('chromium', room, 'Bob');
+  await ringUp(alice, bob);
+  await bob.click('decline');
+  await alice.until('the word', () => /declin/i.test(document.body.innerText));
+});
+
+stage.scene('busy: the caller is told in words, and the call of the others goes on', async ({ room }) => {
+  const alice = await idle('chromium', room, 'Alice');
+  const bob = await idle('chromium', room, 'Bob');
+  const carol = await idle('firefox', room, 'Carol');
+  await ringUp(alice, bob);
+  await bob.click('accept');
+  await Promise.all([alice.receives([bob]), bob.receives([alice])]);
+  // Where the page lets nobody ring one in a call, that is the word.
+  await carol.openPeople();
+  const offered = await carol.run((id) => {
+    const button = document.querySelector(`[data-testid="call-button"][data-participant="${id}"]`);
+    return Boolean(button && !button.disabled && button.checkVisibility());
+  }, bob.id);
+  if (offered) await ringUp(carol, bob);
+  await carol.until('the word', () => /busy|in a call/i.test(document.body.innerText));
+  await Promise.all([alice.receives([bob]), bob.receives([alice])]);
+});

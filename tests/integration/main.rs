@@ -1,0 +1,26 @@
+//! Crosspoint as its clients see it: the real binary over the loopback interface, with peer connections of the `webrtc`
+//! crate. One binary, so that the endpoint is linked once; one module for each behaviour.
+
+#![allow(unreachable_pub, missing_docs)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod classic;
+mod codecs;
+mod data;
+mod direct_call;
+mod dtmf;
+mod endpoint;
+mod hostile;
+mod ice;
+mod leaving;
+mod limits;
+mod loss;
+mod memory;
+mod muting;
+mod process;
+mod reports;
+mod resuming;
+mod room_call;
+mod simulcast;

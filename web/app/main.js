@@ -1,0 +1,98 @@
+// Where the page begins: reads the address, shows the lobby, and opens a room when somebody enters one.
+
+import { Crosspoint, isRoomName } from "../crosspoint.js";
+import { Lobby } from "./lobby.js";
+import { LocalMedia } from "./media.js";
+import { Room } from "./room.js";
+import { explainError } from "./words.js";
+
+const media = new LocalMedia();
+const lobby = new Lobby(media, enter);
+/** @type {Crosspoint | null} */
+let crosspoint = null;
+/** @type {Room | null} */
+let room = null;
+
+/** The room that the address names, or one with a name that is easy to say. */
+function roomOfAddress() {
+  const named = /^\/r\/([^/]+)\/?$/.exec(location.pathname)?.[1] ?? new URLSearchParams(location.search).get("room");
+  try {
+    const name = decodeURIComponent(named ?? "");
+    if (isRoomName(name)) return name;
+  } catch {
+    // Not percent-encoded text: no room's name.
+  }
+  const pick = (/** @type {string[]} */ words) => words[Math.floor(Math.random() * words.length)];
+  return [
+    pick(["amber", "calm", "clear", "early", "gentle", "green", "quiet", "silver", "sunny", "warm", "wide", "young"]),
+    pick(["bay", "bridge", "cedar", "field", "garden", "harbour", "island", "lake", "meadow", "river", "summit", "valley"]),
+    String(100 + Math.floor(Math.random() * 900)),
+  ].join("-");
+}
+
+/**
+ * @param {import("./lobby.js").Entry} entry
+ * @returns {Promise<string | null>}
+ */
+async function enter({ name, room: roomName, how }) {
+  const query = new URLSearchParams(location.search);
+  const client = new Crosspoint({
+    room: roomName, name, token: query.get("token") ?? undefined, simulcast: query.has("simulcast"),
+  });
+  // For debugging and for the browser tests: the live client, with `pc`, `participants` and `tracks`.
+  Object.assign(window, { crosspoint: client });
+  const intent = {
+    microphone: how !== "no-media" && media.tracks.microphone !== null,
+    camera: how !== "no-media" && media.tracks.camera !== null,
+  };
+  // The parts listen before the first message comes.
+  const view = new Room(client, media, intent, () => void leave(""));
+  try {
+    await client.connect();
+  } catch (error) {
+    view.close();
+    return explainError(error instanceof Error ? error.message : "", "");
+  }
+  crosspoint = client;
+  room = view;
+  client.on("state", ({ state, reason }) => {
+    if (state === "closed" && crosspoint === client) void leave(explainError(reason, ""));
+  });
+  lobby.close();
+  if (how !== "media") media.closeAll();
+  showAddress(roomName);
+  view.open();
+  if (how !== "enter-only") await view.join();
+  return null;
+}
+
+/** @param {string} problem */
+async function leave(problem) {
+  const client = crosspoint;
+  const view = room;
+  const name = client?.room ?? roomOfAddress();
+  crosspoint = room = null;
+  view?.close();
+  client?.close();
+  await view?.release(); // before the lobby opens the devices again
+  lobby.open(name, problem);
+}
+
+/** @param {string} roomName */
+function showAddress(roomName) {
+  document.title = `${roomName} · Crosspoint`;
+  const path = `/r/${roomName}`;
+  if (location.pathname !== path) history.pushState(null, "", path + location.search);
+}
+
+window.addEventListener("popstate", () => {
+  if (crosspoint !== null) void leave("");
+  else lobby.open(roomOfAddress());
+});
+// A page that goes says so; otherwise the others would look at a still picture until the server gave up on us.
+window.addEventListener("pagehide", () => crosspoint?.close());
+window.addEventListener("pageshow", (event) => {
+  if (event.persisted) location.reload();
+});
+
+lobby.open(roomOfAddress());

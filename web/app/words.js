@@ -1,0 +1,124 @@
+// What the page says about states and failures, in one place, in words that tell what to do. No logic but choosing.
+
+/**
+ * @typedef {"microphone" | "camera" | "screen" | "both"} Wanted
+ * @typedef {{title: string, text: string}} Problem
+ */
+
+/** @type {Record<Wanted, string>} */
+const THINGS = { microphone: "microphone", camera: "camera", screen: "screen", both: "camera and microphone" };
+
+/**
+ * Why getUserMedia or getDisplayMedia failed, and what helps.
+ * @param {unknown} error
+ * @param {Wanted} wanted
+ * @returns {Problem}
+ */
+export function explainMediaError(error, wanted) {
+  const thing = THINGS[wanted];
+  const name = error instanceof DOMException || error instanceof Error ? error.name : "";
+  switch (name) {
+    case "NotAllowedError":
+    case "PermissionDeniedError":
+      return wanted === "screen"
+        ? { title: "The screen is not shared", text: "Sharing was cancelled, or the system does not let the browser record the screen. Look in the system’s privacy settings if you did not cancel." }
+        : { title: `The browser may not use your ${thing}`, text: `Allow it in the site’s permissions, at the icon left of the address, then try again. If it is allowed there, the system’s privacy settings may forbid it.` };
+    case "NotFoundError":
+    case "DevicesNotFoundError":
+      return { title: `No ${thing} was found`, text: "Plug one in or switch it on, then try again. You can join without it." };
+    case "NotReadableError":
+    case "TrackStartError":
+    case "AbortError":
+      return { title: `The ${thing} did not start`, text: "Another program may be using it, or the system holds it back. Close that program, or choose another device, then try again." };
+    case "OverconstrainedError":
+      return { title: `The chosen ${thing} is gone or cannot do that`, text: "Choose another device from the list." };
+    case "InsecureOriginError":
+      return { title: `No ${thing} on an insecure address`, text: "Browsers allow it only on https:// addresses and on localhost. Ask whoever runs this server for its https:// address." };
+    case "NotSupportedError":
+    case "TypeError":
+      return { title: `This browser cannot open the ${thing}`, text: "Try a current Chrome, Edge, Firefox or Safari." };
+    default:
+      return { title: `The ${thing} did not start`, text: `The browser says: ${error instanceof Error ? error.message : String(error)}` };
+  }
+}
+
+/**
+ * Why a call ended. Null where nothing needs to be said.
+ * @param {string} reason
+ * @param {string | null} who the other one of a one-to-one call; null for the room's call
+ * @returns {string | null}
+ */
+export function explainEnd(reason, who) {
+  if (who === null && ["left", "gone", "timeout"].includes(reason)) {
+    return "The server lost your sound and picture. Join again to restore them.";
+  }
+  switch (reason) {
+    case "hung-up": return null;
+    case "left": return `${who} ended the call.`;
+    case "declined": return `${who} declined the call.`;
+    case "busy": return `${who} is in another call.`;
+    case "timeout": return `${who} did not answer.`;
+    case "gone": return `The connection with ${who} was lost.`;
+    case "kicked": return "You were removed from the call.";
+    default: return explainError(reason, "");
+  }
+}
+
+/**
+ * What an error of the server's means.
+ * @param {string} code
+ * @param {string} message
+ */
+export function explainError(code, message) {
+  switch (code) {
+    case "room-full": return "The room is full.";
+    case "too-many-rooms": return "The server has no place for another room now.";
+    case "too-many-sockets": return "There are too many connections from your address.";
+    case "server-busy": return "The server is busy. Try again in a moment.";
+    case "too-many-tracks": return "You are sending too many streams.";
+    case "no-such-user": return "They are not in the room any more.";
+    case "in-call": return "You are in a call already.";
+    case "self-call": return "You cannot call yourself.";
+    case "too-fast": return "That was too much at once. Slow down a little.";
+    case "too-large": return "That message is too long.";
+    case "bad-sdp": return "The server and this browser could not agree on the call.";
+    case "bad-room": return "The server does not accept this room name.";
+    case "bad-name": return "The server does not accept this name.";
+    case "unreachable": return "The server cannot be reached. Check your connection, or try again later.";
+    case "": return "The connection was closed.";
+    default: return message !== "" ? message : `The server said: ${code}`;
+  }
+}
+
+/**
+ * The state of the session and of the media, in a few words; and how it is meant.
+ * @param {string} session
+ * @param {RTCPeerConnectionState | null} media
+ * @param {string | null} call state of our call
+ * @returns {{text: string, tone: "good" | "wait" | "bad"}}
+ */
+export function describeConnection(session, media, call) {
+  if (session === "connecting") return { text: "Connecting…", tone: "wait" };
+  if (session === "reconnecting") {
+    return media === "connected" ? { text: "Reconnecting; the call goes on", tone: "wait" } : { text: "Reconnecting…", tone: "wait" };
+  }
+  if (session === "closed") return { text: "Disconnected", tone: "bad" };
+  if (call === null) return { text: "In the room", tone: "good" };
+  if (call === "calling") return { text: "Ringing…", tone: "wait" };
+  switch (media) {
+    case "connected": return { text: "Connected", tone: "good" };
+    case "disconnected": return { text: "Weak connection…", tone: "wait" };
+    case "failed": return { text: "Restoring sound and picture…", tone: "bad" };
+    default: return { text: "Joining…", tone: "wait" };
+  }
+}
+
+/**
+ * Who is in the call that one is not in.
+ * @param {string[]} names
+ */
+export function describePresent(names) {
+  if (names.length === 0) return "Nobody is in it now. People in the room can still write to you, or call you.";
+  const shown = names.length > 4 ? [...names.slice(0, 3), `${names.length - 3} others`] : names;
+  return `${new Intl.ListFormat("en").format(shown)} ${names.length === 1 ? "is" : "are"} in it.`;
+}

@@ -1,0 +1,163 @@
+// One call: the peer connection to the server and what belongs to it, from the first offer to hang-up. The client makes
+// a new one for each call and throws it away after. It knows nothing of the socket but `send`.
+
+import { Channels } from "./channels.js";
+import { Negotiation } from "./negotiation.js";
+import { readDescription, readTrackLines } from "./protocol.js";
+import { Publication } from "./publication.js";
+import { Recovery } from "./recovery.js";
+import { Subscriptions } from "./subscriptions.js";
+
+const CLOSE_AFTER_MS = 500;
+
+/**
+ * - `joining`: our first offer is out, the server has not answered; in a one-to-one call that we make this is `calling`
+ * - `accepting`: we took somebody's call
+ * - `active`: negotiated at least once
+ * - `ended`
+ * @typedef {"joining" | "calling" | "accepting" | "active" | "ended"} CallState
+ */
+
+/**
+ * What a call needs of the client.
+ * @typedef {object} CallHost
+ * @property {(message: import("./protocol.js").Message) => void} send
+ * @property {Map<import("./protocol.js").Source, import("./publication.js").LocalSource>} sources
+ * @property {Map<string, RTCDataChannelInit | undefined>} channels
+ * @property {RTCConfiguration} configuration
+ * @property {boolean} simulcast
+ * @property {(state: CallState) => void} stateChanged
+ * @property {() => void} mediaChanged
+ * @property {() => void} hopeless
+ * @property {(error: unknown, doing: string) => void} failed
+ * @property {(track: import("./subscriptions.js").RemoteTrack) => void} trackAdded
+ * @property {(track: import("./subscriptions.js").RemoteTrack) => void} trackRemoved
+ * @property {(track: import("./subscriptions.js").RemoteTrack) => void} trackChanged
+ * @property {(message: {from: number, label: string, data: string | ArrayBuffer}) => void} dataReceived
+ * @property {(channel: RTCDataChannel, from: number) => void} channelOpened
+ */
+
+export class Call {
+  #host;
+  #adopted = false;
+  /** The server answered our first offer, or made the first itself. */
+  #begun;
+  /** @type {CallState} */
+  state;
+
+  /**
+   * @param {CallHost} host
+   * @param {"room" | "direct"} kind
+   * @param {number | string | null} peer the other one of a one-to-one call: id, or name where no id is known
+   * @param {"joining" | "calling" | "accepting"} state
+   */
+  constructor(host, kind, peer, state) {
+    this.#host = host;
+    /** @readonly */
+    this.kind = kind;
+    /** @readonly */
+    this.peer = peer;
+    this.state = state;
+    this.#begun = state === "accepting";
+    this.pc = new RTCPeerConnection(host.configuration);
+    this.publication = new Publication(this.pc, host);
+    this.subscriptions = new Subscriptions(this.pc, {
+      added: host.trackAdded, removed: host.trackRemoved, changed: host.trackChanged,
+    });
+    this.channels = new Channels(this.pc, host.dataReceived, host.channelOpened);
+    this.recovery = new Recovery(this.pc, host.hopeless);
+    this.negotiation = new Negotiation(this.pc, {
+      sendDescription: (description) => this.#sendDescription(description),
+      sendCandidate: (candidate) => this.#send({ type: "new-ice-candidate", candidate }),
+      remoteApplied: (sections, tracks) => this.#remoteApplied(sections, tracks),
+      settled: () => this.#settled(),
+      failed: host.failed,
+    });
+    this.pc.addEventListener("connectionstatechange", () => host.mediaChanged());
+    if (state !== "accepting") {
+      this.publication.prepareOffer(host.sources);
+      this.#openChannels();
+    }
+  }
+
+  /** @param {import("./protocol.js").Message} message */
+  receiveOffer(message) {
+    // The server answers our first offer before it makes one, so an offer before that is left from an earlier call. Its
+    // own may follow the answer at once, while the browser still takes that in: hence no look at `state`.
+    if (!this.#begun) return;
+    void this.negotiation.receiveOffer(readDescription(message.sdp, "offer"), readTrackLines(message.tracks));
+  }
+
+  /** @param {import("./protocol.js").Message} message */
+  receiveAnswer(message) {
+    this.#begun = true;
+    void this.negotiation.receiveAnswer(readDescription(message.sdp, "answer"), readTrackLines(message.tracks));
+  }
+
+  /** Whether the server has said anything about this call. */
+  get begun() {
+    return this.#begun;
+  }
+
+  /** Tells the server of each mute that it does not know. */
+  syncMutes() {
+    for (const change of this.publication.takeMuteChanges(this.#host.sources)) this.#host.send({ type: "mute", ...change });
+  }
+
+  /** The socket is back, and the session with it. */
+  resumed() {
+    void this.negotiation.repeatOffer();
+    this.recovery.check();
+    this.publication.forgetMutes();
+    this.syncMutes();
+  }
+
+  close() {
+    if (this.state === "ended") return;
+    this.negotiation.close();
+    this.recovery.close();
+    for (const sender of this.pc.getSenders()) void sender.replaceTrack(null).catch(() => {});
+    // Closing says so to the server over DTLS, which is faster than the socket: it would take our hang-up for a failure.
+    setTimeout(() => this.pc.close(), CLOSE_AFTER_MS);
+    this.subscriptions.clear();
+    this.#setState("ended");
+  }
+
+  /** @param {import("./protocol.js").Message} message */
+  #send(message) {
+    this.#host.send(this.peer === null ? message : { ...message, target: this.peer });
+  }
+
+  /** @param {RTCSessionDescription} description */
+  #sendDescription({ type, sdp }) {
+    this.#send({ type: type === "offer" ? "video-offer" : "video-answer", sdp: { type, sdp }, tracks: this.publication.lines() });
+  }
+
+  /**
+   * @param {import("./sdp.js").MediaSection[]} sections
+   * @param {import("./protocol.js").TrackLine[] | null} tracks
+   */
+  async #remoteApplied(sections, tracks) {
+    this.subscriptions.reconcile(sections, tracks);
+    if (this.state === "accepting" && !this.#adopted) {
+      this.#adopted = true;
+      await this.publication.prepareAnswer(this.#host.sources, sections);
+      this.#openChannels();
+    }
+  }
+
+  #settled() {
+    if (this.state !== "active" && this.state !== "ended") this.#setState("active");
+    this.syncMutes();
+  }
+
+  #openChannels() {
+    for (const [label, init] of this.#host.channels) this.channels.open(label, init);
+  }
+
+  /** @param {CallState} state */
+  #setState(state) {
+    this.state = state;
+    this.#host.stateChanged(state);
+  }
+}

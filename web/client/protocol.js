@@ -1,0 +1,144 @@
+// The words of the signalling protocol as the page speaks it: message shapes, limits, and the checks that both ends make.
+// Everything else in client/ uses it; it never touches a socket or the DOM.
+
+/**
+ * What a track shows or carries.
+ * @typedef {"microphone" | "camera" | "screen" | "screen-audio"} Source
+ */
+
+/**
+ * A published track, as the room knows it.
+ * @typedef {{track: string, kind: "audio" | "video", source: Source, muted: boolean}} TrackInfo
+ */
+
+/**
+ * One m-line of the server's SDP that carries somebody's track.
+ * @typedef {{mid: string, track: string, participant: number, name?: string, kind: "audio" | "video", source: Source,
+ *   muted: boolean}} TrackLine
+ */
+
+/**
+ * Somebody else in the room. `call` says which kind of call they are in, if any.
+ * @typedef {{id: number, name: string, call: "room" | "direct" | null, tracks: TrackInfo[]}} Participant
+ */
+
+/**
+ * A line of chat. `date` is in milliseconds since 1970; `target` is there when it is private.
+ * @typedef {{text: string, name: string, id: number, date: number, target?: number | string}} ChatMessage
+ */
+
+/** @typedef {{type: string, [field: string]: any}} Message */
+
+/** @typedef {{code: string, message: string, request: string, fatal: boolean}} ServerError */
+
+export const SUBPROTOCOL = "crosspoint.v1";
+
+/** Sizes that the server holds clients to, so that the client can refuse in words before sending. */
+export const LIMITS = {
+  nameCharacters: 64,
+  roomCharacters: 64,
+  chatCharacters: 4096,
+  channelMessageBytes: 65536,
+};
+
+/** How long the server keeps a session whose socket broke. */
+export const RESUME_WINDOW_MS = 30_000;
+
+/** @type {readonly Source[]} */
+export const SOURCES = ["microphone", "camera", "screen", "screen-audio"];
+
+/** The types that have a meaning of their own; any other is passed through to the application. */
+export const KNOWN_TYPES = new Set([
+  "id", "username", "rejectusername", "userlist", "participant", "message", "error", "video-offer", "video-answer",
+  "new-ice-candidate", "hang-up", "mute", "receive", "layers", "wanted", "speakers", "quality", "stats",
+]);
+
+/**
+ * @param {Source} source
+ * @returns {"audio" | "video"}
+ */
+export function kindOf(source) {
+  return source === "microphone" || source === "screen-audio" ? "audio" : "video";
+}
+
+/**
+ * The name as the server will take it, or null if it will not.
+ * @param {string} name
+ */
+export function cleanName(name) {
+  const trimmed = name.replace(/\p{Cc}+/gu, " ").trim();
+  return trimmed !== "" && [...trimmed].length <= LIMITS.nameCharacters ? trimmed : null;
+}
+
+/**
+ * Whether the server takes this as a room's name.
+ * @param {string} room
+ */
+export function isRoomName(room) {
+  return /^[A-Za-z0-9._-]{1,64}$/.test(room);
+}
+
+/**
+ * Reads one frame of the socket; null when it is no message.
+ * @param {unknown} data
+ * @returns {Message | null}
+ */
+export function parseMessage(data) {
+  if (typeof data !== "string") return null;
+  try {
+    const value = JSON.parse(data);
+    return value !== null && typeof value === "object" && typeof value.type === "string" ? value : null;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * The server may send a description as an object or as the bare SDP.
+ * @param {unknown} sdp
+ * @param {RTCSdpType} type
+ * @returns {RTCSessionDescriptionInit}
+ */
+export function readDescription(sdp, type) {
+  if (typeof sdp === "string") return { type, sdp };
+  const text = /** @type {any} */ (sdp)?.sdp;
+  return { type, sdp: typeof text === "string" ? text : "" };
+}
+
+/**
+ * @param {unknown} value
+ * @returns {TrackInfo | null}
+ */
+function readTrackInfo(value) {
+  const { track, kind, source, muted } = /** @type {any} */ (value ?? {});
+  if (typeof track !== "string" || (kind !== "audio" && kind !== "video")) return null;
+  const fallback = kind === "audio" ? "microphone" : "camera";
+  return { track, kind, source: SOURCES.includes(source) ? source : fallback, muted: muted === true };
+}
+
+/**
+ * @param {unknown} list
+ * @returns {TrackInfo[]}
+ */
+export function readTrackInfos(list) {
+  if (!Array.isArray(list)) return [];
+  return list.map(readTrackInfo).filter((info) => info !== null);
+}
+
+/**
+ * The `tracks` of an offer or answer; null when the message has none, as from a classic server.
+ * @param {unknown} list
+ * @returns {TrackLine[] | null}
+ */
+export function readTrackLines(list) {
+  if (!Array.isArray(list)) return null;
+  /** @type {TrackLine[]} */
+  const lines = [];
+  for (const value of list) {
+    const info = readTrackInfo(value);
+    const { mid, participant, name } = value ?? {};
+    if (info === null || typeof mid !== "string" || !Number.isFinite(Number(participant))) continue;
+    lines.push({ ...info, mid, participant: Number(participant), name: typeof name === "string" ? name : undefined });
+  }
+  return lines;
+}

@@ -1,0 +1,205 @@
+// What this participant sends in one call: which transceiver carries which source. The call owns one; the tracks
+// themselves belong to the client, which outlives the call. It never negotiates: changes make negotiationneeded fire.
+
+import { kindOf } from "./protocol.js";
+
+/**
+ * @typedef {import("./protocol.js").Source} Source
+ * @typedef {{track: MediaStreamTrack | null, muted: boolean}} LocalSource
+ */
+
+/** Full, half and quarter size; the server forwards one of them to each receiver. */
+const SIMULCAST_ENCODINGS = [
+  { rid: "q", scaleResolutionDownBy: 4, maxBitrate: 150_000 },
+  { rid: "h", scaleResolutionDownBy: 2, maxBitrate: 500_000 },
+  { rid: "f" },
+];
+
+export class Publication {
+  #pc;
+  #simulcast;
+  #stream = new MediaStream();
+  /** @type {Map<Source, RTCRtpTransceiver>} */
+  #transceivers = new Map();
+  /** Transceivers of our own that carry no source now: the next source of that kind takes them. */
+  /** @type {RTCRtpTransceiver[]} */
+  #spare = [];
+  /** What the server was last told of each source. @type {Map<Source, boolean>} */
+  #mutedSaid = new Map();
+
+  /**
+   * @param {RTCPeerConnection} pc
+   * @param {{simulcast: boolean}} options
+   */
+  constructor(pc, { simulcast }) {
+    this.#pc = pc;
+    this.#simulcast = simulcast;
+  }
+
+  /**
+   * Before a first offer: a transceiver for each source, and at least one to receive each kind, since an offer without
+   * m-lines has no transport, and the server sends on the m-lines it is offered before it adds others.
+   * @param {Map<Source, LocalSource>} sources
+   */
+  prepareOffer(sources) {
+    for (const [source, { track }] of sources) void this.add(source, track);
+    for (const source of /** @type {const} */ (["microphone", "camera"])) {
+      if (!this.#transceivers.has(source)) this.#spare.push(this.#create(source, kindOf(source), "recvonly"));
+    }
+  }
+
+  /**
+   * Before a first answer: the offered m-lines that we may send on take our sources, so that one answer is enough. A
+   * source that finds none gets a transceiver of its own, and with it an offer of ours.
+   * @param {Map<Source, LocalSource>} sources
+   * @param {import("./sdp.js").MediaSection[]} sections
+   */
+  async prepareAnswer(sources, sections) {
+    /** @type {Promise<void>[]} */
+    const replaced = [];
+    const open = new Set(sections.filter(({ receives }) => receives).map(({ mid }) => mid));
+    for (const [source, { track }] of sources) {
+      if (this.#transceivers.has(source)) continue;
+      const transceiver = this.#pc.getTransceivers().find((candidate) => candidate.mid !== null
+        && open.has(candidate.mid) && candidate.receiver.track.kind === kindOf(source) && !this.#owns(candidate));
+      if (transceiver === undefined) {
+        replaced.push(this.add(source, track));
+      } else {
+        this.#use(source, transceiver);
+        replaced.push(transceiver.sender.replaceTrack(track));
+      }
+    }
+    await Promise.all(replaced);
+  }
+
+  /**
+   * @param {Source} source
+   * @param {MediaStreamTrack | null} track
+   */
+  add(source, track) {
+    const transceiver = this.#transceivers.get(source) ?? this.#takeSpare(kindOf(source));
+    if (transceiver !== undefined) {
+      this.#use(source, transceiver);
+      return transceiver.sender.replaceTrack(track);
+    }
+    this.#transceivers.set(source, this.#create(source, track ?? kindOf(source), "sendrecv"));
+    return Promise.resolve();
+  }
+
+  /**
+   * Stops sending a source; its m-line stays, to receive and to be used again, so the SDP does not grow.
+   * @param {Source} source
+   */
+  async remove(source) {
+    const transceiver = this.#transceivers.get(source);
+    if (transceiver === undefined) return;
+    this.#transceivers.delete(source);
+    this.#mutedSaid.delete(source);
+    if (isStopped(transceiver)) return;
+    this.#spare.push(transceiver);
+    transceiver.direction = transceiver.direction === "sendonly" ? "inactive" : "recvonly";
+    await transceiver.sender.replaceTrack(null);
+  }
+
+  /**
+   * @param {Source} source
+   * @param {MediaStreamTrack | null} track
+   */
+  async replace(source, track) {
+    await this.#transceivers.get(source)?.sender.replaceTrack(track);
+  }
+
+  /** What to write beside an offer or answer, so that the others know a screen from a camera. */
+  lines() {
+    /** @type {{mid: string, source: Source}[]} */
+    const lines = [];
+    for (const [source, { mid }] of this.#transceivers) {
+      if (mid !== null) lines.push({ mid, source });
+    }
+    return lines;
+  }
+
+  /**
+   * The sources whose mute the server does not know yet. One that is not negotiated has to wait: it knows no such
+   * source before.
+   * @param {Map<Source, LocalSource>} sources
+   */
+  takeMuteChanges(sources) {
+    /** @type {{source: Source, muted: boolean}[]} */
+    const changes = [];
+    for (const [source, { muted }] of sources) {
+      const direction = this.#transceivers.get(source)?.currentDirection ?? "inactive";
+      if (!direction.startsWith("send") || (this.#mutedSaid.get(source) ?? false) === muted) continue;
+      this.#mutedSaid.set(source, muted);
+      changes.push({ source, muted });
+    }
+    return changes;
+  }
+
+  /** The socket broke, so a mute may have been lost: say those again that matter. */
+  forgetMutes() {
+    for (const [source, muted] of this.#mutedSaid) this.#mutedSaid.set(source, !muted);
+  }
+
+  /**
+   * The server says which simulcast layers anyone receives.
+   * @param {string} mid
+   * @param {string[]} rids
+   */
+  async encodeOnly(mid, rids) {
+    const sender = [...this.#transceivers.values()].find((one) => one.mid === mid)?.sender;
+    const parameters = sender?.getParameters();
+    if (sender === undefined || parameters === undefined || parameters.encodings.length < 2) return;
+    for (const encoding of parameters.encodings) encoding.active = rids.includes(encoding.rid ?? "");
+    await sender.setParameters(parameters);
+  }
+
+  /** @param {Source} source */
+  sender(source) {
+    return this.#transceivers.get(source)?.sender;
+  }
+
+  /** @param {string} mid */
+  sourceOf(mid) {
+    return [...this.#transceivers].find(([, transceiver]) => transceiver.mid === mid)?.[0];
+  }
+
+  /**
+   * @param {Source} source
+   * @param {RTCRtpTransceiver} transceiver
+   */
+  #use(source, transceiver) {
+    this.#transceivers.set(source, transceiver);
+    transceiver.sender.setStreams?.(this.#stream);
+    transceiver.direction = transceiver.direction === "sendonly" || transceiver.direction === "inactive"
+      ? "sendonly" : "sendrecv";
+  }
+
+  /**
+   * @param {Source} source
+   * @param {MediaStreamTrack | string} trackOrKind
+   * @param {RTCRtpTransceiverDirection} direction
+   */
+  #create(source, trackOrKind, direction) {
+    /** @type {RTCRtpTransceiverInit} */
+    const init = { direction, streams: [this.#stream] };
+    if (this.#simulcast && source === "camera") init.sendEncodings = SIMULCAST_ENCODINGS.map((one) => ({ ...one }));
+    return this.#pc.addTransceiver(trackOrKind, init);
+  }
+
+  /** @param {"audio" | "video"} kind */
+  #takeSpare(kind) {
+    const index = this.#spare.findIndex((one) => one.receiver.track.kind === kind && !isStopped(one));
+    return index < 0 ? undefined : this.#spare.splice(index, 1)[0];
+  }
+
+  /** @param {RTCRtpTransceiver} transceiver */
+  #owns(transceiver) {
+    return this.#spare.includes(transceiver) || [...this.#transceivers.values()].includes(transceiver);
+  }
+}
+
+/** @param {RTCRtpTransceiver} transceiver */
+function isStopped(transceiver) {
+  return transceiver.direction === "stopped" || transceiver.currentDirection === "stopped";
+}

@@ -1,0 +1,46 @@
+// Crosspoint's client library: calls through a Crosspoint server, without any DOM. The page in app/ is built on it, and
+// so can other pages be:
+//
+//     import { Crosspoint } from "/crosspoint.js";
+//
+//     const crosspoint = new Crosspoint({ room: "demo", name: "Ada" });
+//     crosspoint.on("track", ({ track }) => {
+//       const element = document.createElement(track.kind);
+//       element.autoplay = true;
+//       element.srcObject = new MediaStream([track.mediaTrack]);
+//       document.body.append(element);
+//       const stop = crosspoint.on("trackremoved", (gone) => {
+//         if (gone.track === track) { element.remove(); stop(); }
+//       });
+//     });
+//     crosspoint.on("message", ({ name, text }) => console.log(`${name}: ${text}`));
+//
+//     const stream = await navigator.mediaDevices.getUserMedia({ audio: true, video: true });
+//     await crosspoint.publish("microphone", stream.getAudioTracks()[0]);
+//     await crosspoint.publish("camera", stream.getVideoTracks()[0]);
+//     await crosspoint.connect();
+//     crosspoint.joinRoom();          // or crosspoint.ringUp(id), and accept() or decline() on a "ring"
+//     crosspoint.say("Hello.");
+//
+// Everything that can happen is an event, listed at `CrosspointEvents` in client/client.js. The socket comes back by
+// itself, and so does the media path. The modules, each one idea:
+//
+//     client/client.js         the class to use: session, calls, what is sent and received
+//     client/socket.js         the WebSocket, back-off and resume
+//     client/call.js           one call: a peer connection and what belongs to it
+//     client/negotiation.js    perfect negotiation, polite
+//     client/publication.js    which transceiver carries which source of ours
+//     client/subscriptions.js  which mid carries whose track
+//     client/channels.js       data channels with senders
+//     client/recovery.js       ICE restarts
+//     client/roster.js         who is in the room
+//     client/wants.js          what is needed of each track
+//     client/stats.js          numbers for people, from both ends
+//     client/protocol.js       message shapes and limits
+//     client/sdp.js            the little SDP that is read
+//     client/emitter.js        typed EventTarget
+
+export { Crosspoint } from "./client/client.js";
+export { LIMITS, SOURCES, cleanName, isRoomName, kindOf } from "./client/protocol.js";
+export { RemoteTrack } from "./client/subscriptions.js";
+export { StatsSampler } from "./client/stats.js";
