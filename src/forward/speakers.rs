@@ -226,7 +226,7 @@ mod tests {
         call.run(ms(300), &[(1, 30), (2, 90)]);
         assert_eq!(call.told(), Vec::<Vec<u64>>::new());
         call.run(ms(2000), &[(1, 127), (2, 90)]);
-        assert_eq!(call.told(), [vec![]]);
+        assert_eq!(call.told(), [Vec::<u64>::new()]);
     }
 
     #[test]
@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(call.told(), [[1]]);
         // With DTX silence has no packets.
         call.run(ms(4000), &[]);
-        assert_eq!(call.told(), [vec![]]);
+        assert_eq!(call.told(), [Vec::<u64>::new()]);
         assert_eq!(call.speakers.poll_timeout(), None);
         call.run(ms(500), &[(1, 20)]);
         call.speakers.remove(1);

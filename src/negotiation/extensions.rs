@@ -70,10 +70,11 @@ impl ExtensionIds {
             .collect()
     }
 
-    /// `usual` if nothing uses it, else the first free id that fits a one-byte header.
+    /// `usual` if nothing uses it, else the last free id that fits a one-byte header, as Chromium does:
+    /// two offers that cross give an extension the same id.
     fn free(&self, usual: u8) -> Option<u8> {
         std::iter::once(usual)
-            .chain(1..=14)
+            .chain((1..=14).rev())
             .find(|id| self.map.extension(*id).is_none() && !self.used.contains(id))
     }
 }

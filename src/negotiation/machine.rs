@@ -250,7 +250,8 @@ impl Negotiation {
         self.update_core();
     }
 
-    /// The next offer of ours restarts ICE.
+    /// The next offer of ours restarts ICE. A client can do so itself, and is to be preferred: Firefox
+    /// 153 fails on an offer that restarts ICE if it has an offer of its own outstanding.
     pub fn restart_ice(&mut self) {
         self.restart_ice = self.agreed.transport.is_some();
     }

@@ -9,7 +9,7 @@ use std::time::Instant;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::room::{CloseCode, Connect, Output, Rooms, SessionId};
+use crate::room::{CloseCode, Connect, Departure, Output, Rooms, SessionId};
 use crate::shard::{Command, Event};
 
 /// Frames of all sockets that wait for the rooms; a socket whose frame finds no place waits.
@@ -86,7 +86,10 @@ pub(super) enum Input {
     Connect(SessionId, Connect, Outgoing),
     Text(SessionId, axum::extract::ws::Utf8Bytes),
     Binary(SessionId),
-    Disconnect { session: SessionId, clean: bool },
+    Disconnect {
+        session: SessionId,
+        departure: Departure,
+    },
     Shutdown,
 }
 
@@ -246,9 +249,9 @@ impl<S: Shards> Control<S> {
             }
             Input::Text(session, text) => self.rooms.handle_text(now, session, &text),
             Input::Binary(session) => self.rooms.handle_binary(now, session),
-            Input::Disconnect { session, clean } => {
+            Input::Disconnect { session, departure } => {
                 self.outgoing_by_session.remove(&session);
-                self.rooms.handle_disconnect(now, session, clean);
+                self.rooms.handle_disconnect(now, session, departure);
             }
             Input::Shutdown => {}
         }
@@ -278,7 +281,8 @@ impl<S: Shards> Control<S> {
         if !outgoing.push(message) {
             tracing::debug!(session = session.0, "the client is too slow to read");
             self.outgoing_by_session.remove(&session);
-            self.rooms.handle_disconnect(now, session, false);
+            self.rooms
+                .handle_disconnect(now, session, Departure::Broken);
         }
     }
 }

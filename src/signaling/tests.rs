@@ -34,7 +34,7 @@ struct Server {
     stop: oneshot::Sender<()>,
     serving: JoinHandle<std::io::Result<()>>,
     control: JoinHandle<()>,
-    _events: mpsc::UnboundedSender<(usize, Event)>,
+    _events: mpsc::Sender<(usize, Event)>,
 }
 
 async fn start(settings: SignalingSettings) -> Server {
@@ -53,7 +53,7 @@ async fn start(settings: SignalingSettings) -> Server {
         started: Instant::now(),
         started_unix_ms: 0,
     });
-    let (events, received) = mpsc::unbounded_channel();
+    let (events, received) = mpsc::channel(8);
     let (handle, control) = spawn(rooms, FakeShards::default(), received);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -8,6 +8,8 @@ import { Publication } from "./publication.js";
 import { Recovery } from "./recovery.js";
 import { Subscriptions } from "./subscriptions.js";
 
+const CLOSE_AFTER_MS = 500;
+
 /**
  * - `joining`: our first offer is out, the server has not answered; in a one-to-one call that we make this is `calling`
  * - `accepting`: we took somebody's call
@@ -38,7 +40,8 @@ import { Subscriptions } from "./subscriptions.js";
 export class Call {
   #host;
   #adopted = false;
-  #expectsOffers;
+  /** The server answered our first offer, or made the first itself. */
+  #begun;
   /** @type {CallState} */
   state;
 
@@ -55,7 +58,7 @@ export class Call {
     /** @readonly */
     this.peer = peer;
     this.state = state;
-    this.#expectsOffers = state === "accepting";
+    this.#begun = state === "accepting";
     this.pc = new RTCPeerConnection(host.configuration);
     this.publication = new Publication(this.pc, host);
     this.subscriptions = new Subscriptions(this.pc, {
@@ -81,14 +84,19 @@ export class Call {
   receiveOffer(message) {
     // The server answers our first offer before it makes one, so an offer before that is left from an earlier call. Its
     // own may follow the answer at once, while the browser still takes that in: hence no look at `state`.
-    if (!this.#expectsOffers) return;
+    if (!this.#begun) return;
     void this.negotiation.receiveOffer(readDescription(message.sdp, "offer"), readTrackLines(message.tracks));
   }
 
   /** @param {import("./protocol.js").Message} message */
   receiveAnswer(message) {
-    this.#expectsOffers = true;
+    this.#begun = true;
     void this.negotiation.receiveAnswer(readDescription(message.sdp, "answer"), readTrackLines(message.tracks));
+  }
+
+  /** Whether the server has said anything about this call. */
+  get begun() {
+    return this.#begun;
   }
 
   /** Tells the server of each mute that it does not know. */
@@ -108,7 +116,9 @@ export class Call {
     if (this.state === "ended") return;
     this.negotiation.close();
     this.recovery.close();
-    this.pc.close();
+    for (const sender of this.pc.getSenders()) void sender.replaceTrack(null).catch(() => {});
+    // Closing says so to the server over DTLS, which is faster than the socket: it would take our hang-up for a failure.
+    setTimeout(() => this.pc.close(), CLOSE_AFTER_MS);
     this.subscriptions.clear();
     this.#setState("ended");
   }

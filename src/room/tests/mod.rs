@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{Connect, Limits, Output, Rooms, RoomsConfig, SessionId, ShardAddress};
+use super::{Connect, Departure, Limits, Output, Rooms, RoomsConfig, SessionId, ShardAddress};
 use crate::negotiation;
 use crate::shard::{Command, Event, Fingerprint, FingerprintHash, PeerId};
 use crate::signaling::protocol::Dialect;
@@ -123,7 +123,13 @@ impl World {
     }
 
     fn disconnect(&mut self, user: User, clean: bool) {
-        self.rooms.handle_disconnect(self.now, user.session, clean);
+        let departure = if clean {
+            Departure::Left
+        } else {
+            Departure::Broken
+        };
+        self.rooms
+            .handle_disconnect(self.now, user.session, departure);
         self.collect();
     }
 

@@ -266,7 +266,7 @@ fn closing_the_wire_closes_it_on_the_other_side_only_once() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(10))]
+    #![proptest_config(ProptestConfig::with_cases(6))]
     #[test]
     fn reliable_messages_survive_loss(seed: u64, loss in 0.0..0.2f64, ordered: bool) {
         let mut pair = Pair::connected(seed);
@@ -279,13 +279,30 @@ proptest! {
             expected.push((id, text));
             pair.run(Duration::from_millis(20));
         }
-        pair.run(Duration::from_secs(60));
+        // Retransmission timers back off.
+        pair.run(Duration::from_secs(1200));
         let mut texts = pair.texts(SERVER);
         if !ordered {
             expected.sort();
             texts.sort();
         }
         prop_assert_eq!(texts, expected);
+    }
+
+    #[test]
+    fn associations_survive_loss(seed: u64, loss in 0.0..0.3f64) {
+        let mut pair = Pair::new(seed);
+        pair.loss = loss;
+        pair.set_parameters();
+        pair.run(Duration::from_secs(28));
+        pair.loss = 0.0;
+        pair.run(Duration::from_secs(90));
+        for at in [CLIENT, SERVER] {
+            let id = pair.open(at, "a", ChannelReliability::default());
+            pair.send(at, id, "hello").unwrap();
+            pair.run(SOON);
+            prop_assert_eq!(pair.texts(1 - at), [(id, "hello".to_owned())]);
+        }
     }
 
     #[test]
