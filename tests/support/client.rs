@@ -512,7 +512,8 @@ impl Negotiator {
                 Wish::Negotiation => {
                     let mut state = self.state.lock().await;
                     // The first offer is the test's to make.
-                    if state.in_call && self.described.read(|described| !described.sdp.is_empty()) {
+                    let described = self.described.read(|described| !described.sdp.is_empty());
+                    if state.in_call && described && self.needs_negotiation().await {
                         self.offer(&mut state).await;
                     }
                 }
@@ -582,6 +583,29 @@ impl Negotiator {
             message["target"] = json!(target);
         }
         message
+    }
+
+    /// Whether there is still something to offer: the crate's event may be older than the last description.
+    async fn needs_negotiation(&self) -> bool {
+        let peer = self.peer();
+        let Some(local) = peer.connection.current_local_description().await else {
+            return true;
+        };
+        let sections = sdp::sections(&local.sdp);
+        for transceiver in peer.connection.get_transceivers().await {
+            let mid = transceiver.mid().await.ok().flatten();
+            let direction = transceiver.direction().await.map(|it| it.to_string());
+            let agreed = sections
+                .iter()
+                .any(|it| Some(&it.mid) == mid.as_ref() && Ok(&it.direction) == direction.as_ref());
+            if !agreed {
+                return true;
+            }
+        }
+        let channels = peer
+            .happenings
+            .read(|happenings| !happenings.channels.is_empty());
+        channels && sections.iter().all(|it| it.kind != "application")
     }
 
     async fn signaling_state(&self) -> RTCSignalingState {
@@ -683,7 +707,7 @@ impl Negotiator {
     }
 
     async fn offer_again(&self, state: &mut Negotiation) {
-        if std::mem::take(&mut state.again) {
+        if std::mem::take(&mut state.again) && self.needs_negotiation().await {
             self.offer(state).await;
         }
     }
