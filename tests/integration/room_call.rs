@@ -198,6 +198,21 @@ async fn a_track_added_later_reaches_the_others() {
 }
 
 #[tokio::test]
+async fn session_versions_that_do_not_count_up_are_borne() {
+    // The `webrtc` crate's own are drawn by lot.
+    let server = Server::start().await;
+    let mut setup = Setup::new("alice");
+    setup.counts_down = true;
+    let alice = Client::join(&server, setup).await;
+    let bob = Client::join(&server, Setup::new("bob")).await;
+    let carol = Client::join(&server, Setup::new("carol")).await;
+    for client in [&bob, &carol] {
+        client.start_media();
+        alice.hears(client).await;
+    }
+}
+
+#[tokio::test]
 async fn both_offering_at_once_ends_well() {
     let server = Server::start().await;
     let alice = Client::join(&server, Setup::new("alice")).await;

@@ -1,6 +1,7 @@
 //! A whole client: signalling, a peer connection, and the polite side of perfect negotiation between them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rtc::rtp_transceiver::rtp_sender::RtpCodecKind;
@@ -24,6 +25,8 @@ pub struct Setup {
     pub name: String,
     pub dialect: Dialect,
     pub abilities: Abilities,
+    /// Whether its session versions go down instead of up.
+    pub counts_down: bool,
 }
 
 impl Setup {
@@ -41,6 +44,7 @@ impl Setup {
                 channels: Vec::new(),
                 passive: false,
             },
+            counts_down: false,
         }
     }
 
@@ -169,6 +173,8 @@ struct Negotiator {
     state: Mutex<Negotiation>,
     sender: std::sync::Mutex<Sender>,
     name: String,
+    descriptions: AtomicU64,
+    counts_down: bool,
 }
 
 impl Client {
@@ -192,6 +198,8 @@ impl Client {
             state: Mutex::default(),
             sender: std::sync::Mutex::new(signaling.sender()),
             name: setup.name.clone(),
+            descriptions: AtomicU64::new(1),
+            counts_down: setup.counts_down,
         });
         tokio::spawn(negotiator.clone().handle_messages(feed));
         tokio::spawn(negotiator.clone().handle_wishes(wishes));
@@ -504,13 +512,32 @@ impl Negotiator {
                 Wish::Negotiation => {
                     let mut state = self.state.lock().await;
                     // The first offer is the test's to make.
-                    if state.in_call && self.described.read(|described| !described.sdp.is_empty()) {
+                    let described = self.described.read(|described| !described.sdp.is_empty());
+                    if state.in_call && described && self.needs_negotiation().await {
                         self.offer(&mut state).await;
                     }
                 }
                 Wish::Candidate(candidate) => self.trickle(candidate).await,
             }
         }
+    }
+
+    /// A description with a session version that counts. The crate draws a new one by lot each time, against RFC 9429
+    /// section 5.2.2.
+    fn numbered(&self, sdp: &str) -> String {
+        let count = self.descriptions.fetch_add(1, Ordering::Relaxed);
+        let version = if self.counts_down {
+            u64::MAX / 2 - count
+        } else {
+            count
+        };
+        let line = |line: &str| match line.split(' ').collect::<Vec<_>>().as_slice() {
+            [origin, session, _, rest @ ..] if origin.starts_with("o=") => {
+                format!("{origin} {session} {version} {}", rest.join(" "))
+            }
+            _ => line.to_owned(),
+        };
+        sdp.split("\r\n").map(line).collect::<Vec<_>>().join("\r\n")
     }
 
     fn peer(&self) -> Arc<Peer> {
@@ -558,6 +585,29 @@ impl Negotiator {
         message
     }
 
+    /// Whether there is still something to offer: the crate's event may be older than the last description.
+    async fn needs_negotiation(&self) -> bool {
+        let peer = self.peer();
+        let Some(local) = peer.connection.current_local_description().await else {
+            return true;
+        };
+        let sections = sdp::sections(&local.sdp);
+        for transceiver in peer.connection.get_transceivers().await {
+            let mid = transceiver.mid().await.ok().flatten();
+            let direction = transceiver.direction().await.map(|it| it.to_string());
+            let agreed = sections
+                .iter()
+                .any(|it| Some(&it.mid) == mid.as_ref() && Ok(&it.direction) == direction.as_ref());
+            if !agreed {
+                return true;
+            }
+        }
+        let channels = peer
+            .happenings
+            .read(|happenings| !happenings.channels.is_empty());
+        channels && sections.iter().all(|it| it.kind != "application")
+    }
+
     async fn signaling_state(&self) -> RTCSignalingState {
         // The crate does not tell the state; the descriptions do.
         let connection = &self.peer().connection;
@@ -583,7 +633,7 @@ impl Negotiator {
             .expect("the offer applies");
         let mut message = json!({
             "type": "video-offer",
-            "sdp": {"type": "offer", "sdp": offer.sdp},
+            "sdp": {"type": "offer", "sdp": self.numbered(&offer.sdp)},
         });
         if !state.sources.is_empty() {
             let entries = sdp::sections(&offer.sdp).into_iter().filter_map(|section| {
@@ -633,7 +683,7 @@ impl Negotiator {
             state,
             json!({
                 "type": "video-answer",
-                "sdp": {"type": "answer", "sdp": answer.sdp},
+                "sdp": {"type": "answer", "sdp": self.numbered(&answer.sdp)},
             }),
         ));
         self.note(message, sdp, RTCSdpType::Offer);
@@ -657,7 +707,7 @@ impl Negotiator {
     }
 
     async fn offer_again(&self, state: &mut Negotiation) {
-        if std::mem::take(&mut state.again) {
+        if std::mem::take(&mut state.again) && self.needs_negotiation().await {
             self.offer(state).await;
         }
     }
