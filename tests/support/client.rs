@@ -421,6 +421,16 @@ impl Client {
         track.track.write_rtcp(packets).await.expect("RTCP is sent");
     }
 
+    /// Asks for a keyframe, as a decoder that cannot go on.
+    pub async fn ask_for_keyframe(&self, media_ssrc: u32) {
+        use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+        let pli = PictureLossIndication {
+            sender_ssrc: 1,
+            media_ssrc,
+        };
+        self.send_rtcp(vec![Box::new(pli)]).await;
+    }
+
     /// Replaces a broken socket by one that resumes the session.
     pub async fn resume(&mut self, server: &Server) -> Value {
         let path = format!("/ws?resume={}", self.resume);
