@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rand::Rng;
 
-use super::peer::{Peer, Stream, same_source};
+use super::peer::{Peer, Place, same_source};
 use super::subscription::Subscription;
 use super::track::Track;
 use super::{
@@ -39,7 +39,7 @@ impl Shard {
                 peer,
                 mid,
                 parameters,
-            } => self.set_receiver(now, peer, mid, parameters),
+            } => self.set_receiver(peer, mid, parameters),
             Command::SetSender {
                 peer,
                 mid,
@@ -151,7 +151,6 @@ impl Shard {
 
     fn set_receiver(
         &mut self,
-        now: Instant,
         peer: PeerId,
         mid: Mid,
         parameters: Option<ReceiveParameters>,
@@ -167,7 +166,7 @@ impl Shard {
         match (old, parameters) {
             (None, None) => {}
             (Some(old), None) => self.remove_track(index, old),
-            (None, Some(parameters)) => self.add_track(now, index, parameters),
+            (None, Some(parameters)) => self.add_track(index, parameters),
             (Some(old), Some(parameters)) => {
                 if same_source(&self.tracks[old].parameters, &parameters) {
                     self.tracks[old].parameters = parameters;
@@ -176,13 +175,13 @@ impl Shard {
                     self.restart_track(index, old, parameters);
                 } else {
                     self.remove_track(index, old);
-                    self.add_track(now, index, parameters);
+                    self.add_track(index, parameters);
                 }
             }
         }
     }
 
-    fn add_track(&mut self, now: Instant, publisher: usize, parameters: ReceiveParameters) {
+    fn add_track(&mut self, publisher: usize, parameters: ReceiveParameters) {
         let id = parameters.track;
         if self.track_by_id.contains_key(&id) {
             return;
@@ -192,7 +191,7 @@ impl Shard {
         self.peers[publisher].tracks.push(track);
         self.announce_ssrcs(publisher, track);
         for subscription in self.waiting_by_track.remove(&id).unwrap_or_default() {
-            self.attach(now, subscription, track);
+            self.attach(subscription, track);
         }
     }
 
@@ -213,17 +212,23 @@ impl Shard {
         let Some(pair) = parameters.ssrcs.first().copied() else {
             return;
         };
-        let streams = &mut self.peers[publisher].stream_by_ssrc;
-        streams.insert(pair.ssrc, Stream::new(track, 0, false));
+        let place = |rtx| Place {
+            track,
+            layer: 0,
+            rtx,
+        };
+        // Where there are too many, the first packet finds no room either.
+        let publisher = &mut self.peers[publisher];
+        publisher.bind(pair.ssrc, place(false));
         if let Some(rtx) = pair.rtx {
-            streams.insert(rtx, Stream::new(track, 0, true));
+            publisher.bind(rtx, place(true));
         }
     }
 
     pub(super) fn forget_streams(&mut self, publisher: usize, track: usize) {
-        self.peers[publisher]
-            .stream_by_ssrc
-            .retain(|_, stream| stream.track != track);
+        for stream in self.peers[publisher].stream_by_ssrc.values_mut() {
+            stream.place = stream.place.filter(|place| place.track != track);
+        }
     }
 
     /// Ends a track. Its subscriptions wait, in case control has not told them yet.
@@ -292,7 +297,7 @@ impl Shard {
         }
         match self.track_by_id.get(&id).copied() {
             Some(track) => {
-                self.attach(now, index, track);
+                self.attach(index, track);
                 self.start_subscription(now, index, batch);
             }
             None => self.waiting_by_track.entry(id).or_default().push(index),
@@ -300,13 +305,12 @@ impl Shard {
     }
 
     /// Joins a subscription to its track.
-    fn attach(&mut self, now: Instant, subscription: usize, track: usize) {
+    fn attach(&mut self, subscription: usize, track: usize) {
         let source = &mut self.tracks[track];
         source.subscriptions.push(subscription);
         let this = &mut self.subscriptions[subscription];
         this.source = Some(track);
         this.route(&source.parameters.codecs);
-        self.want_keyframe(now, track);
     }
 
     fn remove_subscription(&mut self, index: usize) {
@@ -317,9 +321,11 @@ impl Shard {
             peer.sender_by_ssrc.retain(|_, other| *other != index);
         }
         if let Some(track) = subscription.source {
-            self.tracks[track]
-                .subscriptions
-                .retain(|&other| other != index);
+            let track = &mut self.tracks[track];
+            track.subscriptions.retain(|&other| other != index);
+            if track.subscriptions.is_empty() {
+                track.cancel_keyframes();
+            }
         } else if let Some(waiting) = self.waiting_by_track.get_mut(&id) {
             waiting.retain(|&other| other != index);
             if waiting.is_empty() {
@@ -355,7 +361,9 @@ impl Shard {
         }
         self.tracks[track].muted = muted;
         self.tracks[track].forget_history();
-        if !muted {
+        if muted {
+            self.tracks[track].cancel_keyframes();
+        } else {
             for subscription in self.tracks[track].subscriptions.clone() {
                 self.subscriptions[subscription].wait_for_keyframe();
                 self.start_subscription(now, subscription, batch);

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::peer::Peer;
+use super::peer::{Peer, Place};
 use super::subscription::Subscription;
+use super::timers::{Timer, Timers};
 use super::{Batch, Event, Shard};
 use crate::forward::{DropReason, Packet, Rewritten, Source};
 use crate::rtp::{
@@ -27,12 +28,12 @@ pub(super) enum Copy {
 }
 
 impl Shard {
-    /// Sends a packet that just came to every subscription of its track.
+    /// Sends a packet that just came, of this codec, to every subscription of its track.
     pub(super) fn fan_out(
         &mut self,
         now: Instant,
-        track: usize,
-        layer: usize,
+        place: Place,
+        codec: Codec,
         packet: &Packet<'_>,
         batch: &mut Batch,
     ) {
@@ -42,13 +43,14 @@ impl Shard {
             subscriptions,
             drops,
             events,
+            timers,
             ..
         } = self;
-        let track = &mut tracks[track];
-        let Some(Some(source)) = track.layers.get_mut(layer) else {
+        let track = &mut tracks[place.track];
+        let Some(Some(source)) = track.layers.get_mut(place.layer) else {
             return;
         };
-        let Some(codec) = source.codec else {
+        let Some(main_codec) = source.codec else {
             return;
         };
         let map = peers[track.publisher].extensions;
@@ -60,13 +62,18 @@ impl Shard {
                 continue;
             }
             let peer = &mut peers[subscription.peer];
-            if !peer.connected {
+            if !peer.can_receive() {
                 drops.count(DropReason::NotConnected);
+                // Numbers that nobody gets would become a gap, in the end one that is wider than the
+                // receiver's rollover counter can follow (RFC 3711 section 3.3.1).
+                subscription.wait_for_keyframe();
                 continue;
             }
             let Some(payload_type) = subscription.payload_type(packet.payload_type) else {
                 drops.count(DropReason::NoCodec);
-                subscription.rewriter.skip(packet.numbers.sequence);
+                if subscription.follows(source) {
+                    subscription.rewriter.skip(packet.numbers.sequence);
+                }
                 if subscription.decodable && is_main_codec(codec) {
                     subscription.decodable = false;
                     events.push_back(decodable(peer, subscription));
@@ -79,7 +86,10 @@ impl Shard {
                     keyframe_wanted = true;
                     continue;
                 }
-                subscription.take_up(now, source.generation, codec, packet);
+                subscription.take_up(now, source.generation, main_codec, packet);
+                if source.clock.is_some() {
+                    report_now(now, subscription.peer, peer, timers);
+                }
             }
             if !subscription.decodable && is_main_codec(codec) {
                 subscription.decodable = true;
@@ -89,7 +99,7 @@ impl Shard {
                 drops.count(DropReason::Stale);
                 continue;
             };
-            subscription.codec = Some(codec);
+            subscription.codec = Some(main_codec);
             let out = Outgoing {
                 payload_type,
                 numbers,
@@ -118,8 +128,14 @@ impl Shard {
         }
     }
 
-    /// Lets a subscription begin: from a keyframe in the history if that is fresh, otherwise at the next.
+    /// Lets a subscription that waits begin: from a keyframe in the history if that is fresh, otherwise
+    /// at the next.
     pub(super) fn start_subscription(&mut self, now: Instant, index: usize, batch: &mut Batch) {
+        let subscription = &self.subscriptions[index];
+        let peer = &self.peers[subscription.peer];
+        if !subscription.waiting || subscription.paused || !peer.can_receive() {
+            return;
+        }
         if self.replay_keyframe(now, index, batch).is_none()
             && let Some(track) = self.subscriptions[index].source
         {
@@ -154,15 +170,12 @@ impl Shard {
             tracks,
             subscriptions,
             drops,
+            timers,
             ..
         } = self;
         let subscription = &mut subscriptions[index];
         let track = &tracks[subscription.source?];
-        let peer = peers.get(subscription.peer)?;
-        if subscription.paused || track.muted || !peer.connected {
-            return None;
-        }
-        if track.parameters.kind == MediaKind::Audio {
+        if track.muted || track.parameters.kind == MediaKind::Audio {
             return None;
         }
         let layer = track.layers.get(track.forwarded?)?.as_ref()?;
@@ -182,6 +195,9 @@ impl Shard {
         subscription.rewriter.replay_source(now, source, numbers);
         subscription.waiting = false;
         subscription.codec = Some(codec);
+        if layer.clock.is_some() {
+            report_now(now, subscription.peer, peer, timers);
+        }
         for packet in packets {
             let Some(payload_type) = subscription.payload_type(packet.payload_type) else {
                 continue;
@@ -212,6 +228,12 @@ impl Subscription {
         self.rewriter.switch_source(now, source, &packet.numbers);
         self.waiting = false;
     }
+}
+
+/// The clock of a stream that begins or goes on elsewhere is told at once, so that lips are in step early.
+fn report_now(now: Instant, index: usize, peer: &mut Peer, timers: &mut Timers) {
+    peer.report_due = Some(now);
+    timers.lower(Timer::Peer(index), &mut peer.due, now);
 }
 
 /// What a copy gets in place of the publisher's words.

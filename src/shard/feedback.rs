@@ -86,15 +86,15 @@ impl Shard {
         clock: &SenderClock,
         ntp: u64,
     ) {
-        let Some(stream) = self.peers[index].stream_by_ssrc.get(&ssrc) else {
+        let stream = self.peers[index].stream_by_ssrc.get(&ssrc);
+        let Some(place) = stream.and_then(|stream| stream.place) else {
             return;
         };
-        let (track, layer, rtx) = (stream.track, stream.layer, stream.rtx);
-        if rtx {
+        if place.rtx {
             return;
         }
-        let track = &mut self.tracks[track];
-        let Some(Some(source)) = track.layers.get_mut(layer) else {
+        let track = &mut self.tracks[place.track];
+        let Some(Some(source)) = track.layers.get_mut(place.layer) else {
             return;
         };
         let first = source.clock.is_none();

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::peer::Stream;
+use super::peer::Place;
 use super::{Batch, Shard};
 use crate::forward::{DropReason, Packet, PacketNumbers};
 use crate::rtp::payload::{is_keyframe_start, picture_ids};
@@ -13,16 +13,9 @@ use crate::rtp::{Codec, Extensions, HeaderFields, HeaderView, MediaKind};
 /// the estimator of browsers, which expects 50 to 250 ms.
 const FEEDBACK_DELAY: Duration = Duration::from_millis(50);
 
-/// SSRCs that one peer may send: two for each of the layers it could have.
-const MAX_STREAMS: usize = 512;
-
-/// Where a packet belongs.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    track: usize,
-    layer: usize,
-    rtx: bool,
-}
+/// How far ahead of its stream a retransmitted packet may be. A probe may repeat a packet that was overtaken
+/// on its way here; one from farther ahead would put the rollover counter wrong.
+const MAX_AHEAD: u64 = 1_000;
 
 impl Shard {
     pub(super) fn handle_rtp(
@@ -43,7 +36,6 @@ impl Shard {
         if stream.is_some_and(|stream| !stream.replay.check(srtp_index)) {
             return Err(DropReason::Replayed);
         }
-        let known = stream.is_some();
         let len = peer
             .transport
             .open_rtp(datagram, header_len, srtp_index)
@@ -51,28 +43,24 @@ impl Shard {
         let plain = datagram.get(..len).ok_or(DropReason::Malformed)?;
         let view = HeaderView::parse(plain).map_err(|_| DropReason::Malformed)?;
         let extensions = view.extensions(&peer.extensions);
+        let stream = peer.stream_by_ssrc.get_mut(&fields.ssrc);
+        let known = stream.and_then(|stream| {
+            stream.commit(srtp_index);
+            stream.place
+        });
         if let Some(number) = extensions.transport_cc {
             self.record_arrival(now, index, number, fields.ssrc);
         }
-        if !known {
-            let place = self.place(index, &fields, &extensions)?;
-            self.bind(index, fields.ssrc, place)?;
-        }
-        let stream = self.peers[index]
-            .stream_by_ssrc
-            .get_mut(&fields.ssrc)
-            .ok_or(DropReason::UnknownSsrc)?;
-        stream.commit(srtp_index);
-        let place = Place {
-            track: stream.track,
-            layer: stream.layer,
-            rtx: stream.rtx,
+        let place = match known {
+            Some(place) => place,
+            None => self.bind(index, &fields, &extensions, srtp_index)?,
         };
         let payload = view.payload().map_err(|_| DropReason::Malformed)?;
         if place.rtx {
             self.handle_retransmission(now, index, place, &view, payload, &extensions, batch)
         } else {
-            self.tracks[place.track].ensure_layer(now, place.layer, fields.ssrc);
+            let generation = &mut self.next_generation;
+            self.tracks[place.track].ensure_layer(now, place.layer, fields.ssrc, generation);
             let packet = Arrived {
                 view,
                 payload,
@@ -119,6 +107,9 @@ impl Shard {
             .ok_or(DropReason::UnknownRetransmission)?;
         let reference = media.highest.ok_or(DropReason::UnknownRetransmission)?;
         let sequence = extend(reference, u16::from_be_bytes(*original));
+        if sequence > reference + MAX_AHEAD {
+            return Err(DropReason::UnknownRetransmission);
+        }
         // What came in the clear stream, or by an earlier retransmission, is no news.
         if !media.replay.check(sequence) {
             return Err(DropReason::Duplicate);
@@ -192,7 +183,8 @@ impl Shard {
         self.tracks[place.track]
             .forwarded
             .get_or_insert(place.layer);
-        self.fan_out(now, place.track, place.layer, &packet, batch);
+        let codec = parameters.codec;
+        self.fan_out(now, place, codec, &packet, batch);
         self.lower_keyframes(index, place);
         Ok(())
     }
@@ -296,17 +288,23 @@ impl Shard {
         Ok(Place { track, layer, rtx })
     }
 
-    /// Remembers what an SSRC is, in place of another that was the same before.
-    fn bind(&mut self, index: usize, ssrc: u32, place: Place) -> Result<(), DropReason> {
-        let streams = &mut self.peers[index].stream_by_ssrc;
-        streams.retain(|_, stream| {
-            (stream.track, stream.layer, stream.rtx) != (place.track, place.layer, place.rtx)
-        });
-        if streams.len() >= MAX_STREAMS {
+    /// Finds out what an SSRC is, and remembers it from its packet of this index on.
+    fn bind(
+        &mut self,
+        index: usize,
+        fields: &HeaderFields,
+        extensions: &Extensions<'_>,
+        srtp_index: u64,
+    ) -> Result<Place, DropReason> {
+        let place = self.place(index, fields, extensions)?;
+        let peer = &mut self.peers[index];
+        if !peer.bind(fields.ssrc, place) {
             return Err(DropReason::RateLimited);
         }
-        streams.insert(ssrc, Stream::new(place.track, place.layer, place.rtx));
-        Ok(())
+        if let Some(stream) = peer.stream_by_ssrc.get_mut(&fields.ssrc) {
+            stream.commit(srtp_index);
+        }
+        Ok(place)
     }
 }
 

@@ -23,6 +23,8 @@ mod relay;
 mod service;
 mod stats;
 mod subscription;
+#[cfg(test)]
+mod tests;
 mod timers;
 mod track;
 
@@ -85,6 +87,10 @@ pub struct Shard {
     events: VecDeque<Event>,
     drops: DropCounts,
     rng: StdRng,
+    /// Names the next source of media.
+    next_generation: u32,
+    /// RTCP is put together here.
+    rtcp: Vec<u8>,
     /// The peer being worked on, in case of a panic.
     current: Option<usize>,
 }
@@ -118,6 +124,8 @@ impl Shard {
             events: VecDeque::new(),
             drops: DropCounts::default(),
             rng,
+            next_generation: 1,
+            rtcp: Vec::new(),
             current: None,
         }
     }
@@ -228,7 +236,8 @@ impl Shard {
         peer.counts.packets_received += 1;
         peer.counts.bytes_received += datagram.len() as u64;
         let result = peer.transport.handle_stun(now, path, datagram);
-        if peer.transport.accepts(&path.remote) {
+        // Whoever forges a check for a peer that left an address does not get it back there.
+        if result.is_ok() && peer.transport.accepts(&path.remote) {
             self.demux
                 .insert_address(path.remote, index, &mut peer.addresses);
         }
@@ -300,6 +309,9 @@ impl Shard {
             TransportEvent::Consent { fresh } => {
                 let id = peer.id;
                 self.events.push_back(Event::Consent { peer: id, fresh });
+                if fresh {
+                    self.start_media(now, index, batch);
+                }
             }
             TransportEvent::ChannelOpened(info) => self.channel_opened(now, index, info, batch),
             TransportEvent::ChannelMessage { id, kind, data } => {

@@ -12,6 +12,9 @@ use crate::rtp::ExtensionMap;
 use crate::rtp::sequence::extend;
 use crate::transport::{Path, ReplayWindow, Transport};
 
+/// SSRCs that one peer may send: two for each of the layers it could have.
+const MAX_STREAMS: usize = 512;
+
 /// A peer: its wire, the tracks it publishes, its copies of other peers' tracks.
 pub(super) struct Peer {
     pub(super) id: PeerId,
@@ -70,26 +73,32 @@ pub(super) struct PeerCounts {
     pub(super) bytes_sent: u64,
 }
 
-/// One SSRC that the peer sends.
-#[derive(Debug)]
-pub(super) struct Stream {
-    /// Index of its track.
+/// Where the packets of an SSRC belong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Index of the track.
     pub(super) track: usize,
-    /// Index of its layer.
+    /// Index of the layer.
     pub(super) layer: usize,
     /// Whether it carries retransmissions (RFC 4588).
     pub(super) rtx: bool,
+}
+
+/// One SSRC that the peer sends.
+#[derive(Debug)]
+pub(super) struct Stream {
+    /// `None` while no m-line wants it. Its numbers are kept all the same: a browser that is asked again
+    /// goes on with the same SSRC and the same rollover counter, which nobody tells.
+    pub(super) place: Option<Place>,
     /// The highest SRTP index that was authentic (RFC 3711 section 3.3.1).
     pub(super) highest: Option<u64>,
     pub(super) replay: ReplayWindow,
 }
 
 impl Stream {
-    pub(super) fn new(track: usize, layer: usize, rtx: bool) -> Self {
+    fn new(place: Place) -> Self {
         Self {
-            track,
-            layer,
-            rtx,
+            place: Some(place),
             highest: None,
             replay: ReplayWindow::default(),
         }
@@ -149,6 +158,33 @@ impl Peer {
             counts_then: PeerCounts::default(),
             worst_loss: 0.0,
         }
+    }
+
+    /// Gives an SSRC its place, which is taken from the SSRC that had it before. Returns false when the
+    /// peer has too many.
+    pub(super) fn bind(&mut self, ssrc: u32, place: Place) -> bool {
+        let streams = &mut self.stream_by_ssrc;
+        for stream in streams.values_mut() {
+            stream.place = stream.place.filter(|known| *known != place);
+        }
+        if let Some(stream) = streams.get_mut(&ssrc) {
+            stream.place = Some(place);
+            return true;
+        }
+        if streams.len() >= MAX_STREAMS {
+            let mut idle = streams.iter().filter(|(_, stream)| stream.place.is_none());
+            let Some(idle) = idle.next().map(|(ssrc, _)| *ssrc) else {
+                return false;
+            };
+            streams.remove(&idle);
+        }
+        streams.insert(ssrc, Stream::new(place));
+        true
+    }
+
+    /// Whether media reaches it: keys are there, and checks say where it is.
+    pub(super) fn can_receive(&self) -> bool {
+        self.connected && self.path.is_some()
     }
 
     /// The quality since the last call.

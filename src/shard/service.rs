@@ -6,7 +6,7 @@ use super::apply::QUALITY_INTERVAL;
 use super::peer::Peer;
 use super::{Batch, Event, ParticipantId, Shard, Timer};
 use crate::rtp::rtcp::{write_nack, write_pli, write_receiver_report, write_sender_report};
-use crate::rtp::{AudioLevel, MediaKind};
+use crate::rtp::AudioLevel;
 
 /// How often sender and receiver reports go out: as often as browsers send theirs for video.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
@@ -70,7 +70,8 @@ impl Shard {
         self.tell_quality(now, index);
         // However wrong a deadline is, it cannot keep the shard from everybody else.
         let due = self.next_due(index).map(|due| due.max(now + MIN_REST));
-        self.lower(index, due);
+        let peer = &mut self.peers[index];
+        self.timers.set(Timer::Peer(index), &mut peer.due, due);
     }
 
     fn next_due(&self, index: usize) -> Option<Instant> {
@@ -93,32 +94,32 @@ impl Shard {
     }
 
     fn send_transport_feedback(&mut self, now: Instant, index: usize, batch: &mut Batch) {
-        let peer = &mut self.peers[index];
+        let Self { peers, rtcp, .. } = self;
+        let peer = &mut peers[index];
         if peer.feedback_due.is_none_or(|due| due > now) {
             return;
         }
         peer.feedback_due = None;
-        let mut rtcp = Vec::with_capacity(MAX_RTCP);
-        peer.transport_cc.build_feedback(
-            now,
-            &mut rtcp,
-            peer.feedback_ssrc,
-            peer.feedback_media_ssrc,
-        );
-        send_rtcp(peer, &rtcp, batch);
+        let (ours, theirs) = (peer.feedback_ssrc, peer.feedback_media_ssrc);
+        peer.transport_cc.build_feedback(now, rtcp, ours, theirs);
+        send_rtcp(peer, rtcp, batch);
     }
 
     /// NACKs for what is missing of the peer's streams, and PLIs for what somebody waits for.
     fn send_requests(&mut self, now: Instant, index: usize, batch: &mut Batch) {
-        let Self { peers, tracks, .. } = self;
+        let Self {
+            peers,
+            tracks,
+            rtcp,
+            ..
+        } = self;
         let peer = &mut peers[index];
-        let mut rtcp = Vec::new();
         let mut missing = Vec::new();
         for track in 0..peer.tracks.len() {
             let track = &mut tracks[peer.tracks[track]];
             // With PLI where it was agreed, and nothing where neither was: RFC 5104 and RFC 4585 have
             // a sender act on what it announced only.
-            let is_video = track.parameters.kind == MediaKind::Video;
+            let watched = track.is_watched();
             let pli = track.parameters.codecs.iter().any(|codec| codec.pli);
             for layer in track.layers.iter_mut().flatten() {
                 missing.clear();
@@ -129,22 +130,18 @@ impl Shard {
                 if !missing.is_empty() {
                     layer.counts.nacks += 1;
                     let wanted = missing.iter().copied();
-                    write_nack(&mut rtcp, peer.feedback_ssrc, layer.ssrc, wanted);
+                    write_nack(rtcp, peer.feedback_ssrc, layer.ssrc, wanted);
                 }
-                if layer.nack.take_needs_keyframe() && is_video {
+                if layer.nack.take_needs_keyframe() && watched {
                     layer.keyframes.request(now);
                 }
                 if layer.keyframes.poll(now) && pli {
                     layer.counts.plis += 1;
-                    write_pli(&mut rtcp, peer.feedback_ssrc, layer.ssrc);
-                }
-                if rtcp.len() > MAX_RTCP {
-                    send_rtcp(peer, &rtcp, batch);
-                    rtcp.clear();
+                    write_pli(rtcp, peer.feedback_ssrc, layer.ssrc);
                 }
             }
         }
-        send_rtcp(peer, &rtcp, batch);
+        send_rtcp(peer, rtcp, batch);
     }
 
     fn send_reports(&mut self, now: Instant, index: usize, batch: &mut Batch) {
@@ -162,7 +159,12 @@ impl Shard {
     }
 
     fn send_receiver_reports(&mut self, now: Instant, index: usize, batch: &mut Batch) {
-        let Self { peers, tracks, .. } = self;
+        let Self {
+            peers,
+            tracks,
+            rtcp,
+            ..
+        } = self;
         let peer = &mut peers[index];
         let mut blocks = Vec::new();
         for &track in &peer.tracks {
@@ -176,10 +178,9 @@ impl Shard {
             }
         }
         for blocks in blocks.chunks(MAX_BLOCKS) {
-            let mut rtcp = Vec::new();
-            write_receiver_report(&mut rtcp, peer.feedback_ssrc, blocks);
-            send_rtcp(peer, &rtcp, batch);
+            write_receiver_report(rtcp, peer.feedback_ssrc, blocks);
         }
+        send_rtcp(peer, rtcp, batch);
     }
 
     /// The publishers' clocks in each subscription's numbers, so that lips stay in step.
@@ -188,10 +189,10 @@ impl Shard {
             peers,
             tracks,
             subscriptions,
+            rtcp,
             ..
         } = self;
         let peer = &mut peers[index];
-        let mut rtcp = Vec::new();
         for subscription in 0..peer.subscriptions.len() {
             let subscription = &mut subscriptions[peer.subscriptions[subscription]];
             let Some(source) = subscription.rewriter.source() else {
@@ -209,14 +210,10 @@ impl Shard {
             });
             if let Some(info) = info {
                 subscription.reports.sent(now, info.ntp);
-                write_sender_report(&mut rtcp, subscription.parameters.ssrc, &info, &[]);
-            }
-            if rtcp.len() > MAX_RTCP {
-                send_rtcp(peer, &rtcp, batch);
-                rtcp.clear();
+                write_sender_report(rtcp, subscription.parameters.ssrc, &info, &[]);
             }
         }
-        send_rtcp(peer, &rtcp, batch);
+        send_rtcp(peer, rtcp, batch);
     }
 
     fn tell_quality(&mut self, now: Instant, index: usize) {
@@ -251,6 +248,7 @@ impl Shard {
             return;
         };
         call.due = None;
+        self.current = None;
         if let Some(speakers) = call.speakers.poll(now) {
             let speakers = speakers
                 .into_iter()
@@ -267,22 +265,59 @@ impl Shard {
     }
 }
 
-/// Encrypts one RTCP datagram into the peer's lane. Nothing is sent without a path, or of nothing.
-fn send_rtcp(peer: &mut Peer, rtcp: &[u8], batch: &mut Batch) {
-    let Some(path) = peer.path else {
-        return;
-    };
-    if rtcp.is_empty() {
-        return;
+/// Encrypts what was put together into the peer's lane, in datagrams of whole packets, and empties it.
+/// Nothing is sent without a path.
+fn send_rtcp(peer: &mut Peer, rtcp: &mut Vec<u8>, batch: &mut Batch) {
+    let mut rest = rtcp.as_slice();
+    while let (Some(path), false) = (peer.path, rest.is_empty()) {
+        let datagram;
+        (datagram, rest) = rest.split_at(datagram_len(rest));
+        let transport = &mut peer.transport;
+        let size = batch.lane(&mut peer.lane, path).write(|buffer| {
+            let start = buffer.len();
+            buffer.extend_from_slice(datagram);
+            transport.seal_rtcp(buffer, start).is_ok()
+        });
+        if size > 0 {
+            peer.counts.packets_sent += 1;
+            peer.counts.bytes_sent += size as u64;
+        }
     }
-    let transport = &mut peer.transport;
-    let size = batch.lane(&mut peer.lane, path).write(|buffer| {
-        let start = buffer.len();
-        buffer.extend_from_slice(rtcp);
-        transport.seal_rtcp(buffer, start).is_ok()
-    });
-    if size > 0 {
-        peer.counts.packets_sent += 1;
-        peer.counts.bytes_sent += size as u64;
+    rtcp.clear();
+}
+
+/// The length of as many packets as fit a datagram, at least one.
+fn datagram_len(rtcp: &[u8]) -> usize {
+    let mut end = 0;
+    while let Some([_, _, high, low]) = rtcp.get(end..).and_then(|rest| rest.first_chunk()) {
+        let words = usize::from(u16::from_be_bytes([*high, *low])) + 1;
+        if end > 0 && end + words * 4 > MAX_RTCP {
+            return end;
+        }
+        end = (end + words * 4).min(rtcp.len());
+    }
+    rtcp.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn datagrams_of_rtcp_end_between_packets_and_below_the_limit() {
+        let mut rtcp = Vec::new();
+        for stream in 0..3 {
+            write_nack(&mut rtcp, 1, stream, (0..4000).step_by(20));
+        }
+        write_pli(&mut rtcp, 1, 2);
+        let nack = (rtcp.len() - 12) / 3;
+        let mut rest = rtcp.as_slice();
+        let mut lengths = Vec::new();
+        while !rest.is_empty() {
+            lengths.push(datagram_len(rest));
+            rest = &rest[datagram_len(rest)..];
+        }
+        assert!(nack <= MAX_RTCP && nack * 2 > MAX_RTCP);
+        assert_eq!(lengths, [nack, nack, nack + 12]);
     }
 }

@@ -11,8 +11,8 @@ use super::{CodecParameters, SendParameters};
 use crate::forward::{Rewriter, SentReports};
 use crate::rtp::Codec;
 
-/// Packets that are remembered as sent again a moment ago.
-const MAX_REPEATED: usize = 64;
+/// Packets that are remembered as sent again a moment ago: as many as one datagram may ask for.
+const MAX_REPEATED: usize = 128;
 
 /// Marks a payload type of the publisher that the subscriber has no equal of.
 const NONE: u8 = 0xff;

@@ -29,8 +29,6 @@ pub(super) struct Track {
     pub(super) forwarded: Option<usize>,
     /// The subscriptions to it.
     pub(super) subscriptions: Vec<usize>,
-    /// Counts sources, so that a subscription sees when it changed.
-    next_generation: u32,
 }
 
 /// One encoding of a track: one SSRC and its retransmissions.
@@ -78,7 +76,6 @@ impl Track {
             layers: (0..layers).map(|_| None).collect(),
             forwarded: None,
             subscriptions: Vec::new(),
-            next_generation: 1,
         }
     }
 
@@ -89,8 +86,16 @@ impl Track {
         self.parameters = parameters;
     }
 
-    /// Makes the layer that `ssrc` feeds, unless it is there.
-    pub(super) fn ensure_layer(&mut self, now: Instant, index: usize, ssrc: u32) {
+    /// Makes the layer that `ssrc` feeds, unless it is there. `next_generation` counts the sources of the
+    /// shard, so that a subscription sees when its source is another one.
+    pub(super) fn ensure_layer(
+        &mut self,
+        now: Instant,
+        index: usize,
+        ssrc: u32,
+        next_generation: &mut u32,
+    ) {
+        let watched = self.is_watched();
         let Some(slot) = self.layers.get_mut(index) else {
             return;
         };
@@ -104,7 +109,7 @@ impl Track {
             .first()
             .map_or(90_000, |codec| codec.codec.clock_rate());
         *slot = Some(Layer {
-            generation: self.next_generation,
+            generation: *next_generation,
             ssrc,
             receive: ReceiveStream::new(clock_rate),
             nack: NackGenerator::default(),
@@ -115,14 +120,25 @@ impl Track {
             last_packet: now,
             counts: LayerCounts::default(),
         });
-        self.next_generation = self.next_generation.wrapping_add(1);
+        *next_generation = next_generation.wrapping_add(1);
         // Whoever waits for a picture is waiting for one of this layer now.
-        if self.parameters.kind == MediaKind::Video
-            && !self.subscriptions.is_empty()
+        if watched
             && self.forwarded.is_none_or(|forwarded| forwarded == index)
             && let Some(layer) = slot
         {
             layer.keyframes.request(now);
+        }
+    }
+
+    /// Whether somebody would look at a picture now.
+    pub(super) fn is_watched(&self) -> bool {
+        self.parameters.kind == MediaKind::Video && !self.muted && !self.subscriptions.is_empty()
+    }
+
+    /// Nobody waits for a picture any more.
+    pub(super) fn cancel_keyframes(&mut self) {
+        for layer in self.layers.iter_mut().flatten() {
+            layer.keyframes.cancel();
         }
     }
 

@@ -480,7 +480,9 @@ export class Crosspoint extends Emitter {
 
   /** @param {Message} message */
   #receiveOffer(message) {
-    if (this.#call !== null && !(this.#call.kind === "room" && message.name !== undefined)) {
+    if (this.#call?.state === "calling" && this.#isCalling(message.name)) {
+      this.#call.receiveCrossing(message);
+    } else if (this.#call !== null && !(this.#call.kind === "room" && message.name !== undefined)) {
       this.#call.receiveOffer(message);
     } else if (this.#call !== null) {
       // Somebody rang while our offer to join the room was on its way.
@@ -491,6 +493,13 @@ export class Crosspoint extends Emitter {
       this.ring = { id: this.#roster.byName(message.name)?.id ?? null, name: message.name };
       if (!again) this.emit("ring", this.ring);
     }
+  }
+
+  /** @param {unknown} name Whether this is the one that we ring up. */
+  #isCalling(name) {
+    if (typeof name !== "string" || this.#call === null) return false;
+    const { peer } = this.#call;
+    return typeof peer === "number" ? this.#roster.byName(name)?.id === peer : name === peer;
   }
 
   /** @param {Message} message */

@@ -1,0 +1,1 @@
+//! The shard under a simulated network, in virtual time.
