@@ -220,7 +220,7 @@ async fn a_track_added_later_reaches_the_others() {
 
 #[tokio::test]
 async fn session_versions_that_do_not_count_up_are_borne() {
-    // The `webrtc` crate's own are drawn by lot.
+    // The `webrtc` crate draws its own by lot, against RFC 9429 section 5.2.2; here they surely go down.
     let server = Server::start().await;
     let mut setup = Setup::new("alice");
     setup.counts_down = true;

@@ -198,7 +198,7 @@ impl Client {
             state: Mutex::default(),
             sender: std::sync::Mutex::new(signaling.sender()),
             name: setup.name.clone(),
-            descriptions: AtomicU64::new(1),
+            descriptions: AtomicU64::new(0),
             counts_down: setup.counts_down,
         });
         tokio::spawn(negotiator.clone().handle_messages(feed));
@@ -532,15 +532,12 @@ impl Negotiator {
         }
     }
 
-    /// A description with a session version that counts. The crate draws a new one by lot each time, against RFC 9429
-    /// section 5.2.2.
+    /// A description as it is sent.
     fn numbered(&self, sdp: &str) -> String {
-        let count = self.descriptions.fetch_add(1, Ordering::Relaxed);
-        let version = if self.counts_down {
-            u64::MAX / 2 - count
-        } else {
-            count
-        };
+        if !self.counts_down {
+            return sdp.to_owned();
+        }
+        let version = u64::MAX / 2 - self.descriptions.fetch_add(1, Ordering::Relaxed);
         let line = |line: &str| match line.split(' ').collect::<Vec<_>>().as_slice() {
             [origin, session, _, rest @ ..] if origin.starts_with("o=") => {
                 format!("{origin} {session} {version} {}", rest.join(" "))
