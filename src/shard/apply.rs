@@ -149,12 +149,7 @@ impl Shard {
         }
     }
 
-    fn set_receiver(
-        &mut self,
-        peer: PeerId,
-        mid: Mid,
-        parameters: Option<ReceiveParameters>,
-    ) {
+    fn set_receiver(&mut self, peer: PeerId, mid: Mid, parameters: Option<ReceiveParameters>) {
         let Some(index) = self.find(peer) else {
             return;
         };

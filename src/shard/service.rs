@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use super::apply::QUALITY_INTERVAL;
 use super::peer::Peer;
 use super::{Batch, Event, ParticipantId, Shard, Timer};
-use crate::rtp::rtcp::{write_nack, write_pli, write_receiver_report, write_sender_report};
 use crate::rtp::AudioLevel;
+use crate::rtp::rtcp::{write_nack, write_pli, write_receiver_report, write_sender_report};
 
 /// How often sender and receiver reports go out: as often as browsers send theirs for video.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);

@@ -198,7 +198,7 @@ impl Client {
             state: Mutex::default(),
             sender: std::sync::Mutex::new(signaling.sender()),
             name: setup.name.clone(),
-            descriptions: AtomicU64::new(1),
+            descriptions: AtomicU64::new(0),
             counts_down: setup.counts_down,
         });
         tokio::spawn(negotiator.clone().handle_messages(feed));
@@ -421,6 +421,16 @@ impl Client {
         track.track.write_rtcp(packets).await.expect("RTCP is sent");
     }
 
+    /// Asks for a keyframe, as a decoder that cannot go on.
+    pub async fn ask_for_keyframe(&self, media_ssrc: u32) {
+        use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+        let pli = PictureLossIndication {
+            sender_ssrc: 1,
+            media_ssrc,
+        };
+        self.send_rtcp(vec![Box::new(pli)]).await;
+    }
+
     /// Replaces a broken socket by one that resumes the session.
     pub async fn resume(&mut self, server: &Server) -> Value {
         let path = format!("/ws?resume={}", self.resume);
@@ -522,15 +532,12 @@ impl Negotiator {
         }
     }
 
-    /// A description with a session version that counts. The crate draws a new one by lot each time, against RFC 9429
-    /// section 5.2.2.
+    /// A description as it is sent.
     fn numbered(&self, sdp: &str) -> String {
-        let count = self.descriptions.fetch_add(1, Ordering::Relaxed);
-        let version = if self.counts_down {
-            u64::MAX / 2 - count
-        } else {
-            count
-        };
+        if !self.counts_down {
+            return sdp.to_owned();
+        }
+        let version = u64::MAX / 2 - self.descriptions.fetch_add(1, Ordering::Relaxed);
         let line = |line: &str| match line.split(' ').collect::<Vec<_>>().as_slice() {
             [origin, session, _, rest @ ..] if origin.starts_with("o=") => {
                 format!("{origin} {session} {version} {}", rest.join(" "))

@@ -124,8 +124,6 @@ pub struct Channel {
     pub label: String,
     pub protocol: String,
     pub ordered: bool,
-    pub max_retransmits: Option<u16>,
-    pub max_packet_life_time: Option<u16>,
     pub open: bool,
     pub closed: bool,
     /// Text or binary, and the content.
@@ -572,8 +570,6 @@ async fn listen(channel: Arc<dyn DataChannel>, happenings: Arc<Watched<Happening
         label: channel.label().await.unwrap_or_default(),
         protocol: channel.protocol().await.unwrap_or_default(),
         ordered: channel.ordered().await.unwrap_or_default(),
-        max_retransmits: channel.max_retransmits().await.unwrap_or_default(),
-        max_packet_life_time: channel.max_packet_life_time().await.unwrap_or_default(),
         open: false,
         closed: false,
         messages: Vec::new(),

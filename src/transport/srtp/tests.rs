@@ -1,6 +1,5 @@
 //! Against the supplier's SRTP, and against the vectors of the RFCs.
 
-
 use ::rtp::header::Header;
 use ::shared::marshal::Marshal;
 use ::srtp::context::Context;
