@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -136,11 +137,13 @@ pub(super) fn session_queue() -> (Outgoing, Incoming) {
 }
 
 impl Outgoing {
-    /// Queues a frame; false when the client is too slow to take any more.
+    /// Queues a frame; false when the client is too slow to take any more. A session that has ended takes anything: how
+    /// it ended is on its way here.
     fn push(&self, message: ToClient) -> bool {
         let bytes = message.len();
         let queued = self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
-        let taken = queued + bytes <= MAX_OUTGOING_BYTES && self.queue.try_send(message).is_ok();
+        let taken = queued + bytes <= MAX_OUTGOING_BYTES
+            && !matches!(self.queue.try_send(message), Err(TrySendError::Full(_)));
         if !taken {
             self.given_up.store(true, Ordering::Relaxed);
         }
