@@ -298,6 +298,35 @@ fn a_rejected_offer_leaves_nothing() {
     assert_eq!(server.signaling_state(), SignalingState::Stable);
 }
 
+/// RFC 9429 section 5.2.2: a stopped m-line is used again, under another mid.
+#[test]
+fn stopped_m_lines_are_recycled() {
+    let mut ids = TrackIds::default();
+    let mut server = negotiation();
+    let mut browser = Browser::new(Flavor::Firefox);
+    browser.add_track(MediaKind::Audio);
+    browser.add_track(MediaKind::Video);
+    let mut agree = |server: &mut Negotiation, browser: &mut Browser| {
+        let offer = browser.offer();
+        server.handle_offer(&offer, &[], &mut ids).unwrap();
+        browser.accept(&server.create_answer().unwrap().sdp);
+    };
+    agree(&mut server, &mut browser);
+    browser.stop(1);
+    agree(&mut server, &mut browser);
+    server.add_track(track(70, MediaKind::Video));
+    server.add_track(track(71, MediaKind::Audio));
+    let offer = server.create_offer().unwrap();
+    let lines = view(&offer.sdp).lines;
+    let mids: Vec<_> = lines
+        .iter()
+        .map(|line| line.mid.as_deref().unwrap())
+        .collect();
+    assert_eq!(mids, ["0", "s0"]);
+    assert_eq!(lines[1].msid.as_deref(), Some("9 t70"));
+    assert_eq!(lines[0].msid.as_deref(), Some("9 t71"));
+}
+
 #[test]
 fn a_track_that_is_removed_stops_before_anything_is_negotiated() {
     let mut ids = TrackIds::default();

@@ -19,7 +19,6 @@ pub(super) struct View {
     pub(super) codecs: Vec<(u8, String)>,
     pub(super) extensions: Vec<String>,
     pub(super) ssrcs: Vec<u32>,
-    pub(super) attributes: Vec<String>,
 }
 
 /// A description.
@@ -67,7 +66,12 @@ fn line(media: &MediaDescription) -> View {
     ssrcs.dedup();
     View {
         media: media.media_name.media.clone(),
-        port: media.media_name.port.value,
+        // Port 0 of a bundled m-line only says that it has no port of its own (RFC 9143 section 6).
+        port: if has("bundle-only") {
+            9
+        } else {
+            media.media_name.port.value
+        },
         mid: value("mid"),
         send: has("sendrecv") || has("sendonly"),
         receive: has("sendrecv") || has("recvonly"),
@@ -75,13 +79,5 @@ fn line(media: &MediaDescription) -> View {
         codecs: codecs.collect(),
         extensions: values("extmap"),
         ssrcs,
-        attributes: media
-            .attributes
-            .iter()
-            .map(|a| match &a.value {
-                Some(value) => format!("{}:{value}", a.key),
-                None => a.key.clone(),
-            })
-            .collect(),
     }
 }
