@@ -27,6 +27,11 @@ impl Demux {
         self.peer_by_ufrag.get(ufrag).copied()
     }
 
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.peer_by_address.is_empty() && self.peer_by_ufrag.is_empty()
+    }
+
     /// Lets checks for `ufrag` find the peer.
     pub(super) fn insert_ufrag(&mut self, ufrag: &str, peer: usize) {
         self.peer_by_ufrag.insert(ufrag.to_owned(), peer);

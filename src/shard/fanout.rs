@@ -99,6 +99,10 @@ impl Shard {
                 drops.count(DropReason::Stale);
                 continue;
             };
+            if numbers.sequence + 1 < subscription.rewriter.next_sequence() {
+                // It may have been asked for before it came.
+                subscription.sent_late(now, numbers.sequence as u16);
+            }
             subscription.codec = Some(main_codec);
             let out = Outgoing {
                 payload_type,

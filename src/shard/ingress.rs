@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::peer::Place;
 use super::{Batch, Shard};
-use crate::forward::{DropReason, Packet, PacketNumbers};
+use crate::forward::{DropReason, Packet, PacketNumbers, Received};
 use crate::rtp::payload::{is_keyframe_start, picture_ids};
 use crate::rtp::sequence::extend;
 use crate::rtp::{Codec, Extensions, HeaderFields, HeaderView, MediaKind};
@@ -101,20 +101,15 @@ impl Shard {
             .find(|codec| codec.rtx == Some(view.payload_type()))
             .map(|codec| codec.payload_type)
             .ok_or(DropReason::UnknownPayloadType)?;
-        let media = self.peers[index]
+        let reference = self.peers[index]
             .stream_by_ssrc
-            .get_mut(&layer.ssrc)
+            .get(&layer.ssrc)
+            .and_then(|media| media.highest)
             .ok_or(DropReason::UnknownRetransmission)?;
-        let reference = media.highest.ok_or(DropReason::UnknownRetransmission)?;
         let sequence = extend(reference, u16::from_be_bytes(*original));
         if sequence > reference + MAX_AHEAD {
             return Err(DropReason::UnknownRetransmission);
         }
-        // What came in the clear stream, or by an earlier retransmission, is no news.
-        if !media.replay.check(sequence) {
-            return Err(DropReason::Duplicate);
-        }
-        media.commit(sequence);
         let packet = Arrived {
             view: *view,
             payload,
@@ -149,15 +144,20 @@ impl Shard {
             .get_mut(place.layer)
             .and_then(Option::as_mut)
             .ok_or(DropReason::UnknownSsrc)?;
-        layer.last_packet = now;
-        if !arrived.retransmitted {
-            layer.receive.set_clock_rate(parameters.codec.clock_rate());
-            let (sequence, timestamp) = (arrived.view.sequence(), arrived.view.timestamp());
-            layer
-                .receive
-                .receive(now, sequence, timestamp, arrived.payload.len());
+        // What came by itself and as a retransmission, in either order, is forwarded once. The replay list
+        // cannot tell: both are genuine, and both count for congestion control.
+        let received = if arrived.retransmitted {
+            layer.receive.recover(arrived.sequence as u16)
         } else {
-            layer.receive.recover(arrived.sequence as u16);
+            let (sequence, timestamp) = (arrived.view.sequence(), arrived.view.timestamp());
+            let receive = &mut layer.receive;
+            receive.set_clock_rate(parameters.codec.clock_rate());
+            receive.receive(now, sequence, timestamp, arrived.payload.len())
+        };
+        match received {
+            Received::New(_) => layer.last_packet = now,
+            Received::Duplicate => return Err(DropReason::Duplicate),
+            Received::TooOld => return Err(DropReason::Stale),
         }
         if parameters.nack {
             layer.nack.receive(now, arrived.sequence);

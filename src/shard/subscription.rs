@@ -39,7 +39,7 @@ pub(super) struct Subscription {
     repeatable_from: u64,
     /// The SRTP index of the next retransmission.
     pub(super) next_rtx: u64,
-    /// What was sent again, and when, oldest first.
+    /// What was sent again or late, and when, oldest first.
     repeated: VecDeque<(u16, Instant)>,
     pub(super) reports: SentReports,
     /// What the last packet carried.
@@ -131,6 +131,14 @@ impl Subscription {
             .and_then(|codec| codec.rtx)
     }
 
+    /// Remembers that a packet was sent now for the first time, after later ones.
+    pub(super) fn sent_late(&mut self, now: Instant, sequence: u16) {
+        if self.repeated.len() >= MAX_REPEATED {
+            self.repeated.pop_front();
+        }
+        self.repeated.push_back((sequence, now));
+    }
+
     /// Whether to send a packet again: not if that was done less than `wait` ago, since the receiver
     /// cannot have it yet. Remembers that it is done now.
     pub(super) fn may_repeat(&mut self, now: Instant, sequence: u16, wait: Duration) -> bool {
@@ -139,10 +147,7 @@ impl Subscription {
         if repeated.any(|(known, at)| *known == sequence && too_early(at)) {
             return false;
         }
-        if self.repeated.len() >= MAX_REPEATED {
-            self.repeated.pop_front();
-        }
-        self.repeated.push_back((sequence, now));
+        self.sent_late(now, sequence);
         true
     }
 

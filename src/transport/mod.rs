@@ -13,7 +13,7 @@ mod sctp;
 mod srtp;
 mod stun;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod wire;
 
 use std::net::{IpAddr, SocketAddr};

@@ -1,1 +1,17 @@
-//! The shard under a simulated network, in virtual time.
+//! The shard under a seeded network in virtual time: what clients get, and what they are told.
+
+mod client;
+mod clocks;
+mod codecs;
+mod forwarding;
+mod hostile;
+mod keyframes;
+mod layers;
+mod lifecycle;
+mod link;
+mod paths;
+mod publication;
+mod receiver;
+mod repair;
+mod reports;
+mod sim;

@@ -5,4 +5,4 @@ mod checks;
 mod connection;
 mod fuzz;
 mod hello;
-mod pair;
+pub(crate) mod pair;

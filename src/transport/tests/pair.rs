@@ -19,7 +19,7 @@ use crate::transport::{
     ChannelLimits, DatagramKind, Identity, Path, Transmit, Transport, TransportEvent, classify,
 };
 
-pub(super) const LIMITS: ChannelLimits = ChannelLimits {
+pub(crate) const LIMITS: ChannelLimits = ChannelLimits {
     max_message_bytes: 65_536,
     max_channels: 8,
     max_buffered_bytes: 262_144,
@@ -40,7 +40,7 @@ pub(super) fn path(remote: &str) -> Path {
 }
 
 /// A connectivity check as a full ICE agent sends it.
-pub(super) struct Check {
+pub(crate) struct Check {
     pub(super) local: IceCredentials,
     pub(super) remote_ufrag: String,
     pub(super) priority: u32,
@@ -50,7 +50,7 @@ pub(super) struct Check {
 
 impl Check {
     /// From the agent with the credentials `from` to the one with the credentials `to`.
-    pub(super) fn new(to: &IceCredentials, from: &IceCredentials) -> Self {
+    pub(crate) fn new(to: &IceCredentials, from: &IceCredentials) -> Self {
         Self {
             local: to.clone(),
             remote_ufrag: from.ufrag.clone(),
@@ -60,7 +60,7 @@ impl Check {
         }
     }
 
-    pub(super) fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let provider = ::crypto::default_provider().unwrap();
         let username = format!("{}:{}", self.local.ufrag, self.remote_ufrag);
         let mut message = Message::new();

@@ -1,0 +1,469 @@
+//! A simulated client: a DTLS client with SRTP around publications and receivers.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::link::Link;
+use super::publication::{Content, Plain, Publication};
+use super::receiver::{Got, Receiver};
+use crate::rtp::rtcp::{
+    RtcpPacket, RtcpPackets, write_nack, write_pli, write_receiver_report, write_sender_report,
+};
+use crate::rtp::sequence::extend;
+use crate::rtp::{
+    Extension, ExtensionMap, ExtensionValues, HeaderFields, HeaderView, MediaKind, own_extensions,
+    write_header,
+};
+use crate::shard::{IceCredentials, ParticipantId, PeerId};
+use crate::transport::tests::pair::Check;
+use crate::transport::{DatagramKind, Path, Transmit, Transport, TransportEvent, classify};
+
+/// How often a client looks for what it misses.
+const RTCP_TICK: Duration = Duration::from_millis(10);
+const REPORT_INTERVAL: Duration = Duration::from_millis(500);
+const CHECK_INTERVAL: Duration = Duration::from_millis(2_500);
+
+pub(super) struct Client {
+    pub(super) peer: PeerId,
+    pub(super) participant: ParticipantId,
+    pub(super) ice: IceCredentials,
+    pub(super) server_ice: IceCredentials,
+    pub(super) address: SocketAddr,
+    pub(super) transport: Transport,
+    pub(super) connected: bool,
+    pub(super) extensions: ExtensionMap,
+    pub(super) publications: Vec<Publication>,
+    pub(super) receivers: Vec<Receiver>,
+    pub(super) up: Link,
+    pub(super) down: Link,
+    /// Whether it sends checks.
+    pub(super) checking: bool,
+    next_check: Instant,
+    next_rtcp: Instant,
+    next_report: Instant,
+    /// The next transport-cc number, and what feedback said of those before: when each came, in
+    /// microseconds, or that it did not.
+    pub(super) transport_cc: u16,
+    pub(super) feedback: BTreeMap<u16, Option<i64>>,
+    /// Packets of RTP that belong to no receiver, or could not be opened.
+    pub(super) strange: usize,
+    /// A level for the audio that it sends.
+    pub(super) audio_level: Option<u8>,
+    /// Every datagram of RTP that it sent, where a test wants them.
+    pub(super) record: Option<Vec<Vec<u8>>>,
+    pub(super) out: VecDeque<Vec<u8>>,
+}
+
+impl Client {
+    #[expect(clippy::too_many_arguments)]
+    pub(super) fn new(
+        now: Instant,
+        peer: PeerId,
+        participant: ParticipantId,
+        ice: IceCredentials,
+        server_ice: IceCredentials,
+        address: SocketAddr,
+        transport: Transport,
+        extensions: ExtensionMap,
+    ) -> Self {
+        Self {
+            peer,
+            participant,
+            ice,
+            server_ice,
+            address,
+            transport,
+            connected: false,
+            extensions,
+            publications: Vec::new(),
+            receivers: Vec::new(),
+            up: Link::default(),
+            down: Link::default(),
+            checking: true,
+            next_check: now,
+            next_rtcp: now,
+            next_report: now,
+            transport_cc: 65_400,
+            feedback: BTreeMap::new(),
+            strange: 0,
+            audio_level: None,
+            record: None,
+            out: VecDeque::new(),
+        }
+    }
+
+    /// When it has something to do.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let frames = self
+            .publications
+            .iter()
+            .filter(|publication| publication.running && self.connected)
+            .map(|publication| publication.next_frame);
+        [
+            self.transport.poll_timeout(),
+            self.checking.then_some(self.next_check),
+            self.connected.then_some(self.next_rtcp),
+        ]
+        .into_iter()
+        .flatten()
+        .chain(frames)
+        .min()
+    }
+
+    pub(super) fn handle_timeout(&mut self, start: Instant, now: Instant) {
+        if self.transport.poll_timeout().is_some_and(|due| due <= now) {
+            self.transport.handle_timeout(now);
+        }
+        if self.checking && self.next_check <= now {
+            self.next_check = now + CHECK_INTERVAL;
+            self.check(now);
+        }
+        if self.connected {
+            for index in 0..self.publications.len() {
+                self.capture(start, now, index);
+            }
+            if self.next_rtcp <= now {
+                self.next_rtcp = now + RTCP_TICK;
+                self.ask(now);
+            }
+            if self.next_report <= now {
+                self.next_report = now + REPORT_INTERVAL;
+                self.report(start, now);
+            }
+        }
+        self.collect();
+    }
+
+    /// Checks the server; and the server's own transport, being ICE-lite as well, is checked in turn.
+    pub(super) fn check(&mut self, now: Instant) {
+        let check = Check::new(&self.server_ice, &self.ice);
+        self.out.push_back(check.encode());
+        let path = Path {
+            remote: ([203, 0, 113, 1], 7880).into(),
+            local: None,
+        };
+        let mirrored = Check::new(&self.ice, &self.server_ice).encode();
+        self.transport.handle_stun(now, path, &mirrored).unwrap();
+        self.collect();
+    }
+
+    pub(super) fn handle_datagram(&mut self, now: Instant, datagram: &mut [u8]) {
+        let path = Path {
+            remote: ([203, 0, 113, 1], 7880).into(),
+            local: None,
+        };
+        match classify(datagram) {
+            Some(DatagramKind::Stun) | None => {}
+            Some(DatagramKind::Dtls) => {
+                let _ = self.transport.handle_dtls(now, path, datagram);
+            }
+            Some(DatagramKind::Rtp) => {
+                if self.handle_rtp(now, datagram).is_none() {
+                    self.strange += 1;
+                }
+            }
+            Some(DatagramKind::Rtcp) => {
+                if let Ok(len) = self.transport.open_rtcp(datagram) {
+                    let plain = datagram[..len].to_vec();
+                    self.handle_rtcp(now, &plain);
+                }
+            }
+        }
+        self.collect();
+    }
+
+    /// Moves out what the transport wants to send.
+    fn collect(&mut self) {
+        while let Some(event) = self.transport.poll_event() {
+            self.connected |= event == TransportEvent::Connected;
+        }
+        while let Some(Transmit { contents, .. }) = self.transport.poll_transmit() {
+            // Answers to the mirrored checks are nobody's.
+            if classify(&contents) != Some(DatagramKind::Stun) {
+                self.out.push_back(contents);
+            }
+        }
+    }
+
+    fn capture(&mut self, start: Instant, now: Instant, index: usize) {
+        loop {
+            let publication = &mut self.publications[index];
+            if !publication.running || publication.next_frame > now {
+                return;
+            }
+            for sequence in publication.capture(start) {
+                self.send_media(index, sequence);
+            }
+        }
+    }
+
+    /// Sends a packet of a publication, which may be one that was sent before.
+    pub(super) fn send_media(&mut self, index: usize, sequence: u64) {
+        let publication = &self.publications[index];
+        let plain = publication.sent[&sequence].clone();
+        let (payload_type, ssrc) = (publication.payload_type, publication.ssrc);
+        self.send(index, ssrc, payload_type, sequence, &plain, &[]);
+    }
+
+    fn send_again(&mut self, index: usize, sequence: u64) {
+        let publication = &mut self.publications[index];
+        let Some(plain) = publication.sent.get(&sequence).cloned() else {
+            return;
+        };
+        publication.retransmitted += 1;
+        let Some(ssrc) = publication.rtx_ssrc else {
+            return self.send_media(index, sequence);
+        };
+        let payload_type = publication.rtx_payload_type;
+        let rtx = publication.rtx_sequence;
+        publication.rtx_sequence += 1;
+        let original = (sequence as u16).to_be_bytes();
+        self.send(index, ssrc, payload_type, rtx, &plain, &original);
+    }
+
+    /// Seals and queues one packet.
+    pub(super) fn send(
+        &mut self,
+        index: usize,
+        ssrc: u32,
+        payload_type: u8,
+        sequence: u64,
+        plain: &Plain,
+        before: &[u8],
+    ) {
+        let publication = &self.publications[index];
+        let values = ExtensionValues {
+            mid: Some(publication.mid),
+            transport_cc: Some(self.transport_cc),
+            abs_send_time: None,
+        };
+        self.transport_cc = self.transport_cc.wrapping_add(1);
+        let mut extensions = own_extensions(&self.extensions, &values);
+        if let Some(rid) = publication.rid {
+            let extension = if before.is_empty() {
+                Extension::Rid
+            } else {
+                Extension::RepairedRid
+            };
+            extensions.push(self.extensions.id(extension).unwrap(), rid.as_bytes());
+        }
+        if let (MediaKind::Audio, Some(level)) = (publication.kind, self.audio_level) {
+            let id = self.extensions.id(Extension::AudioLevel).unwrap();
+            extensions.push(id, &[0x80 | level]);
+        }
+        let fields = HeaderFields {
+            marker: plain.marker,
+            payload_type,
+            sequence: sequence as u16,
+            timestamp: plain.timestamp,
+            ssrc,
+        };
+        let mut out = Vec::new();
+        write_header(&mut out, &fields, &extensions);
+        let header_len = out.len();
+        out.extend_from_slice(before);
+        out.extend_from_slice(&plain.payload);
+        self.transport
+            .seal_rtp(&mut out, 0, header_len, sequence)
+            .unwrap();
+        if let Some(record) = &mut self.record {
+            record.push(out.clone());
+        }
+        self.out.push_back(out);
+    }
+
+    fn handle_rtp(&mut self, now: Instant, datagram: &mut [u8]) -> Option<()> {
+        let whole = datagram.to_vec();
+        let view = HeaderView::parse(datagram).ok()?;
+        let (fields, header_len) = (view.fields(), view.header_len());
+        let is_ours = |receiver: &Receiver| {
+            let parameters = &receiver.parameters;
+            parameters.ssrc == fields.ssrc || parameters.rtx_ssrc == Some(fields.ssrc)
+        };
+        let receiver = self.receivers.iter_mut().find(|r| is_ours(r))?;
+        let rtx = receiver.parameters.ssrc != fields.ssrc;
+        let highest = if rtx {
+            &mut receiver.rtx_highest
+        } else {
+            &mut receiver.highest
+        };
+        let index = highest.map_or(u64::from(fields.sequence), |highest| {
+            extend(highest, fields.sequence)
+        });
+        let len = self.transport.open_rtp(datagram, header_len, index).ok()?;
+        *highest = Some(highest.map_or(index, |highest| highest.max(index)));
+        let known = receiver
+            .wire
+            .entry((fields.ssrc, index))
+            .or_insert_with(|| whole.clone());
+        assert_eq!(*known, whole, "two packets under one SRTP index");
+        let view = HeaderView::parse(&datagram[..len]).unwrap();
+        let extensions = view.extensions(&self.extensions);
+        assert_eq!(extensions.mid, Some(receiver.parameters.mid));
+        let mut payload = view.payload().unwrap();
+        let codecs = &receiver.parameters.codecs;
+        let mut number = index;
+        if rtx {
+            let (original, rest) = payload.split_first_chunk::<2>().unwrap();
+            assert!(codecs.iter().any(|c| c.rtx == Some(fields.payload_type)));
+            number = extend(receiver.highest?, u16::from_be_bytes(*original));
+            payload = rest;
+            receiver.repaired += 1;
+            receiver.statistics.recover(number as u16);
+        } else {
+            let known = |c: &crate::shard::CodecParameters| c.payload_type == fields.payload_type;
+            assert!(codecs.iter().any(known), "{}", fields.payload_type);
+            let statistics = &mut receiver.statistics;
+            statistics.receive(now, fields.sequence, fields.timestamp, payload.len());
+        }
+        receiver.nack.receive(now, number);
+        let got = Got {
+            at: now,
+            timestamp: fields.timestamp,
+            marker: fields.marker,
+            audio_level: extensions.audio_level,
+            content: Content::read(payload, receiver.parameters.kind),
+        };
+        if receiver.packets.insert(number, got).is_some() {
+            receiver.repeated += 1;
+        }
+        Some(())
+    }
+
+    fn handle_rtcp(&mut self, now: Instant, plain: &[u8]) {
+        for packet in RtcpPackets::new(plain) {
+            match packet {
+                RtcpPacket::SenderReport { ssrc, info, .. } => {
+                    for receiver in &mut self.receivers {
+                        if receiver.parameters.ssrc == ssrc {
+                            receiver.reports.push((now, info));
+                            receiver.statistics.handle_sender_report(now, info.ntp);
+                        }
+                    }
+                }
+                RtcpPacket::ReceiverReport { reports, .. } => {
+                    for report in reports {
+                        if let Some(index) = self.publication(report.ssrc) {
+                            self.publications[index].reports.push(report);
+                        }
+                    }
+                }
+                RtcpPacket::Nack {
+                    media_ssrc,
+                    sequences,
+                } => {
+                    let Some(index) = self.publication(media_ssrc) else {
+                        continue;
+                    };
+                    for sequence in sequences {
+                        let publication = &mut self.publications[index];
+                        publication.nacks += 1;
+                        let sequence = extend(publication.sequence, sequence);
+                        self.send_again(index, sequence);
+                    }
+                }
+                RtcpPacket::Pli { media_ssrc } => {
+                    if let Some(index) = self.publication(media_ssrc) {
+                        self.publications[index].plis.push(now);
+                        self.publications[index].keyframe_wanted = true;
+                    }
+                }
+                RtcpPacket::TransportCc { feedback, .. } => {
+                    self.feedback.extend(arrivals(feedback));
+                }
+                RtcpPacket::Fir { .. } | RtcpPacket::Bye { .. } | RtcpPacket::Remb { .. } => {}
+            }
+        }
+    }
+
+    fn publication(&self, ssrc: u32) -> Option<usize> {
+        self.publications.iter().position(|p| p.ssrc == ssrc)
+    }
+
+    /// Asks for what is missing.
+    fn ask(&mut self, now: Instant) {
+        let mut rtcp = Vec::new();
+        for receiver in self.receivers.iter_mut().filter(|r| r.asks) {
+            let mut missing = Vec::new();
+            receiver.nack.poll(now, &mut missing);
+            write_nack(&mut rtcp, 1, receiver.parameters.ssrc, missing);
+        }
+        self.send_rtcp(&rtcp);
+    }
+
+    /// Asks for a keyframe.
+    pub(super) fn ask_for_keyframe(&mut self, receiver: usize) {
+        let mut rtcp = Vec::new();
+        write_pli(&mut rtcp, 1, self.receivers[receiver].parameters.ssrc);
+        self.send_rtcp(&rtcp);
+    }
+
+    fn report(&mut self, start: Instant, now: Instant) {
+        let mut rtcp = Vec::new();
+        for publication in self.publications.iter().filter(|p| !p.sent.is_empty()) {
+            let info = publication.sender_info(now - start);
+            write_sender_report(&mut rtcp, publication.ssrc, &info, &[]);
+        }
+        let blocks: Vec<_> = self
+            .receivers
+            .iter_mut()
+            .filter_map(|r| r.statistics.report_block(now, r.parameters.ssrc))
+            .collect();
+        if !blocks.is_empty() {
+            write_receiver_report(&mut rtcp, 1, &blocks);
+        }
+        self.send_rtcp(&rtcp);
+    }
+
+    pub(super) fn send_rtcp(&mut self, rtcp: &[u8]) {
+        if rtcp.is_empty() || !self.connected {
+            return;
+        }
+        let mut out = rtcp.to_vec();
+        self.transport.seal_rtcp(&mut out, 0).unwrap();
+        self.out.push_back(out);
+    }
+}
+
+/// Reads transport-cc feedback from its base sequence number on: number and arrival in microseconds.
+fn arrivals(feedback: &[u8]) -> Vec<(u16, Option<i64>)> {
+    let half = |at: usize| u16::from_be_bytes([feedback[at], feedback[at + 1]]);
+    let (base, count) = (half(0), usize::from(half(2)));
+    let reference = i32::from_be_bytes([feedback[4], feedback[5], feedback[6], 0]) >> 8;
+    let mut at = 8;
+    let mut symbols = Vec::new();
+    while symbols.len() < count {
+        let chunk = half(at);
+        at += 2;
+        match (chunk >> 15, chunk >> 14 & 1) {
+            (0, _) => {
+                let run = usize::from(chunk & 0x1fff);
+                symbols.extend(std::iter::repeat_n(chunk >> 13 & 3, run));
+            }
+            (_, 0) => symbols.extend((0..14).map(|bit| chunk >> (13 - bit) & 1)),
+            (_, _) => symbols.extend((0..7).map(|pair| chunk >> (12 - 2 * pair) & 3)),
+        }
+    }
+    let mut time = i64::from(reference) * 64_000;
+    let mut all = Vec::new();
+    for (offset, symbol) in symbols.into_iter().take(count).enumerate() {
+        let delta = match symbol {
+            1 => {
+                at += 1;
+                Some(i64::from(feedback[at - 1]))
+            }
+            2 => {
+                at += 2;
+                Some(i64::from(half(at - 2) as i16))
+            }
+            _ => None,
+        };
+        let arrival = delta.map(|delta| {
+            time += delta * 250;
+            time
+        });
+        all.push((base.wrapping_add(offset as u16), arrival));
+    }
+    all
+}

@@ -1,0 +1,140 @@
+//! What a simulated client receives of one subscription, and what must hold of it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Instant;
+
+use super::publication::Content;
+use crate::forward::{NackGenerator, ReceiveStream};
+use crate::rtp::rtcp::SenderInfo;
+use crate::rtp::sequence::is_newer_timestamp;
+use crate::rtp::{AudioLevel, MediaKind};
+use crate::shard::SendParameters;
+
+/// One subscription of a client.
+pub(super) struct Receiver {
+    pub(super) parameters: SendParameters,
+    pub(super) highest: Option<u64>,
+    pub(super) rtx_highest: Option<u64>,
+    /// By SRTP index.
+    pub(super) packets: BTreeMap<u64, Got>,
+    /// Packets that came more than once.
+    pub(super) repeated: usize,
+    /// Packets that came as retransmissions.
+    pub(super) repaired: usize,
+    pub(super) statistics: ReceiveStream,
+    pub(super) nack: NackGenerator,
+    /// Whether it asks for what is missing.
+    pub(super) asks: bool,
+    pub(super) reports: Vec<(Instant, SenderInfo)>,
+    /// The ciphertext of each SSRC and index: two of them would betray the key.
+    pub(super) wire: HashMap<(u32, u64), Vec<u8>>,
+}
+
+/// One packet.
+#[derive(Clone, Debug)]
+pub(super) struct Got {
+    pub(super) at: Instant,
+    pub(super) timestamp: u32,
+    pub(super) marker: bool,
+    pub(super) audio_level: Option<AudioLevel>,
+    pub(super) content: Content,
+}
+
+impl Receiver {
+    pub(super) fn new(parameters: SendParameters) -> Self {
+        let rate = parameters.codecs[0].codec.clock_rate();
+        Self {
+            parameters,
+            highest: None,
+            rtx_highest: None,
+            packets: BTreeMap::new(),
+            repeated: 0,
+            repaired: 0,
+            statistics: ReceiveStream::new(rate),
+            nack: NackGenerator::default(),
+            asks: true,
+            reports: Vec::new(),
+            wire: HashMap::new(),
+        }
+    }
+
+    /// In the order of their numbers.
+    pub(super) fn contents(&self) -> impl DoubleEndedIterator<Item = &Content> {
+        self.packets.values().map(|got| &got.content)
+    }
+
+    /// The numbers of the stream that never came.
+    pub(super) fn holes(&self) -> u64 {
+        match (
+            self.packets.first_key_value(),
+            self.packets.last_key_value(),
+        ) {
+            (Some((first, _)), Some((last, _))) => last - first + 1 - self.packets.len() as u64,
+            _ => 0,
+        }
+    }
+
+    /// The frames of one tag that came whole.
+    pub(super) fn whole_frames(&self, tag: u32) -> Vec<u32> {
+        let mut packets_by_frame: BTreeMap<u32, u8> = BTreeMap::new();
+        let mut whole = Vec::new();
+        for content in self.contents().filter(|content| content.tag == tag) {
+            let packets = packets_by_frame.entry(content.frame).or_default();
+            *packets += 1;
+            if *packets == content.count {
+                whole.push(content.frame);
+            }
+        }
+        whole
+    }
+
+    /// The last packet.
+    pub(super) fn last(&self) -> &Got {
+        self.packets.last_key_value().expect("a packet").1
+    }
+
+    /// The first packet that came at or after `at`.
+    pub(super) fn first_since(&self, at: Instant) -> Option<&Got> {
+        self.packets.values().find(|got| got.at >= at)
+    }
+
+    /// No number is missing, none came twice, and a decoder would be content: it begins at a keyframe,
+    /// frames are whole and consecutive or broken off by a keyframe, and the counters go on by one.
+    #[track_caller]
+    pub(super) fn assert_playable(&self) {
+        assert!(!self.packets.is_empty(), "nothing came");
+        assert_eq!(self.holes(), 0, "numbers are missing");
+        assert_eq!(self.repeated, 0, "packets came twice");
+        let mut before: Option<&Got> = None;
+        for (number, got) in &self.packets {
+            let now = &got.content;
+            if now.keyframe && self.parameters.kind == MediaKind::Audio {
+                if let Some(before) = before {
+                    assert!(now.frame > before.content.frame || now.tag != before.content.tag);
+                    assert!(is_newer_timestamp(got.timestamp, before.timestamp));
+                }
+                before = Some(got);
+                continue;
+            }
+            let Some(last) = before.replace(got) else {
+                assert!(now.keyframe && now.index == 0, "begins with {now:?}");
+                continue;
+            };
+            let (last_timestamp, last) = (last.timestamp, &last.content);
+            if (now.tag, now.frame, now.index) == (last.tag, last.frame, last.index + 1) {
+                assert_eq!(now.picture_id, last.picture_id, "{number}");
+                assert_eq!(got.timestamp, last_timestamp, "{number}");
+                continue;
+            }
+            let follows =
+                now.tag == last.tag && now.frame == last.frame + 1 && last.index + 1 == last.count;
+            assert!(
+                now.index == 0 && (follows || now.keyframe),
+                "{now:?} after {last:?}"
+            );
+            assert_eq!(now.picture_id, (last.picture_id + 1) & 0x7fff, "{number}");
+            assert_eq!(now.tl0_pic_idx, last.tl0_pic_idx.wrapping_add(1));
+            assert!(is_newer_timestamp(got.timestamp, last_timestamp));
+        }
+    }
+}

@@ -1,0 +1,600 @@
+//! [`SimNet`]: one shard and its clients on a seeded network in virtual time.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use super::client::Client;
+use super::publication::Publication;
+use super::receiver::Receiver;
+use crate::forward::DropReason;
+use crate::rtp::{Codec, Extension, ExtensionMap, HeaderView, MediaKind, Mid, Rid};
+use crate::shard::{
+    Batch, CallId, CodecParameters, Command, DtlsRole, Event, IceCredentials, ParticipantId,
+    PeerId, PeerStats, ReceiveParameters, SendParameters, Shard, ShardConfig, SsrcPair, TrackId,
+    TransportParameters,
+};
+use crate::transport::tests::pair::LIMITS;
+use crate::transport::{DatagramKind, Identity, Path, Transport, classify};
+
+/// Rounds at one instant: with more somebody asks for the time again and again.
+const MAX_ROUNDS: usize = 1_000;
+
+/// The simulation. Its seed is printed when a test fails with it.
+pub(super) struct SimNet {
+    pub(super) start: Instant,
+    pub(super) now: Instant,
+    pub(super) shard: Shard,
+    pub(super) clients: Vec<Client>,
+    pub(super) events: Vec<Event>,
+    /// The transport-cc numbers of each client that reached the shard, and when.
+    pub(super) arrived: Vec<BTreeMap<u16, Instant>>,
+    seed: u64,
+    rng: StdRng,
+    batch: Batch,
+    identity: Identity,
+    flights: BTreeMap<(Instant, u64), Flight>,
+    order: u64,
+    client_by_address: HashMap<SocketAddr, usize>,
+    next_ssrc: u32,
+}
+
+/// A datagram on its way.
+struct Flight {
+    client: usize,
+    up: bool,
+    address: SocketAddr,
+    datagram: Vec<u8>,
+}
+
+/// A source that a test publishes.
+#[derive(Clone, Copy)]
+pub(super) struct Source {
+    pub(super) track: TrackId,
+    pub(super) kind: MediaKind,
+    pub(super) ssrc: u32,
+    pub(super) rtx: bool,
+    pub(super) nack: bool,
+}
+
+impl Source {
+    pub(super) fn video(track: u64) -> Self {
+        Self {
+            track: TrackId(track),
+            kind: MediaKind::Video,
+            ssrc: 0x1000 + track as u32 * 16,
+            rtx: true,
+            nack: true,
+        }
+    }
+
+    pub(super) fn audio(track: u64) -> Self {
+        Self {
+            kind: MediaKind::Audio,
+            rtx: false,
+            nack: false,
+            ..Self::video(track)
+        }
+    }
+
+    /// What names its stream in payloads.
+    pub(super) fn tag(&self) -> u32 {
+        self.track.0 as u32 * 16
+    }
+}
+
+impl Drop for SimNet {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let at = self.now - self.start;
+            eprintln!("failed with seed {} at {at:?}", self.seed);
+        }
+    }
+}
+
+pub(super) fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+fn credentials(name: &str, client: usize, generation: u32) -> IceCredentials {
+    IceCredentials {
+        ufrag: format!("{name}{client}g{generation}"),
+        pwd: format!("the-password-of-{name}-{client}-{generation}"),
+    }
+}
+
+/// The payload types of a client: those of even and odd ones differ.
+pub(super) fn codecs(client: usize, kind: MediaKind, nack: bool) -> Vec<CodecParameters> {
+    let odd = (client % 2) as u8;
+    let video = |payload_type, codec| CodecParameters {
+        payload_type,
+        codec,
+        rtx: nack.then_some(payload_type + 1),
+        nack,
+        pli: true,
+        fir: false,
+        transport_cc: true,
+    };
+    let audio = |payload_type, codec| CodecParameters {
+        rtx: None,
+        pli: false,
+        ..video(payload_type, codec)
+    };
+    match kind {
+        MediaKind::Video => vec![video(96 + 4 * odd, Codec::Vp8)],
+        MediaKind::Audio => vec![
+            audio(109 + 2 * odd, Codec::Opus),
+            audio(125 + odd, Codec::TelephoneEvent(48_000)),
+        ],
+    }
+}
+
+fn extensions(client: usize) -> ExtensionMap {
+    let mut map = ExtensionMap::default();
+    let shift = (client % 2) as u8;
+    for (id, extension) in [
+        (1, Extension::Mid),
+        (3, Extension::TransportCc),
+        (5, Extension::AudioLevel),
+        (7, Extension::Rid),
+        (9, Extension::RepairedRid),
+    ] {
+        assert!(map.insert(id + shift, extension));
+    }
+    map
+}
+
+impl SimNet {
+    pub(super) fn new(seed: u64) -> Self {
+        let identity = Identity::generate().unwrap();
+        let start = Instant::now();
+        Self {
+            start,
+            now: start,
+            shard: Shard::new(ShardConfig {
+                identity: identity.clone(),
+                channels: LIMITS,
+                seed,
+            }),
+            clients: Vec::new(),
+            events: Vec::new(),
+            arrived: Vec::new(),
+            seed,
+            rng: StdRng::seed_from_u64(seed),
+            batch: Batch::new(),
+            identity,
+            flights: BTreeMap::new(),
+            order: 0,
+            client_by_address: HashMap::new(),
+            next_ssrc: 0x5000_0000,
+        }
+    }
+
+    /// A network with so many connected clients, of one call.
+    pub(super) fn with_clients(seed: u64, clients: usize) -> Self {
+        let mut sim = Self::new(seed);
+        for _ in 0..clients {
+            sim.join();
+        }
+        sim.connect();
+        sim
+    }
+
+    /// Adds a client, which begins to connect.
+    pub(super) fn join(&mut self) -> usize {
+        let client = self.clients.len();
+        let peer = PeerId(100 + client as u64);
+        let participant = ParticipantId(client as u64);
+        let address: SocketAddr = ([198, 51, 100, client as u8], 4000).into();
+        let ice = credentials("client", client, 0);
+        let server_ice = credentials("server", client, 0);
+        let transport = Transport::new(&self.identity, ice.clone(), LIMITS);
+        let extensions = extensions(client);
+        self.command(Command::AddPeer {
+            peer,
+            call: CallId(1),
+            participant,
+            local_ice: server_ice.clone(),
+        });
+        self.clients.push(Client::new(
+            self.now,
+            peer,
+            participant,
+            ice,
+            server_ice,
+            address,
+            transport,
+            extensions,
+        ));
+        self.arrived.push(BTreeMap::new());
+        self.client_by_address.insert(address, client);
+        self.describe(client);
+        self.command(Command::SetExtensions {
+            peer,
+            extensions: Box::new(extensions),
+        });
+        client
+    }
+
+    /// Both sides learn the other's transport.
+    fn describe(&mut self, client: usize) {
+        let this = &mut self.clients[client];
+        let theirs = TransportParameters {
+            local_ice: this.ice.clone(),
+            remote_ice: this.server_ice.clone(),
+            fingerprints: vec![self.identity.fingerprint()],
+            role: DtlsRole::Client,
+            sctp: None,
+        };
+        this.transport.set_parameters(self.now, &theirs);
+        let transport = TransportParameters {
+            local_ice: theirs.remote_ice,
+            remote_ice: theirs.local_ice,
+            role: DtlsRole::Server,
+            ..theirs
+        };
+        let peer = this.peer;
+        self.command(Command::SetTransport { peer, transport });
+    }
+
+    /// Other credentials on both sides, as after `restartIce()`.
+    pub(super) fn restart_ice(&mut self, client: usize) {
+        let this = &mut self.clients[client];
+        this.ice = credentials("client", client, 1);
+        this.server_ice = credentials("server", client, 1);
+        self.describe(client);
+    }
+
+    /// The client is in another network now.
+    pub(super) fn move_to(&mut self, client: usize, address: SocketAddr) {
+        self.clients[client].address = address;
+        self.client_by_address.insert(address, client);
+    }
+
+    /// Runs until all are connected.
+    pub(super) fn connect(&mut self) {
+        for _ in 0..50 {
+            if self.clients.iter().all(|client| client.connected) {
+                // The shard's side may be one flight behind.
+                return self.run(ms(50));
+            }
+            self.run(ms(50));
+        }
+        panic!("not connected");
+    }
+
+    /// Publishes a source from now on, and returns its index.
+    pub(super) fn publish(&mut self, client: usize, source: Source) -> usize {
+        let index = self.add_publication(client, source, None, 0);
+        let publication = &self.clients[client].publications[index];
+        let pair = SsrcPair {
+            ssrc: publication.ssrc,
+            rtx: publication.rtx_ssrc,
+        };
+        let parameters = self.receive_parameters(client, index, source, vec![pair], Vec::new());
+        self.set_receiver(client, parameters);
+        index
+    }
+
+    /// Publishes layers that only rids tell apart, best first. Returns the first index.
+    pub(super) fn publish_layers(&mut self, client: usize, source: Source, rids: &[&str]) -> usize {
+        let rids: Vec<Rid> = rids.iter().map(|rid| rid.parse().unwrap()).collect();
+        let first = self.clients[client].publications.len();
+        for (layer, rid) in rids.iter().enumerate() {
+            let index = self.add_publication(client, source, Some(*rid), layer as u32);
+            self.clients[client].publications[index].mid = mid_of(first);
+        }
+        let parameters = self.receive_parameters(client, first, source, Vec::new(), rids);
+        self.set_receiver(client, parameters);
+        first
+    }
+
+    pub(super) fn receive_parameters(
+        &self,
+        client: usize,
+        index: usize,
+        source: Source,
+        ssrcs: Vec<SsrcPair>,
+        rids: Vec<Rid>,
+    ) -> ReceiveParameters {
+        ReceiveParameters {
+            mid: self.clients[client].publications[index].mid,
+            track: source.track,
+            kind: source.kind,
+            codecs: codecs(client, source.kind, source.nack),
+            ssrcs,
+            rids,
+        }
+    }
+
+    pub(super) fn set_receiver(&mut self, client: usize, parameters: ReceiveParameters) {
+        self.command(Command::SetReceiver {
+            peer: self.clients[client].peer,
+            mid: parameters.mid,
+            parameters: Some(parameters),
+        });
+    }
+
+    fn add_publication(
+        &mut self,
+        client: usize,
+        source: Source,
+        rid: Option<Rid>,
+        layer: u32,
+    ) -> usize {
+        let index = self.clients[client].publications.len();
+        let codec = codecs(client, source.kind, source.nack)[0];
+        let ssrc = source.ssrc + layer * 2;
+        let video = source.kind == MediaKind::Video;
+        let publication = Publication {
+            track: source.track,
+            mid: mid_of(index),
+            kind: source.kind,
+            rid,
+            tag: source.tag() + layer,
+            ssrc,
+            rtx_ssrc: source.rtx.then_some(ssrc + 1),
+            payload_type: codec.payload_type,
+            rtx_payload_type: codec.rtx.unwrap_or_default(),
+            sequence: self.rng.random_range(0..1 << 15),
+            rtx_sequence: self.rng.random_range(0..1 << 15),
+            timestamp: self.rng.random(),
+            picture_id: self.rng.random_range(0..1 << 15),
+            tl0_pic_idx: self.rng.random(),
+            frame: 0,
+            interval: ms(if video { 40 } else { 20 }),
+            packets_per_frame: if video { 3 } else { 1 },
+            next_frame: self.now,
+            running: true,
+            keyframe_wanted: video,
+            sent: BTreeMap::new(),
+            captured: Vec::new(),
+            bytes: 0,
+            plis: Vec::new(),
+            nacks: 0,
+            retransmitted: 0,
+            reports: Vec::new(),
+        };
+        self.clients[client].publications.push(publication);
+        index
+    }
+
+    /// Sends a track to a client from now on. Returns the receiver's index.
+    pub(super) fn subscribe(&mut self, client: usize, source: Source) -> usize {
+        let index = self.clients[client].receivers.len();
+        let video = source.kind == MediaKind::Video;
+        let ssrc = self.next_ssrc;
+        self.next_ssrc += 2;
+        let parameters = SendParameters {
+            mid: format!("s{index}").parse().unwrap(),
+            track: source.track,
+            kind: source.kind,
+            ssrc,
+            rtx_ssrc: video.then_some(ssrc + 1),
+            codecs: codecs(client, source.kind, true),
+        };
+        self.subscribe_with(client, parameters)
+    }
+
+    pub(super) fn subscribe_with(&mut self, client: usize, parameters: SendParameters) -> usize {
+        let peer = self.clients[client].peer;
+        let receiver = Receiver::new(parameters.clone());
+        self.clients[client].receivers.push(receiver);
+        self.command(Command::SetSender {
+            peer,
+            mid: parameters.mid,
+            parameters: Some(parameters),
+        });
+        self.clients[client].receivers.len() - 1
+    }
+
+    pub(super) fn unsubscribe(&mut self, client: usize, receiver: usize) {
+        let this = &self.clients[client];
+        let (peer, mid) = (this.peer, this.receivers[receiver].parameters.mid);
+        self.command(Command::SetSender {
+            peer,
+            mid,
+            parameters: None,
+        });
+    }
+
+    pub(super) fn pause(&mut self, client: usize, source: Source, paused: bool) {
+        self.command(Command::SetPaused {
+            peer: self.clients[client].peer,
+            track: source.track,
+            paused,
+        });
+    }
+
+    pub(super) fn mute(&mut self, client: usize, source: Source, muted: bool) {
+        self.command(Command::SetMuted {
+            peer: self.clients[client].peer,
+            track: source.track,
+            muted,
+        });
+    }
+
+    pub(super) fn command(&mut self, command: Command) {
+        self.shard
+            .handle_command(self.now, command, &mut self.batch);
+        self.flush();
+    }
+
+    pub(super) fn receiver(&self, client: usize, index: usize) -> &Receiver {
+        &self.clients[client].receivers[index]
+    }
+
+    pub(super) fn publication(&self, client: usize, index: usize) -> &Publication {
+        &self.clients[client].publications[index]
+    }
+
+    pub(super) fn publication_mut(&mut self, client: usize, index: usize) -> &mut Publication {
+        &mut self.clients[client].publications[index]
+    }
+
+    pub(super) fn stats(&mut self, client: usize) -> PeerStats {
+        let peer = self.clients[client].peer;
+        self.command(Command::Stats { peer });
+        match self.events.pop() {
+            Some(Event::Stats { peer: whose, stats }) if whose == peer => *stats,
+            other => panic!("no statistics but {other:?}"),
+        }
+    }
+
+    pub(super) fn drops(&self, reason: DropReason) -> u64 {
+        self.shard.drops().of(reason)
+    }
+
+    /// Puts a datagram into the shard's way, as if `address` had sent it.
+    pub(super) fn inject(&mut self, address: SocketAddr, datagram: &[u8]) {
+        let path = Path {
+            remote: address,
+            local: None,
+        };
+        let mut datagram = datagram.to_vec();
+        self.shard
+            .handle_datagram(self.now, path, &mut datagram, &mut self.batch);
+        self.flush();
+    }
+
+    /// Stops all publications and lets repairs come to their end.
+    pub(super) fn settle(&mut self) {
+        for client in &mut self.clients {
+            for publication in &mut client.publications {
+                publication.running = false;
+            }
+            for link in [&mut client.up, &mut client.down] {
+                (link.loss, link.duplication, link.reordering) = (0.0, 0.0, 0.0);
+            }
+        }
+        self.run(ms(700));
+        assert!(self.clients.iter().all(|client| client.strange == 0));
+    }
+
+    /// Lets time pass.
+    pub(super) fn run(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        let mut rounds = 0;
+        loop {
+            self.exchange();
+            let flight = self.flights.first_key_value().map(|((due, _), _)| *due);
+            let clients = self.clients.iter().filter_map(Client::poll_timeout);
+            let next = clients
+                .chain(flight)
+                .chain(self.shard.poll_timeout())
+                .min()
+                .filter(|next| *next <= end);
+            let Some(next) = next else {
+                self.now = end;
+                return;
+            };
+            rounds = if next > self.now { 0 } else { rounds + 1 };
+            assert!(rounds < MAX_ROUNDS, "somebody spins");
+            self.now = self.now.max(next);
+        }
+    }
+
+    /// Does all that is due.
+    fn exchange(&mut self) {
+        for client in 0..self.clients.len() {
+            if self.clients[client]
+                .poll_timeout()
+                .is_some_and(|due| due <= self.now)
+            {
+                self.clients[client].handle_timeout(self.start, self.now);
+            }
+            self.send_up(client);
+        }
+        if self.shard.poll_timeout().is_some_and(|due| due <= self.now) {
+            self.shard.handle_timeout(self.now, &mut self.batch);
+            self.flush();
+        }
+        while let Some(entry) = self.flights.first_entry() {
+            if entry.key().0 > self.now {
+                break;
+            }
+            let flight = entry.remove();
+            self.deliver(flight);
+        }
+    }
+
+    fn deliver(&mut self, flight: Flight) {
+        let Flight {
+            client,
+            up,
+            address,
+            mut datagram,
+        } = flight;
+        if up {
+            self.note_arrival(client, &datagram);
+            self.inject(address, &datagram);
+        } else if self.clients[client].address == address {
+            self.clients[client].handle_datagram(self.now, &mut datagram);
+            self.send_up(client);
+        }
+    }
+
+    fn note_arrival(&mut self, client: usize, datagram: &[u8]) {
+        if classify(datagram) != Some(DatagramKind::Rtp) {
+            return;
+        }
+        let view = HeaderView::parse(datagram).unwrap();
+        let number = view
+            .extensions(&self.clients[client].extensions)
+            .transport_cc;
+        if let Some(number) = number {
+            self.arrived[client].entry(number).or_insert(self.now);
+        }
+    }
+
+    /// Sends what a client has to send.
+    pub(super) fn send_up(&mut self, client: usize) {
+        while let Some(datagram) = self.clients[client].out.pop_front() {
+            self.send(client, true, self.clients[client].address, &datagram);
+        }
+    }
+
+    /// Takes what the shard sends and tells.
+    fn flush(&mut self) {
+        let mut batch = std::mem::take(&mut self.batch);
+        for lane in batch.lanes() {
+            let remote = lane.path().remote;
+            let client = self.client_by_address.get(&remote).copied();
+            for datagram in lane.datagrams() {
+                assert!(datagram.len() <= 1_300, "{} bytes", datagram.len());
+                let client = client.expect("only clients are sent to");
+                self.send(client, false, remote, datagram);
+            }
+        }
+        batch.clear();
+        self.batch = batch;
+        self.events
+            .extend(std::iter::from_fn(|| self.shard.poll_event()));
+    }
+
+    fn send(&mut self, client: usize, up: bool, address: SocketAddr, datagram: &[u8]) {
+        let this = &mut self.clients[client];
+        let link = if up { &mut this.up } else { &mut this.down };
+        for due in link
+            .send(self.now, &mut self.rng, datagram)
+            .into_iter()
+            .flatten()
+        {
+            self.order += 1;
+            let flight = Flight {
+                client,
+                up,
+                address,
+                datagram: datagram.to_vec(),
+            };
+            self.flights.insert((due, self.order), flight);
+        }
+    }
+}
+
+pub(super) fn mid_of(publication: usize) -> Mid {
+    format!("{publication}").parse().unwrap()
+}
