@@ -206,7 +206,7 @@ fn a_data_channel_is_taken_and_never_offered() {
         let mut server = negotiation();
         let answer = answer(&mut server, OFFERS[index].1, &mut TrackIds::default());
         assert!(answer.contains("UDP/DTLS/SCTP webrtc-datachannel\r\n"));
-        assert!(answer.contains("a=sctp-port:5000\r\na=max-message-size:262144\r\n"));
+        assert!(answer.contains("a=sctp-port:5000\r\na=max-message-size:65536\r\n"));
         let sctp = std::iter::from_fn(|| server.poll_command()).find_map(|command| match command {
             Command::SetTransport { transport, .. } => transport.sctp,
             _ => None,

@@ -207,10 +207,26 @@ fn a_media_failure_ends_the_call_for_both() {
     world.heard(anna);
     world.event(Event::Failed {
         peer,
-        reason: FailReason::Closed,
+        reason: FailReason::Handshake,
     });
     assert_eq!(world.heard_one(anna, "hang-up")["reason"], "gone");
     assert_eq!(world.heard_one(ben, "hang-up")["reason"], "gone");
+}
+
+#[test]
+fn a_closed_connection_is_a_hang_up() {
+    let mut world = World::new();
+    let (anna, ben) = (world.v1("Anna"), world.v1("Ben"));
+    let offer = ring(&mut world, anna, ben, json!("Ben"));
+    world.answer(ben, &offer, true);
+    let peer = world.peer(anna);
+    world.heard(anna);
+    world.event(Event::Failed {
+        peer,
+        reason: FailReason::Closed,
+    });
+    assert!(world.heard(anna).iter().all(|m| m["type"] != "hang-up"));
+    assert_eq!(world.heard_one(ben, "hang-up")["reason"], "left");
 }
 
 /// What two windows of MDN's sample do.
