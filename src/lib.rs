@@ -4,6 +4,22 @@
 //! SDP; [`runtime`] owns the sockets and one thread per core; the core ([`shard`] and the rooms below
 //! it) is sans-IO: it is told the time, handed datagrams and commands, and names no socket, no clock
 //! and no executor. Media never leaves the core as an event.
+//!
+//! # Embedding
+//!
+//! ```no_run
+//! use crosspoint::config::Config;
+//! use crosspoint::server::Server;
+//!
+//! # async fn embed() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = Config { udp_port: 0, ..Config::default() };
+//! let server = Server::bind(&config).await?;
+//! println!("open {:?}", server.urls());
+//! // Until the future that it is given resolves: here never.
+//! server.run(std::future::pending()).await?;
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod config;
 pub mod forward;

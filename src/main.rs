@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use crosspoint::config::{Config, LogFormat, Options};
-use crosspoint::server::Server;
+use crosspoint::server::{Server, ServerError};
 
 /// Exit status of a wrong command line, as clap has it.
 const USAGE: u8 = 2;
@@ -29,10 +29,12 @@ fn main() -> ExitCode {
     };
     let result = executor.block_on(async {
         let server = Server::bind(&config).await?;
+        // Whoever reads the address may end the program at once.
+        let ended = end_asked().map_err(ServerError::System)?;
         for url in server.urls() {
             println!("Crosspoint {}: open {url}", env!("CARGO_PKG_VERSION"));
         }
-        server.run(end_asked()).await
+        server.run(ended).await
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -64,27 +66,26 @@ fn start_logging(config: &Config) {
     }
 }
 
-/// Resolves at Ctrl-C or SIGTERM.
-async fn end_asked() {
-    let ctrl_c = async {
+/// Resolves at Ctrl-C or SIGTERM, which from now on end nothing by themselves.
+#[cfg(unix)]
+fn end_asked() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Resolves at Ctrl-C.
+#[cfg(not(unix))]
+fn end_asked() -> std::io::Result<impl Future<Output = ()>> {
+    Ok(async {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
-    };
-    #[cfg(unix)]
-    let terminate = async {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminate = std::future::pending::<()>();
-    tokio::select! {
-        () = ctrl_c => {}
-        () = terminate => {}
-    }
+    })
 }

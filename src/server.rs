@@ -237,6 +237,7 @@ fn rooms_config(config: &Config, identity: &Identity, sockets: &[MediaSocket]) -
             max_tracks: limits.max_tracks,
             // A camera and a microphone of everybody else in a full room.
             max_media_lines: limits.max_tracks + 2 * limits.max_participants,
+            max_message_bytes: limits.max_data_channel_bytes,
         },
         ring_timeout: config.ring_timeout,
         resume_timeout: config.resume_timeout,

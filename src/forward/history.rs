@@ -137,7 +137,7 @@ impl History {
         now: Instant,
         max_packets: usize,
         max_age: Duration,
-    ) -> Option<impl Iterator<Item = Packet<'_>>> {
+    ) -> Option<impl Iterator<Item = Packet<'_>> + Clone> {
         let offset = self.keyframe?.first.checked_sub(self.first)?;
         let offset = usize::try_from(offset).ok()?;
         let first = self.entries.get(offset)?.as_ref()?;
@@ -469,6 +469,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
         #[test]
         fn what_is_found_is_what_was_put(
             ops in proptest::collection::vec((-8i64..8, 0usize..9000, 0u64..60), 1..200),

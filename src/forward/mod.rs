@@ -23,5 +23,5 @@ pub use packet::{Packet, PacketNumbers};
 pub use receive::{ReceiveStream, Received};
 pub use rewrite::{Origin, Rewriter, Rewritten, Source};
 pub use sender_report::{SenderClock, SentReports};
-pub use speakers::{Speaker, Speakers};
+pub use speakers::Speakers;
 pub use transport_cc::TransportCcRecorder;

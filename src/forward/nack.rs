@@ -149,3 +149,142 @@ fn due(missing: &Missing, highest: u64, interval: Duration) -> Instant {
         None => missing.since + REORDER_TIME,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    fn poll(nack: &mut NackGenerator, now: Instant) -> Vec<u16> {
+        let mut out = vec![];
+        nack.poll(now, &mut out);
+        out
+    }
+
+    #[test]
+    fn a_gap_is_asked_for_after_two_packets_or_ten_milliseconds() {
+        let start = Instant::now();
+        let mut nack = NackGenerator::default();
+        nack.receive(start, 10);
+        nack.receive(start, 12);
+        assert_eq!(nack.poll_timeout(), Some(start + ms(10)));
+        assert!(poll(&mut nack, start + ms(9)).is_empty());
+        assert_eq!(poll(&mut nack, start + ms(10)), [11]);
+
+        nack.receive(start + ms(11), 14);
+        assert!(poll(&mut nack, start + ms(11)).is_empty());
+        nack.receive(start + ms(12), 15);
+        assert!(nack.poll_timeout() <= Some(start + ms(12)));
+        assert_eq!(poll(&mut nack, start + ms(12)), [13]);
+    }
+
+    #[test]
+    fn a_packet_that_was_only_overtaken_is_not_asked_for() {
+        let start = Instant::now();
+        let mut nack = NackGenerator::default();
+        nack.receive(start, 1);
+        nack.receive(start, 3);
+        nack.receive(start + ms(5), 2);
+        assert_eq!(nack.missing(), 0);
+        assert_eq!(nack.poll_timeout(), None);
+        assert!(poll(&mut nack, start + ms(500)).is_empty());
+        assert!(!nack.take_needs_keyframe());
+    }
+
+    #[test]
+    fn requests_are_repeated_each_round_trip_until_given_up() {
+        let start = Instant::now();
+        let mut nack = NackGenerator::default();
+        nack.set_rtt(ms(50));
+        nack.receive(start, 1);
+        nack.receive(start, 3);
+        let mut asked = vec![];
+        for n in 0..1200 {
+            if !poll(&mut nack, start + ms(n)).is_empty() {
+                asked.push(n);
+            }
+        }
+        assert_eq!(asked, (0..10).map(|n| 10 + 50 * n).collect::<Vec<_>>());
+        assert_eq!(nack.missing(), 0);
+        assert!(nack.take_needs_keyframe());
+        assert!(!nack.take_needs_keyframe());
+    }
+
+    #[test]
+    fn what_is_a_second_old_is_given_up() {
+        let start = Instant::now();
+        let mut nack = NackGenerator::default();
+        nack.set_rtt(ms(400));
+        nack.receive(start, 1);
+        nack.receive(start, 3);
+        poll(&mut nack, start + ms(10));
+        poll(&mut nack, start + ms(410));
+        poll(&mut nack, start + ms(810));
+        assert_eq!(nack.poll_timeout(), Some(start + ms(1000)));
+        assert!(poll(&mut nack, start + ms(1000)).is_empty());
+        assert!(nack.take_needs_keyframe());
+    }
+
+    #[test]
+    fn a_keyframe_makes_older_losses_meaningless() {
+        let start = Instant::now();
+        let mut nack = NackGenerator::default();
+        for n in [1, 3, 6, 8] {
+            nack.receive(start, n);
+        }
+        nack.keyframe(6);
+        assert_eq!(poll(&mut nack, start + ms(20)), [7]);
+    }
+
+    #[test]
+    fn gaps_beyond_repair_ask_for_a_keyframe() {
+        let start = Instant::now();
+        let mut nack = NackGenerator::default();
+        nack.receive(start, 1);
+        nack.receive(start, 1002);
+        assert_eq!(nack.missing(), 0);
+        assert!(nack.take_needs_keyframe());
+        nack.receive(start, 1002 + 257);
+        assert_eq!(nack.missing(), 256);
+        assert!(!nack.take_needs_keyframe());
+        nack.receive(start, 1002 + 259);
+        assert_eq!(nack.missing(), 0);
+        assert!(nack.take_needs_keyframe());
+    }
+
+    proptest! {
+        #[test]
+        fn exactly_the_missing_are_asked_for(
+            lost in proptest::collection::vec(any::<bool>(), 4..200), swap in 0usize..8,
+        ) {
+            let start = Instant::now();
+            let mut nack = NackGenerator::default();
+            let mut arrivals: Vec<u64> = (0..lost.len() as u64)
+                .filter(|n| *n == 0 || !lost[*n as usize])
+                .collect();
+            if arrivals.len() > swap + 2 {
+                arrivals.swap(swap + 1, swap + 2);
+            }
+            for n in &arrivals {
+                nack.receive(start, 70_000 + n);
+                nack.receive(start, 70_000 + n);
+            }
+            let highest = arrivals.iter().copied().max().unwrap();
+            let expected: Vec<u16> = (0..highest)
+                .filter(|n| *n > 0 && lost[*n as usize])
+                .map(|n| (70_000 + n) as u16)
+                .collect();
+            prop_assert_eq!(poll(&mut nack, start + ms(10)), expected.clone());
+            prop_assert_eq!(poll(&mut nack, start + ms(10)), Vec::<u16>::new());
+            for n in &expected {
+                nack.receive(start, 65_536 + u64::from(*n));
+            }
+            prop_assert_eq!(nack.missing(), 0);
+        }
+    }
+}

@@ -249,3 +249,159 @@ impl SeenWindow {
 fn compact(time: Duration) -> u32 {
     ((time.as_micros() << 16) / 1_000_000).min(u128::from(u32::MAX)) as u32
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const CLOCK: u32 = 90_000;
+
+    fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    #[test]
+    fn losses_are_reported_since_the_last_report_and_in_all() {
+        let now = Instant::now();
+        let mut stream = ReceiveStream::new(CLOCK);
+        assert_eq!(stream.report_block(now, 9), None);
+        // From 65,530 on, every fourth missing, over the wrap.
+        for n in 65_530u32..65_570 {
+            if n % 4 != 0 {
+                stream.receive(now, n as u16, 0, 10);
+            }
+        }
+        let block = stream.report_block(now, 9).unwrap();
+        assert_eq!(block.ssrc, 9);
+        // 65,530 to 65,569 are 40, of which 10 never came.
+        assert_eq!(block.cumulative_lost, 10);
+        assert_eq!(block.fraction_lost, 64);
+        assert_eq!(block.highest_sequence, 65_569);
+        assert_eq!((stream.packets(), stream.bytes()), (30, 300));
+
+        for n in 34..44 {
+            stream.receive(now, n, 0, 10);
+        }
+        let block = stream.report_block(now, 9).unwrap();
+        assert_eq!((block.fraction_lost, block.cumulative_lost), (0, 10));
+        let block = stream.report_block(now, 9).unwrap();
+        assert_eq!((block.fraction_lost, block.cumulative_lost), (0, 10));
+    }
+
+    #[test]
+    fn copies_and_the_very_late_are_told_from_new_packets() {
+        let now = Instant::now();
+        let mut stream = ReceiveStream::new(CLOCK);
+        let first = match stream.receive(now, 100, 0, 1) {
+            Received::New(first) => first,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(stream.receive(now, 100, 0, 1), Received::Duplicate);
+        assert_eq!(stream.receive(now, 102, 0, 1), Received::New(first + 2));
+        assert_eq!(stream.receive(now, 101, 0, 1), Received::New(first + 1));
+        assert_eq!(stream.receive(now, 99, 0, 1), Received::New(first - 1));
+        assert_eq!(stream.lost(), 0);
+        assert_eq!(stream.receive(now, 1200, 0, 1), Received::New(first + 1100));
+        assert_eq!(stream.receive(now, 103, 0, 1), Received::TooOld);
+        assert_eq!(stream.receive(now, 1199, 0, 1), Received::New(first + 1099));
+    }
+
+    #[test]
+    fn a_repaired_packet_stays_lost_in_the_report_but_is_new_once() {
+        let now = Instant::now();
+        let mut stream = ReceiveStream::new(CLOCK);
+        assert_eq!(stream.recover(1), Received::TooOld, "of what stream?");
+        stream.receive(now, 1, 0, 1);
+        stream.receive(now, 3, 0, 1);
+        assert!(matches!(stream.recover(2), Received::New(_)));
+        assert_eq!(stream.recover(2), Received::Duplicate);
+        assert_eq!(stream.receive(now, 2, 0, 1), Received::Duplicate);
+        assert_eq!(stream.lost(), 1);
+        // A probe repeats what was not missed yet.
+        assert!(matches!(stream.recover(4), Received::New(_)));
+        assert_eq!(stream.recover(30_000), Received::TooOld);
+    }
+
+    #[test]
+    fn a_source_that_starts_anew_loses_nothing() {
+        let now = Instant::now();
+        let mut stream = ReceiveStream::new(CLOCK);
+        stream.receive(now, 1, 0, 1);
+        stream.receive(now, 2, 0, 1);
+        stream.receive(now, 20_002, 0, 1);
+        assert_eq!(stream.lost(), 0);
+        stream.receive(now, 20_004, 0, 1);
+        assert_eq!(stream.lost(), 1);
+    }
+
+    #[test]
+    fn jitter_follows_appendix_a8() {
+        let start = Instant::now();
+        let mut stream = ReceiveStream::new(CLOCK);
+        // Frames 20 ms apart of which every second comes 5 ms late: 450 ticks of difference each.
+        let mut expected = 0.0;
+        for n in 0..200u16 {
+            let late = if n % 2 == 1 { 5 } else { 0 };
+            let now = start + ms(20 * u64::from(n) + late);
+            stream.receive(now, n * 2, u32::from(n) * 1800, 1);
+            // The second packet of a frame, later, says nothing.
+            stream.receive(now + ms(3), n * 2 + 1, u32::from(n) * 1800, 1);
+            if n > 0 {
+                expected += (450.0 - expected) / 16.0;
+            }
+        }
+        let jitter = stream.jitter() * f64::from(CLOCK);
+        assert!((jitter - expected).abs() < 2.0, "{jitter} {expected}");
+        let block = stream.report_block(start, 1).unwrap();
+        assert!((f64::from(block.jitter) - expected).abs() < 2.0);
+        stream.set_clock_rate(48_000);
+        assert!(stream.jitter() < f64::EPSILON);
+    }
+
+    #[test]
+    fn the_last_sender_report_is_referred_to() {
+        let start = Instant::now();
+        let mut stream = ReceiveStream::new(CLOCK);
+        stream.receive(start, 1, 0, 1);
+        let block = stream.report_block(start, 1).unwrap();
+        assert_eq!((block.last_sender_report, block.delay), (0, 0));
+        stream.handle_sender_report(start, 0x1122_3344_5566_7788);
+        let block = stream.report_block(start + ms(500), 1).unwrap();
+        assert_eq!(
+            (block.last_sender_report, block.delay),
+            (0x3344_5566, 32_768)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn counts_match_a_model_that_remembers_all(
+            start: u16, steps in proptest::collection::vec(-40i64..40, 1..400),
+        ) {
+            let now = Instant::now();
+            let mut stream = ReceiveStream::new(CLOCK);
+            let mut seen = BTreeSet::new();
+            let origin = 1_000_000 + i64::from(start);
+            let mut highest = origin;
+            for step in steps {
+                let number = if seen.is_empty() { origin } else { highest + step };
+                let sequence = (number - 1_000_000) as u16;
+                let new = matches!(stream.receive(now, sequence, 0, 1), Received::New(_));
+                prop_assert_eq!(new, seen.insert(number));
+                highest = highest.max(number);
+            }
+            let first = *seen.first().unwrap();
+            prop_assert_eq!(stream.packets(), seen.len() as u64);
+            prop_assert_eq!(stream.lost(), highest - first + 1 - seen.len() as i64);
+            let block = stream.report_block(now, 1).unwrap();
+            prop_assert_eq!(i64::from(block.highest_sequence), highest - 1_000_000);
+            let expected = (highest - first + 1) as u64;
+            let fraction = (expected - seen.len() as u64) * 256 / expected;
+            prop_assert_eq!(u64::from(block.fraction_lost), fraction);
+        }
+    }
+}

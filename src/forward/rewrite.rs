@@ -10,6 +10,8 @@ use crate::rtp::sequence::extend;
 /// How many stretches of unbroken numbers are remembered for late packets and retransmissions. A source
 /// that is forwarded whole needs one.
 const MAX_RUNS: usize = 128;
+/// How many frames of a replay get timestamps of their own.
+const MAX_REPLAYED: u32 = 64;
 
 /// A source that a subscription takes up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,6 +149,40 @@ impl Rewriter {
             outgoing,
             offsets,
         });
+    }
+
+    /// Takes up a source with packets that were sent before, so that a newcomer can decode at once:
+    /// `packets` have consecutive numbers, begin with a keyframe, and are to be mapped and sent now. Their
+    /// frames get timestamps one tick apart: with those of the past the receiver would take the burst for
+    /// frames ahead of their time, and delay all that follow.
+    pub fn replay_source(
+        &mut self,
+        now: Instant,
+        source: Source,
+        packets: impl IntoIterator<Item = PacketNumbers>,
+    ) {
+        let mut packets = packets.into_iter();
+        let Some(first) = packets.next() else { return };
+        self.switch_source(now, source, &first);
+        self.map(now, &first);
+        let mut frames = 1;
+        let mut last = first;
+        for packet in packets {
+            let new_frame = packet.timestamp != last.timestamp;
+            if let (true, Some(run)) = (new_frame && frames < MAX_REPLAYED, self.runs.back()) {
+                let follows = last.timestamp.wrapping_add(run.offsets.timestamp);
+                let mut run = Run {
+                    source: packet.sequence,
+                    outgoing: self.next_sequence(),
+                    ..*run
+                };
+                run.offsets.timestamp = follows.wrapping_add(1).wrapping_sub(packet.timestamp);
+                self.begin_run(run);
+                frames += 1;
+            }
+            self.map(now, &packet);
+            last = packet;
+        }
     }
 
     /// The subscription's numbers of a packet of the current source. `None` for a packet that is older
@@ -456,6 +492,50 @@ mod tests {
         assert_eq!(rewriter.map(now, &numbers(2, 0)), None);
         assert_eq!(rewriter.origin_of(1), None);
         assert_eq!(rewriter.origin_of(4999).map(|o| o.sequence), Some(9998));
+    }
+
+    #[test]
+    fn a_replay_squeezes_the_past_into_no_time() {
+        let now = Instant::now();
+        let mut rewriter = Rewriter::new(10, 1000);
+        rewriter.switch_source(now, VIDEO, &numbers(1, 0));
+        rewriter.map(now, &numbers(1, 0));
+        // Three frames of two packets each, 33 ms apart, then a live one.
+        let now = now + Duration::from_millis(100);
+        let past: Vec<_> = (0..6)
+            .map(|n| numbers(500 + n, 7000 + n as u32 / 2 * 2970))
+            .collect();
+        rewriter.replay_source(now, VIDEO, past.clone());
+        let mut sent = vec![];
+        for packet in &past {
+            let mapped = rewriter.map(now, packet).unwrap();
+            sent.push((mapped.sequence, mapped.timestamp));
+            let origin = rewriter.origin_of(mapped.sequence as u16).unwrap();
+            assert_eq!(origin.sequence, packet.sequence);
+            assert_eq!(origin.rewrite(packet), mapped);
+        }
+        let begin = 1000 + 9000;
+        let expected = [0, 0, 1, 1, 2, 2].map(|frame| begin + frame);
+        assert_eq!(sent, (11..17).zip(expected).collect::<Vec<_>>());
+        let live = numbers(506, 7000 + 3 * 2970);
+        let mapped = rewriter.map(now, &live).unwrap();
+        assert_eq!((mapped.sequence, mapped.timestamp), (17, begin + 2 + 2970));
+        assert_eq!(
+            rewriter.map_timestamp(live.timestamp),
+            Some(mapped.timestamp)
+        );
+        assert_eq!(rewriter.map(now, &numbers(499, 0)), None);
+
+        // A long one keeps within its bounds, and its timestamps never go back.
+        let past = (0..1000).map(|n| numbers(n, n as u32 * 3000));
+        rewriter.replay_source(now, VIDEO, past.clone());
+        assert!(rewriter.runs.len() <= MAX_RUNS);
+        let mut before = mapped.timestamp;
+        for packet in past {
+            let mapped = rewriter.map(now, &packet).unwrap();
+            assert!(mapped.timestamp > before);
+            before = mapped.timestamp;
+        }
     }
 
     #[derive(Clone, Debug)]

@@ -101,3 +101,92 @@ fn middle(ntp: u64) -> u32 {
 fn ntp_duration(time: Duration) -> u64 {
     (time.as_secs() << 32) | ((u64::from(time.subsec_nanos()) << 32) / 1_000_000_000)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forward::{PacketNumbers, Source};
+
+    const SECOND: u64 = 1 << 32;
+
+    fn numbers(timestamp: u32) -> PacketNumbers {
+        PacketNumbers {
+            sequence: 1,
+            timestamp,
+            ..PacketNumbers::default()
+        }
+    }
+
+    fn report(ntp: u64, rtp_timestamp: u32) -> SenderInfo {
+        SenderInfo {
+            ntp,
+            rtp_timestamp,
+            packet_count: 0,
+            octet_count: 0,
+        }
+    }
+
+    #[test]
+    fn both_clocks_go_on_from_the_publishers_report() {
+        let start = Instant::now();
+        let clock = SenderClock::new(start, &report(7 * SECOND, u32::MAX - 44_999));
+        let later = start + Duration::from_millis(1500);
+        assert_eq!(
+            clock.at(later, 90_000),
+            (8 * SECOND + SECOND / 2, 135_000 - 45_000)
+        );
+    }
+
+    #[test]
+    fn lips_stay_in_step() {
+        // A publisher whose audio and video clocks show these at its NTP time of 100 s.
+        let start = Instant::now();
+        let audio = SenderClock::new(start, &report(100 * SECOND, 48_000));
+        let video = SenderClock::new(
+            start + Duration::from_millis(300),
+            &report(100 * SECOND, 90_000),
+        );
+        let info = |clock: &SenderClock, clock_rate, first: u32, timestamp| {
+            let mut rewriter = Rewriter::new(0, first);
+            let source = Source {
+                generation: 0,
+                clock_rate,
+            };
+            assert_eq!(clock.sender_info(start, &rewriter, 1, 2), None);
+            rewriter.switch_source(start, source, &numbers(timestamp));
+            let now = start + Duration::from_secs(2);
+            let info = clock.sender_info(now, &rewriter, 1, 1 << 32 | 5).unwrap();
+            assert_eq!((info.packet_count, info.octet_count), (1, 5));
+            // When the packet of this timestamp was captured, in the publisher's NTP time.
+            let sent = rewriter.map_timestamp(timestamp).unwrap();
+            let ticks = info.rtp_timestamp.wrapping_sub(sent);
+            let age = (u64::from(ticks) << 32) / u64::from(clock_rate);
+            info.ntp - age
+        };
+        // Captured at the same moment, half a second after the reports.
+        let heard = info(&audio, 48_000, 5_000_000, 48_000 + 24_000);
+        let seen = info(&video, 90_000, 77, 90_000 + 45_000);
+        assert_eq!(heard >> 16, (100 * SECOND + SECOND / 2) >> 16);
+        assert!(heard.abs_diff(seen) < SECOND / 10_000);
+    }
+
+    #[test]
+    fn the_round_trip_is_what_the_receiver_did_not_hold() {
+        let start = Instant::now();
+        let mut reports = SentReports::default();
+        for n in 0..6 {
+            reports.sent(start + Duration::from_secs(n), (n + 1) << 32);
+        }
+        let now = start + Duration::from_millis(5600);
+        let rtt = reports.rtt(now, 6 << 16, 1 << 15).unwrap();
+        assert_eq!(rtt, Duration::from_millis(100));
+        let rtt = reports.rtt(now, 3 << 16, 3 << 16).unwrap();
+        assert_eq!(rtt, Duration::from_millis(600));
+        // None of ours, one that is forgotten, none at all, a delay that cannot be.
+        assert_eq!(reports.rtt(now, 7 << 16, 0), None);
+        assert_eq!(reports.rtt(now, 1 << 16, 0), None);
+        assert_eq!(reports.rtt(now, 0, 0), None);
+        assert_eq!(reports.rtt(now, 6 << 16, u32::MAX), None);
+        assert_eq!(reports.rtt(now + Duration::from_secs(20), 6 << 16, 0), None);
+    }
+}

@@ -216,3 +216,228 @@ fn write_chunks(out: &mut Vec<u8>, mut symbols: &[u8]) {
         symbols = symbols.get(taken..).unwrap_or_default();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use ::rtcp::packet::unmarshal;
+    use ::rtcp::transport_feedbacks::transport_layer_cc::{
+        PacketStatusChunk, SymbolTypeTcc, TransportLayerCc,
+    };
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    /// What one feedback packet says, as the `rtcp` crate reads it: each number with its arrival in
+    /// microseconds of the recorder's clock, if it arrived.
+    fn read(packet: &TransportLayerCc) -> Vec<(u16, Option<i64>)> {
+        let mut symbols = vec![];
+        for chunk in &packet.packet_chunks {
+            match chunk {
+                PacketStatusChunk::RunLengthChunk(run) => {
+                    symbols.extend(vec![run.packet_status_symbol; run.run_length.into()]);
+                }
+                PacketStatusChunk::StatusVectorChunk(vector) => {
+                    symbols.extend(vector.symbol_list.iter().copied());
+                }
+            }
+        }
+        assert!(symbols.len() >= packet.packet_status_count.into());
+        symbols.truncate(packet.packet_status_count.into());
+        let mut deltas = packet.recv_deltas.iter();
+        // 24 bits with a sign.
+        let reference = i64::from((packet.reference_time << 8) as i32 >> 8);
+        let mut time = reference * 64_000;
+        let base = packet.base_sequence_number;
+        let read = symbols.iter().enumerate().map(|(index, symbol)| {
+            let arrival = (*symbol != SymbolTypeTcc::PacketNotReceived).then(|| {
+                time += deltas.next().unwrap().delta;
+                time
+            });
+            (base.wrapping_add(index as u16), arrival)
+        });
+        let read = read.collect();
+        assert!(deltas.next().is_none());
+        read
+    }
+
+    fn build(recorder: &mut TransportCcRecorder, now: Instant) -> Vec<TransportLayerCc> {
+        let mut out = vec![];
+        let count = recorder.build_feedback(now, &mut out, 1, 2);
+        if out.is_empty() {
+            assert_eq!(count, 0);
+            return vec![];
+        }
+        let packets: Vec<TransportLayerCc> = unmarshal(&mut &out[..])
+            .unwrap()
+            .iter()
+            .map(|p| p.as_any().downcast_ref::<TransportLayerCc>().unwrap())
+            .cloned()
+            .collect();
+        assert_eq!(packets.len(), count);
+        for packet in &packets {
+            assert_eq!((packet.sender_ssrc, packet.media_ssrc), (1, 2));
+        }
+        packets
+    }
+
+    #[test]
+    fn feedback_is_due_after_50_ms_and_goes_on_where_the_last_ended() {
+        let start = Instant::now();
+        let mut recorder = TransportCcRecorder::default();
+        assert_eq!(recorder.poll_timeout(), None);
+        assert!(build(&mut recorder, start).is_empty());
+
+        recorder.record(start, 65_534);
+        recorder.record(start + ms(10), 65_535);
+        recorder.record(start + ms(10), 65_535);
+        recorder.record(start + ms(70), 1);
+        assert_eq!(recorder.poll_timeout(), Some(start + ms(50)));
+        let packets = build(&mut recorder, start + ms(70));
+        assert_eq!(packets.len(), 1);
+        assert_eq!(packets[0].fb_pkt_count, 0);
+        assert_eq!(
+            read(&packets[0]),
+            [
+                (65_534, Some(0)),
+                (65_535, Some(10_000)),
+                (0, None),
+                (1, Some(70_000))
+            ]
+        );
+        assert_eq!(recorder.poll_timeout(), None);
+
+        // The base follows the last number even when the first of the new ones is lost.
+        recorder.record(start + ms(130), 3);
+        let packets = build(&mut recorder, start + ms(200));
+        assert_eq!(packets[0].fb_pkt_count, 1);
+        assert_eq!(packets[0].reference_time, 2);
+        assert_eq!(read(&packets[0]), [(2, None), (3, Some(130_000))]);
+    }
+
+    #[test]
+    fn a_packet_that_was_called_lost_is_reported_when_it_comes() {
+        let start = Instant::now();
+        let mut recorder = TransportCcRecorder::default();
+        recorder.record(start, 1);
+        recorder.record(start + ms(1), 3);
+        build(&mut recorder, start + ms(50));
+        recorder.record(start + ms(60), 2);
+        recorder.record(start + ms(61), 4);
+        let packets = build(&mut recorder, start + ms(110));
+        assert_eq!(
+            read(&packets[0]),
+            [(2, Some(60_000)), (3, Some(1_000)), (4, Some(61_000))]
+        );
+        // After half a second it is of no use.
+        for n in 6..30u16 {
+            recorder.record(start + ms(u64::from(n) * 100), n);
+            build(&mut recorder, start + ms(u64::from(n) * 100 + 50));
+        }
+        recorder.record(start + ms(3000), 5);
+        assert_eq!(recorder.poll_timeout(), None);
+    }
+
+    #[test]
+    fn long_silences_and_many_packets_are_split() {
+        let start = Instant::now();
+        let mut recorder = TransportCcRecorder::default();
+        recorder.record(start, 0);
+        // More than a delta of 16 bits can say: 8.19 s.
+        recorder.record(start + ms(9000), 1);
+        let packets = build(&mut recorder, start + ms(9000));
+        assert_eq!(read(&packets[0]), [(0, Some(0))]);
+        assert_eq!(read(&packets[1]), [(1, Some(9_000_000))]);
+
+        for n in 0..1000u16 {
+            recorder.record(start + ms(9001), 2 + n);
+        }
+        assert_eq!(recorder.poll_timeout(), Some(start + ms(9001)), "at once");
+        let packets = build(&mut recorder, start + ms(9001));
+        let counts: Vec<u16> = packets.iter().map(|p| p.packet_status_count).collect();
+        assert_eq!(counts, [400, 400, 200]);
+    }
+
+    #[test]
+    fn a_jump_starts_anew_and_memory_is_bounded() {
+        let start = Instant::now();
+        let mut recorder = TransportCcRecorder::default();
+        recorder.record(start, 0);
+        recorder.record(start, 20_000);
+        let packets = build(&mut recorder, start);
+        assert_eq!(read(&packets[0]), [(20_000, Some(0))]);
+        for n in 0..10_000u16 {
+            recorder.record(start, 20_001 + n);
+        }
+        assert!(recorder.arrivals.len() <= MAX_WINDOW);
+        let total: usize = build(&mut recorder, start)
+            .iter()
+            .map(|p| read(p).len())
+            .sum();
+        assert_eq!(total, MAX_WINDOW);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn every_arrival_is_reported_once_with_its_time(
+            first: u16,
+            packets in proptest::collection::vec((0u8..12, -3i64..12, 0u64..40_000), 1..300),
+            every in 1usize..60,
+        ) {
+            let mut now = Instant::now();
+            // The recorder's clock starts at the first packet.
+            let start = now + Duration::from_micros(packets[0].2);
+            let mut recorder = TransportCcRecorder::default();
+            let mut highest = i64::from(first) + 65_536;
+            let mut arrived: BTreeMap<u16, i64> = BTreeMap::new();
+            let mut reported: BTreeMap<u16, i64> = BTreeMap::new();
+            let mut expected_count = 0u8;
+            for (index, (kind, step, micros)) in packets.iter().enumerate() {
+                now += Duration::from_micros(*micros);
+                // Mostly the next number, else a jump or a late one.
+                let number = if index == 0 { highest } else { highest + if *kind < 8 { 1 } else { *step } };
+                highest = highest.max(number);
+                recorder.record(now, number as u16);
+                if number > i64::from(first) + 65_535 {
+                    let at = (now - start).as_micros() as i64 / 250 * 250;
+                    arrived.entry(number as u16).or_insert(at);
+                }
+                if index % every == 0 || index + 1 == packets.len() {
+                    let feedback = build(&mut recorder, now);
+                    let mut end = None;
+                    for packet in &feedback {
+                        prop_assert_eq!(packet.fb_pkt_count, expected_count);
+                        expected_count = expected_count.wrapping_add(1);
+                        let base = packet.base_sequence_number;
+                        prop_assert!(end.is_none_or(|end| end == base));
+                        for (number, at) in read(packet) {
+                            end = Some(number.wrapping_add(1));
+                            if let Some(at) = at {
+                                let before = reported.insert(number, at);
+                                prop_assert!(before.is_none_or(|before| before == at));
+                            }
+                        }
+                    }
+                    prop_assert_eq!(end.unwrap_or(highest as u16 + 1), (highest + 1) as u16);
+                }
+            }
+            // A late one may be too late by then; none is invented, and none that was in time is left out.
+            for (number, at) in &reported {
+                prop_assert_eq!(arrived.get(number), Some(at));
+            }
+            let in_time = arrived.iter().filter(|(_, at)| {
+                **at + 400_000 > (now - start).as_micros() as i64
+            });
+            for (number, _) in in_time {
+                prop_assert!(reported.contains_key(number), "{}", number);
+            }
+        }
+    }
+}

@@ -147,11 +147,11 @@ impl State {
         }
         match media.kind {
             LineKind::Rtp(_) => {
-                line.formats = if media.rtcp_mux {
-                    bundle.agree_formats(media)
-                } else {
-                    Vec::new()
-                };
+                // There is one port, and an answer cannot add what was not offered (RFC 5761 section 5.1.1).
+                if !media.rtcp_mux {
+                    return Err(media.wrong("the m-line has no a=rtcp-mux"));
+                }
+                line.formats = bundle.agree_formats(media);
                 if line.formats.is_empty() {
                     line.stop();
                     return Ok(line);

@@ -33,6 +33,8 @@ pub struct Limits {
     pub max_tracks: usize,
     /// M-lines of one description, stopped ones included.
     pub max_media_lines: usize,
+    /// Bytes of one data channel message.
+    pub max_message_bytes: usize,
 }
 
 impl Default for Limits {
@@ -41,6 +43,7 @@ impl Default for Limits {
             max_sdp_bytes: 200_000,
             max_tracks: 16,
             max_media_lines: 1_000,
+            max_message_bytes: 65_536,
         }
     }
 }

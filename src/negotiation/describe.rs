@@ -13,9 +13,6 @@ use crate::shard::{DtlsRole, Fingerprint, FingerprintHash};
 /// Our `a=sctp-port`.
 const SCTP_PORT: u16 = 5_000;
 
-/// Our `a=max-message-size` in bytes.
-const MAX_MESSAGE_SIZE: u32 = 262_144;
-
 /// Which of the two a description is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -143,7 +140,8 @@ impl<'a> Writer<'a> {
             LineKind::Rtp(_) => self.rtp(line),
             LineKind::DataChannel | LineKind::Unserved => {
                 line!(self, "a=sctp-port:{SCTP_PORT}");
-                line!(self, "a=max-message-size:{MAX_MESSAGE_SIZE}");
+                let max = self.config.limits.max_message_bytes;
+                line!(self, "a=max-message-size:{max}");
             }
         }
     }

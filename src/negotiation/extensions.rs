@@ -59,7 +59,10 @@ impl ExtensionIds {
             .into_iter()
             .filter(|(extension, _)| fits(*extension))
             .filter_map(|(extension, usual)| {
-                let id = self.map.id(extension).or_else(|| self.free(usual))?;
+                let id = self
+                    .map
+                    .id(extension)
+                    .or_else(|| self.free(extension, usual))?;
                 self.map.insert(id, extension);
                 Some(LineExtension {
                     id,
@@ -70,10 +73,17 @@ impl ExtensionIds {
             .collect()
     }
 
-    /// `usual` if nothing uses it, else the first free id that fits a one-byte header.
-    fn free(&self, usual: u8) -> Option<u8> {
+    /// `usual` if nothing uses it, else the last free id that fits a one-byte header. So does Chromium,
+    /// which fails when two offers cross that give an id to different extensions; what it does not
+    /// offer by itself gets its usual id or none.
+    fn free(&self, extension: Extension, usual: u8) -> Option<u8> {
+        let by_itself = !matches!(
+            extension,
+            Extension::DependencyDescriptor | Extension::AbsCaptureTime
+        );
+        let others = (1..=14).rev().filter(|_| by_itself);
         std::iter::once(usual)
-            .chain(1..=14)
+            .chain(others)
             .find(|id| self.map.extension(*id).is_none() && !self.used.contains(id))
     }
 }

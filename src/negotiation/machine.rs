@@ -250,7 +250,8 @@ impl Negotiation {
         self.update_core();
     }
 
-    /// The next offer of ours restarts ICE.
+    /// The next offer of ours restarts ICE. A client can do so itself, and is to be preferred: Firefox
+    /// 153 fails on an offer that restarts ICE if it has an offer of its own outstanding.
     pub fn restart_ice(&mut self) {
         self.restart_ice = self.agreed.transport.is_some();
     }
@@ -406,13 +407,14 @@ impl Negotiation {
         }
     }
 
-    /// Whether an answer is an earlier one that came again. Clients count their descriptions up (RFC
-    /// 9429 section 5.2.2); of those that do not, nothing can be told.
+    /// Whether an answer is the last one again. Clients count their descriptions up (RFC 9429 section
+    /// 5.2.2), so that no two are the same; of those that do not, nothing can be told. That the count only
+    /// rises is not asked: there are stacks that draw it anew for each description.
     fn is_stale(&self, remote: &RemoteSession, sdp: &str) -> bool {
         self.agreed.origin.as_ref().is_some_and(|last| {
             last.session == remote.origin.session
-                && (remote.origin.version < last.version
-                    || (!self.same_version && self.last_answer == Some(hash(sdp))))
+                && !self.same_version
+                && self.last_answer == Some(hash(sdp))
         })
     }
 }

@@ -19,6 +19,8 @@ mod remote;
 mod source;
 mod state;
 mod sync;
+#[cfg(test)]
+mod tests;
 mod text;
 mod track;
 

@@ -120,10 +120,8 @@ impl State {
         };
         if let Some(now) = &self.transport {
             if now.fingerprints == remote.fingerprints {
-                // The role lasts as long as the association (RFC 8842 section 5.5).
-                if remote.setup != Setup::Actpass && role != now.role {
-                    return Err(SdpError::whole("a=setup would change the DTLS role"));
-                }
+                // The role lasts as long as the association (RFC 8842 section 5.5), whatever a client says
+                // that answers each offer as if it were the first.
                 role = now.role;
             } else if now.ice == remote.ice {
                 return Err(SdpError::whole(

@@ -29,6 +29,18 @@ pub struct Connect {
     pub resume: Option<String>,
 }
 
+/// How a socket ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// The client said that it leaves: close code 1000 or 1001.
+    Left,
+    /// It closed the socket without a code, as `close()` does. Somebody in a call may do so to start over, and keeps
+    /// the call for a while; anybody else has left.
+    Unsaid,
+    /// The socket broke, or was closed for another reason: it may be resumed.
+    Broken,
+}
+
 impl Rooms {
     /// A new socket. It is answered with `id`; or with an error and [`Output::Close`](super::Output::Close).
     pub fn handle_connect(&mut self, now: Instant, session: SessionId, connect: Connect) {
@@ -45,14 +57,19 @@ impl Rooms {
 
     /// A socket is gone. `clean` says that the client closed it on purpose, with 1000 or 1001: it left. Otherwise
     /// the socket broke, and the session may be taken up again.
-    pub fn handle_disconnect(&mut self, now: Instant, session: SessionId, clean: bool) {
+    pub fn handle_disconnect(&mut self, now: Instant, session: SessionId, departure: Departure) {
         let Some(id) = self.participant_by_session.remove(&session) else {
             return;
         };
         let Some(participant) = self.participants.get_mut(&id) else {
             return;
         };
-        if clean || participant.token.is_none() {
+        let left = match departure {
+            Departure::Left => true,
+            Departure::Unsaid => participant.peer.is_none(),
+            Departure::Broken => false,
+        };
+        if left || participant.token.is_none() {
             self.leave_room(id);
         } else {
             let until = now + self.config.resume_timeout;

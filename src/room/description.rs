@@ -110,6 +110,7 @@ impl Rooms {
         else {
             return Err(refusal(&NegotiationError::UnexpectedAnswer));
         };
+        peer.end_placeholders();
         peer.negotiation
             .handle_answer(&answer.sdp, &answer.sources, &mut self.track_ids)
             .map_err(|error| refusal(&error))?;

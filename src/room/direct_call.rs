@@ -162,7 +162,13 @@ impl Rooms {
         }
         self.add_peer(caller, peer, local_ice);
         self.publish(caller);
-        let (peer, local_ice) = self.new_peer(call, callee);
+        let (mut peer, local_ice) = self.new_peer(call, callee);
+        if self
+            .peer(caller)
+            .is_some_and(|peer| peer.published.is_empty())
+        {
+            peer.offer_to_receive(caller, &mut self.track_ids);
+        }
         self.add_peer(callee, peer, local_ice);
         self.timers.set(until, Timer::Call(call));
         Ok(())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Rooms;
-use crate::shard::{CallId, Command, Event, ParticipantId, PeerId, Quality, TrackId};
+use crate::shard::{CallId, Command, Event, FailReason, ParticipantId, PeerId, Quality, TrackId};
 use crate::signaling::protocol::{
     Dialect, ErrorCode, HangUpReason, Mute, MuteTarget, ProtocolError, Receive, ServerMessage,
     stats_entries,
@@ -123,7 +123,12 @@ impl Rooms {
             Event::Failed { peer, reason } => {
                 if let Some(&id) = self.participant_by_peer.get(&peer) {
                     tracing::debug!(participant = id.0, ?reason, "a peer failed");
-                    self.leave_call(id, Some(HangUpReason::Gone), HangUpReason::Gone);
+                    // A client that closes its connection is about to say so here too, and knows.
+                    if reason == FailReason::Closed {
+                        self.leave_call(id, None, HangUpReason::Left);
+                    } else {
+                        self.leave_call(id, Some(HangUpReason::Gone), HangUpReason::Gone);
+                    }
                 }
             }
             Event::Decodable {

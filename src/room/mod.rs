@@ -28,7 +28,7 @@ mod subscription;
 mod timer;
 
 pub use config::{Limits, RoomsConfig, ShardAddress};
-pub use connection::Connect;
+pub use connection::{Connect, Departure};
 pub use output::{CloseCode, Output};
 pub use rooms::Rooms;
 

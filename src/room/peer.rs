@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use crate::negotiation::{Negotiation, PublishedTrack, SubscribedTrack};
+use crate::negotiation::{Negotiation, PublishedTrack, SubscribedTrack, TrackIds};
+use crate::rtp::MediaKind;
 use crate::shard::{CallId, Command, ParticipantId, PeerId, TrackId};
 use crate::signaling::protocol::{Receive, TrackInfo};
 
@@ -20,6 +21,8 @@ pub(super) struct Peer {
     pub(super) muted: BTreeSet<TrackId>,
     /// What it said to need of others' tracks.
     pub(super) wishes: BTreeMap<TrackId, Receive>,
+    /// Tracks that are none: they make m-lines in an offer that has nothing to send, and end with its answer.
+    pub(super) placeholders: Vec<TrackId>,
     /// Until when no offer may go out: one of the client's own is likely on its way.
     pub(super) hold_offers: Option<Instant>,
     /// When an offer that a classic client does not answer is taken back.
@@ -44,6 +47,7 @@ impl Peer {
             published: Vec::new(),
             muted: BTreeSet::new(),
             wishes: BTreeMap::new(),
+            placeholders: Vec::new(),
             hold_offers: None,
             answer_due: None,
             unanswered: 0,
@@ -81,6 +85,27 @@ impl Peer {
             commands.extend(more);
         }
         commands
+    }
+
+    /// Makes the next offer have an m-line of each kind, so that a client without anything to hear can be rung.
+    pub(super) fn offer_to_receive(&mut self, owner: ParticipantId, ids: &mut TrackIds) {
+        for kind in [MediaKind::Audio, MediaKind::Video] {
+            let track = ids.next();
+            self.placeholders.push(track);
+            self.negotiation.add_track(SubscribedTrack {
+                track,
+                participant: owner,
+                kind,
+                codecs: Vec::new(),
+            });
+        }
+    }
+
+    /// The offer is answered: what was only there to make m-lines goes, before a shard hears of it.
+    pub(super) fn end_placeholders(&mut self) {
+        for track in std::mem::take(&mut self.placeholders) {
+            self.negotiation.remove_track(track);
+        }
     }
 
     fn is_paused(&self, track: TrackId) -> bool {

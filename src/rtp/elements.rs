@@ -182,7 +182,8 @@ mod tests {
 
     #[test]
     fn both_forms_are_read_and_stop_at_malformed_data() {
-        let table: &[(u16, &[u8], &[(u8, &[u8])])] = &[
+        type Row<'a> = (u16, &'a [u8], &'a [(u8, &'a [u8])]);
+        let table: &[Row<'_>] = &[
             (ONE_BYTE, &[], &[]),
             // Padding before, between and after.
             (

@@ -131,8 +131,21 @@ impl Shard {
     }
 
     fn set_extensions(&mut self, peer: PeerId, extensions: &ExtensionMap) {
-        if let Some(index) = self.find(peer) {
-            self.peers[index].extensions = *extensions;
+        let Some(index) = self.find(peer) else {
+            return;
+        };
+        let peer = &mut self.peers[index];
+        if peer.extensions == *extensions {
+            return;
+        }
+        peer.extensions = *extensions;
+        for &subscription in &peer.subscriptions {
+            self.subscriptions[subscription].headers_changed();
+        }
+        for &track in &peer.tracks {
+            for &subscription in &self.tracks[track].subscriptions {
+                self.subscriptions[subscription].headers_changed();
+            }
         }
     }
 
@@ -407,11 +420,12 @@ impl Shard {
         for address in &peer.addresses {
             self.demux.remove_address(address, index);
         }
-        self.leave_call(peer.call, index);
+        self.leave_call(peer.call, index, participant);
         self.current = None;
     }
 
-    fn leave_call(&mut self, call: usize, peer: usize) {
+    fn leave_call(&mut self, call: usize, peer: usize, participant: ParticipantId) {
+        self.calls[call].speakers.remove(participant.0);
         let members = &mut self.calls[call].peers;
         members.retain(|&member| member != peer);
         if members.is_empty() {

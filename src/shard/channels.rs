@@ -68,11 +68,6 @@ impl Channels {
             .find(|channel| channel.from.is_none() && channel.label == label)
     }
 
-    /// The peer's own channels.
-    pub(super) fn all_own(&self) -> impl Iterator<Item = &Channel> {
-        self.open.iter().filter(|channel| channel.from.is_none())
-    }
-
     /// The channel on which the peer gets what `from` sends under `label`.
     pub(super) fn relay(&self, from: ParticipantId, label: &str) -> Option<u16> {
         self.open

@@ -188,15 +188,24 @@ impl Shard {
             .since_keyframe(now, CATCH_UP_PACKETS, FRESH_KEYFRAME)?;
         let map = peers[track.publisher].extensions;
         let peer = &mut peers[subscription.peer];
-        let mut first = true;
+        let codec = layer.codec?;
+        let first = packets.clone().next()?;
+        subscription.payload_type(first.payload_type)?;
+        let source = Source {
+            generation: layer.generation,
+            clock_rate: codec.clock_rate(),
+        };
+        let numbers = packets.clone().map(|packet| packet.numbers);
+        subscription.rewriter.replay_source(now, source, numbers);
+        subscription.waiting = false;
+        subscription.codec = Some(codec);
+        if layer.clock.is_some() {
+            report_now(now, subscription.peer, peer, timers);
+        }
         for packet in packets {
-            let payload_type = subscription.payload_type(packet.payload_type)?;
-            if std::mem::take(&mut first) {
-                subscription.take_up(now, layer.generation, layer.codec?, &packet);
-                if layer.clock.is_some() {
-                    report_now(now, subscription.peer, peer, timers);
-                }
-            }
+            let Some(payload_type) = subscription.payload_type(packet.payload_type) else {
+                continue;
+            };
             let Some(numbers) = subscription.rewriter.map(now, &packet.numbers) else {
                 continue;
             };
@@ -209,7 +218,7 @@ impl Shard {
                 drops.count(reason);
             }
         }
-        (!first).then_some(())
+        Some(())
     }
 }
 
@@ -256,6 +265,12 @@ pub(super) fn send_copy(
             .rtx_payload_type(out.payload_type)
             .zip(parameters.rtx_ssrc),
     };
+    if matches!(copy, Copy::Again)
+        && rtx.is_none()
+        && !subscription.is_repeatable(out.numbers.sequence)
+    {
+        return Err(DropReason::HistoryMiss);
+    }
     let (index, payload_type, ssrc) = match rtx {
         Some((payload_type, ssrc)) => (subscription.next_rtx, payload_type, ssrc),
         None => (out.numbers.sequence, out.payload_type, parameters.ssrc),

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::apply::QUALITY_INTERVAL;
 use super::peer::Peer;
-use super::{Batch, Event, Shard, Timer};
+use super::{Batch, Event, ParticipantId, Shard, Timer};
 use crate::rtp::AudioLevel;
 use crate::rtp::rtcp::{write_nack, write_pli, write_receiver_report, write_sender_report};
 
@@ -251,8 +251,8 @@ impl Shard {
         self.current = None;
         if let Some(speakers) = call.speakers.poll(now) {
             let speakers = speakers
-                .iter()
-                .map(|speaker| (super::ParticipantId(speaker.key), speaker.level))
+                .into_iter()
+                .map(|(key, level)| (ParticipantId(key), level))
                 .collect();
             self.events.push_back(Event::Speakers {
                 call: call.id,

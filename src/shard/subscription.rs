@@ -35,6 +35,8 @@ pub(super) struct Subscription {
     /// The subscriber's payload type for each of the publisher's.
     payload_types: [u8; 128],
     pub(super) rewriter: Rewriter,
+    /// Packets before this number had headers that cannot be written again.
+    repeatable_from: u64,
     /// The SRTP index of the next retransmission.
     pub(super) next_rtx: u64,
     /// What was sent again or late, and when, oldest first.
@@ -68,6 +70,7 @@ impl Subscription {
             decodable: true,
             payload_types: [NONE; 128],
             rewriter: Rewriter::new(rng.random(), rng.random()),
+            repeatable_from: 0,
             // Below 2^15, so that its first wrap is far (RFC 3711 section 3.3.1).
             next_rtx: rng.random_range(0..1 << 15),
             repeated: VecDeque::new(),
@@ -83,8 +86,20 @@ impl Subscription {
         old.track == new.track && old.ssrc == new.ssrc && old.rtx_ssrc == new.rtx_ssrc
     }
 
+    /// What was sent until now would have another header now.
+    pub(super) fn headers_changed(&mut self) {
+        self.repeatable_from = self.rewriter.next_sequence();
+    }
+
+    /// Whether a packet may be sent again under its own number. One number and key must never protect
+    /// two different packets (RFC 7714 section 8.1): only a byte-identical one may go.
+    pub(super) fn is_repeatable(&self, sequence: u64) -> bool {
+        sequence >= self.repeatable_from
+    }
+
     /// Looks up the subscriber's payload type for each of the publisher's.
     pub(super) fn route(&mut self, publisher: &[CodecParameters]) {
+        self.headers_changed();
         self.payload_types = [NONE; 128];
         for theirs in publisher {
             let ours = self

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::room::{CloseCode, Connect, Output, Rooms, SessionId};
+use crate::room::{CloseCode, Connect, Departure, Output, Rooms, SessionId};
 use crate::shard::{Command, Event};
 
 /// Frames of all sockets that wait for the rooms; a socket whose frame finds no place waits.
@@ -86,7 +87,10 @@ pub(super) enum Input {
     Connect(SessionId, Connect, Outgoing),
     Text(SessionId, axum::extract::ws::Utf8Bytes),
     Binary(SessionId),
-    Disconnect { session: SessionId, clean: bool },
+    Disconnect {
+        session: SessionId,
+        departure: Departure,
+    },
     Shutdown,
 }
 
@@ -133,11 +137,13 @@ pub(super) fn session_queue() -> (Outgoing, Incoming) {
 }
 
 impl Outgoing {
-    /// Queues a frame; false when the client is too slow to take any more.
+    /// Queues a frame; false when the client is too slow to take any more. A session that has ended takes anything: how
+    /// it ended is on its way here.
     fn push(&self, message: ToClient) -> bool {
         let bytes = message.len();
         let queued = self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
-        let taken = queued + bytes <= MAX_OUTGOING_BYTES && self.queue.try_send(message).is_ok();
+        let taken = queued + bytes <= MAX_OUTGOING_BYTES
+            && !matches!(self.queue.try_send(message), Err(TrySendError::Full(_)));
         if !taken {
             self.given_up.store(true, Ordering::Relaxed);
         }
@@ -246,9 +252,9 @@ impl<S: Shards> Control<S> {
             }
             Input::Text(session, text) => self.rooms.handle_text(now, session, &text),
             Input::Binary(session) => self.rooms.handle_binary(now, session),
-            Input::Disconnect { session, clean } => {
+            Input::Disconnect { session, departure } => {
                 self.outgoing_by_session.remove(&session);
-                self.rooms.handle_disconnect(now, session, clean);
+                self.rooms.handle_disconnect(now, session, departure);
             }
             Input::Shutdown => {}
         }
@@ -278,7 +284,8 @@ impl<S: Shards> Control<S> {
         if !outgoing.push(message) {
             tracing::debug!(session = session.0, "the client is too slow to read");
             self.outgoing_by_session.remove(&session);
-            self.rooms.handle_disconnect(now, session, false);
+            self.rooms
+                .handle_disconnect(now, session, Departure::Broken);
         }
     }
 }

@@ -6,7 +6,7 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::control::{ControlHandle, Incoming, Input, SessionGuard, ToClient, session_queue};
-use crate::room::{CloseCode, Connect};
+use crate::room::{CloseCode, Connect, Departure};
 
 /// How often the client is pinged.
 const PING_INTERVAL: Duration = Duration::from_secs(15);
@@ -23,8 +23,8 @@ pub(super) const MAX_FRAME_BYTES: usize = 1024 * 1024;
 
 /// How a session ended.
 enum End {
-    /// The client closed it. `clean`: on purpose, with 1000 (normal) or 1001 (going away), which is leaving.
-    ByClient { clean: bool },
+    /// The client closed it.
+    ByClient(Departure),
     /// The rooms closed it and know.
     ByServer(CloseCode, String),
     /// The client takes or sends nothing any more, or sends what no WebSocket client sends.
@@ -47,9 +47,12 @@ pub(super) async fn run(
         Ok(()) => carry(&mut socket, &mut incoming, &control, &guard).await,
         Err(_) => going_down(),
     };
-    let clean = matches!(end, End::ByClient { clean: true });
+    let departure = match &end {
+        End::ByClient(departure) => *departure,
+        End::ByServer(..) | End::Broken => Departure::Broken,
+    };
     // Only an error when the rooms are gone, and then nobody needs to know.
-    let _ = control.send(Input::Disconnect { session, clean }).await;
+    let _ = control.send(Input::Disconnect { session, departure }).await;
     if let End::ByServer(code, reason) = end {
         close(socket, code, reason).await;
     }
@@ -74,7 +77,7 @@ async fn carry(
                     Some(Ok(Message::Text(text))) => Input::Text(session, text),
                     Some(Ok(Message::Binary(_))) => Input::Binary(session),
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
-                    Some(Ok(Message::Close(frame))) => return End::ByClient { clean: is_leaving(frame.as_ref()) },
+                    Some(Ok(Message::Close(frame))) => return End::ByClient(departure(frame.as_ref())),
                     Some(Err(_)) | None => return End::Broken,
                 };
                 if control.send(input).await.is_err() {
@@ -127,10 +130,13 @@ async fn send(socket: &mut WebSocket, message: Message) -> bool {
     )
 }
 
-/// 1000 and 1001 are a client that leaves, or a page that is closed. No code, as of `close()`, is what a script does
-/// to start over.
-fn is_leaving(frame: Option<&CloseFrame>) -> bool {
-    frame.is_some_and(|frame| matches!(frame.code, 1000 | 1001))
+/// 1000 and 1001 are a client that leaves, or a page that is closed.
+fn departure(frame: Option<&CloseFrame>) -> Departure {
+    match frame.map(|frame| frame.code) {
+        Some(1000 | 1001) => Departure::Left,
+        None => Departure::Unsaid,
+        Some(_) => Departure::Broken,
+    }
 }
 
 /// Says the close code, and lets the client hear it (RFC 6455 section 7.1.1).

@@ -1,1 +1,277 @@
+//! Real sockets against the front door.
 
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use super::*;
+use crate::negotiation;
+use crate::room::{Limits, Rooms, RoomsConfig, ShardAddress};
+use crate::shard::{Command, Event, Fingerprint, FingerprintHash};
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+#[derive(Clone, Default)]
+struct FakeShards(Arc<Mutex<Vec<(usize, Command)>>>);
+
+impl Shards for FakeShards {
+    fn send(&self, shard: usize, command: Command) {
+        self.0.lock().unwrap().push((shard, command));
+    }
+}
+
+struct Server {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<std::io::Result<()>>,
+    control: JoinHandle<()>,
+    _events: mpsc::Sender<(usize, Event)>,
+}
+
+async fn start(settings: SignalingSettings) -> Server {
+    let rooms = Rooms::new(RoomsConfig {
+        limits: Limits::default(),
+        negotiation: negotiation::Limits::default(),
+        ring_timeout: Duration::from_secs(60),
+        resume_timeout: Duration::from_secs(30),
+        fingerprint: Fingerprint {
+            hash: FingerprintHash::Sha256,
+            bytes: vec![7; 32],
+        },
+        shards: vec![ShardAddress::default()],
+        ice_servers: Vec::new(),
+        seed: [1; 32],
+        started: Instant::now(),
+        started_unix_ms: 0,
+    });
+    let (events, received) = mpsc::channel(8);
+    let (handle, control) = spawn(rooms, FakeShards::default(), received);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel();
+    let stopped = async { stopped.await.unwrap_or_default() };
+    let serving = tokio::spawn(serve(listener, handle, Arc::new(settings), stopped));
+    Server {
+        address,
+        stop,
+        serving,
+        control,
+        _events: events,
+    }
+}
+
+impl Server {
+    async fn dial(
+        &self,
+        path: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<(Socket, Option<String>), Error> {
+        let mut request = format!("ws://{}{path}", self.address).into_client_request()?;
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        let (socket, response) = connect_async(request).await?;
+        let protocol = response.headers().get("sec-websocket-protocol");
+        Ok((
+            socket,
+            protocol.map(|protocol| protocol.to_str().unwrap().to_owned()),
+        ))
+    }
+
+    async fn v1(&self, path: &str) -> Socket {
+        let (socket, protocol) = self
+            .dial(path, &[("sec-websocket-protocol", "json, crosspoint.v1")])
+            .await
+            .unwrap();
+        assert_eq!(protocol.as_deref(), Some("crosspoint.v1"));
+        socket
+    }
+
+    /// The head and the body of a response.
+    async fn get(&self, path: &str, headers: &str) -> (String, String) {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut response = Vec::new();
+        stream.read_to_end(&mut response).await.unwrap();
+        let response = String::from_utf8(response).unwrap();
+        let (head, body) = response.split_once("\r\n\r\n").unwrap();
+        (head.to_lowercase(), body.to_owned())
+    }
+}
+
+async fn next(socket: &mut Socket) -> Message {
+    tokio::time::timeout(Duration::from_secs(5), socket.next())
+        .await
+        .expect("a frame in time")
+        .expect("a frame")
+        .expect("a good frame")
+}
+
+async fn hear(socket: &mut Socket) -> Value {
+    let frame = next(socket).await;
+    serde_json::from_str(frame.to_text().unwrap()).unwrap()
+}
+
+async fn say(socket: &mut Socket, message: Value) {
+    socket
+        .send(Message::text(message.to_string()))
+        .await
+        .unwrap();
+}
+
+async fn close_code(socket: &mut Socket) -> u16 {
+    loop {
+        if let Message::Close(frame) = next(socket).await {
+            return frame.map_or(1005, |frame| frame.code.into());
+        }
+    }
+}
+
+#[tokio::test]
+async fn two_clients_chat_and_both_are_told_when_the_server_goes_down() {
+    let server = start(SignalingSettings::default()).await;
+    let mut anna = server.v1("/ws?room=demo").await;
+    assert_eq!(hear(&mut anna).await["room"], "demo");
+    say(&mut anna, json!({"type": "username", "name": "Anna"})).await;
+
+    // As MDN's sample does: at the root, with `json`.
+    let (mut ben, protocol) = server
+        .dial("/?room=demo", &[("sec-websocket-protocol", "json")])
+        .await
+        .unwrap();
+    assert_eq!(protocol.as_deref(), Some("json"));
+    let id = hear(&mut ben).await;
+    assert_eq!(id.as_object().unwrap().len(), 2);
+    say(
+        &mut ben,
+        json!({"type": "username", "name": "Ben", "date": 1, "id": id["id"]}),
+    )
+    .await;
+    assert_eq!(
+        hear(&mut ben).await,
+        json!({"type": "userlist", "users": ["Anna", "Ben"]})
+    );
+    assert_eq!(hear(&mut anna).await["name"], "Ben");
+    say(
+        &mut ben,
+        json!({"type": "message", "text": "hi", "date": 1, "id": id["id"]}),
+    )
+    .await;
+    assert_eq!(hear(&mut anna).await["text"], "hi");
+    assert_eq!(hear(&mut ben).await["text"], "hi");
+
+    let began = Instant::now();
+    server.stop.send(()).unwrap();
+    assert_eq!(hear(&mut anna).await["fatal"], true);
+    assert_eq!(close_code(&mut anna).await, 1012);
+    assert_eq!(close_code(&mut ben).await, 1012);
+    server.serving.await.unwrap().unwrap();
+    server.control.await.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(5));
+    assert!(TcpStream::connect(server.address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_cut_socket_is_resumed_and_a_closed_one_has_left() {
+    let server = start(SignalingSettings::default()).await;
+    let mut anna = server.v1("/ws").await;
+    hear(&mut anna).await;
+    say(&mut anna, json!({"type": "username", "name": "Anna"})).await;
+    let mut ben = server.v1("/ws").await;
+    let token = hear(&mut ben).await["resume"].as_str().unwrap().to_owned();
+    assert_eq!(hear(&mut ben).await["name"], "Anna");
+    say(&mut ben, json!({"type": "username", "name": "Ben"})).await;
+    assert_eq!(hear(&mut anna).await["state"], "joined");
+    drop(ben);
+
+    let mut ben = server.v1(&format!("/ws?resume={token}")).await;
+    assert_eq!(hear(&mut ben).await["resumed"], true);
+    say(&mut ben, json!({"type": "message", "text": "back"})).await;
+    assert_eq!(hear(&mut anna).await["text"], "back");
+
+    let going_away = tokio_tungstenite::tungstenite::protocol::CloseFrame {
+        code: 1001.into(),
+        reason: "".into(),
+    };
+    ben.close(Some(going_away)).await.unwrap();
+    assert_eq!(hear(&mut anna).await["state"], "left");
+
+    let mut late = server.v1("/ws?resume=nonsense").await;
+    assert_eq!(hear(&mut late).await["code"], "resume-failed");
+    assert_eq!(close_code(&mut late).await, 4404);
+}
+
+#[tokio::test]
+async fn large_messages_are_answered_and_huge_ones_end_the_socket() {
+    let server = start(SignalingSettings::default()).await;
+    let mut anna = server.v1("/ws").await;
+    hear(&mut anna).await;
+    say(
+        &mut anna,
+        json!({"type": "message", "text": "x".repeat(300 * 1024)}),
+    )
+    .await;
+    assert_eq!(hear(&mut anna).await["code"], "too-large");
+    anna.send(Message::binary(vec![1, 2, 3])).await.unwrap();
+    assert_eq!(hear(&mut anna).await["code"], "bad-json");
+    // The server may stop reading before all of it is sent.
+    let _ = anna.send(Message::text("x".repeat(2 * 1024 * 1024))).await;
+    let ended = tokio::time::timeout(Duration::from_secs(5), async {
+        while let Some(Ok(_)) = anna.next().await {}
+    });
+    ended.await.expect("the socket ends");
+}
+
+#[tokio::test]
+async fn only_listed_origins_open_sockets_when_there_is_a_list() {
+    let server = start(SignalingSettings {
+        allowed_origins: Some(vec!["https://example.org".to_owned()]),
+    })
+    .await;
+    let refused = server
+        .dial("/ws", &[("origin", "https://evil.example")])
+        .await;
+    match refused {
+        Err(Error::Http(response)) => assert_eq!(response.status(), 403),
+        other => panic!("not refused: {other:?}"),
+    }
+    server
+        .dial("/ws", &[("origin", "https://example.org")])
+        .await
+        .unwrap();
+    server.dial("/ws", &[]).await.unwrap();
+}
+
+#[tokio::test]
+async fn http_is_answered_with_strict_headers() {
+    let server = start(SignalingSettings::default()).await;
+    let (head, body) = server.get("/health", "").await;
+    assert!(head.starts_with("http/1.1 200"), "{head}");
+    assert!(
+        head.contains("content-security-policy: default-src 'self'; connect-src 'self' ws: wss:")
+    );
+    assert!(head.contains("x-content-type-options: nosniff"));
+    assert_eq!(body, "ok");
+    for path in ["/nothing/here.js", "/../Cargo.toml", "/r/a%20b", "/r/"] {
+        let (head, body) = server.get(path, "").await;
+        assert!(head.starts_with("http/1.1 404"), "{path}: {head}");
+        assert!(
+            body.contains("/r/NAME") || body.contains("no room"),
+            "{path}: {body}"
+        );
+    }
+    let (head, _) = server.get("/ws", "").await;
+    assert!(head.starts_with("http/1.1 4"), "{head}");
+}

@@ -41,6 +41,13 @@ pub struct IdentityError(String);
 impl Identity {
     /// Makes a new key and certificate.
     pub fn generate() -> Result<Self, IdentityError> {
+        Self::with_client_profiles(&[GCM[0], GCM[1], CM])
+    }
+
+    /// As a DTLS client it offers these SRTP profiles.
+    pub(super) fn with_client_profiles(
+        profiles: &[SrtpProtectionProfile],
+    ) -> Result<Self, IdentityError> {
         let provider = ::crypto::default_provider().map_err(IdentityError::new)?;
         let names = vec!["crosspoint".to_owned()];
         let certificate = Certificate::generate_self_signed(names, provider.crypto());
@@ -67,7 +74,7 @@ impl Identity {
                 .map_err(IdentityError::new)
         };
         Ok(Self(Arc::new(Shared {
-            client: config(true, &[GCM[0], GCM[1], CM])?,
+            client: config(true, profiles)?,
             server_gcm: config(false, &GCM)?,
             server_cm: config(false, &[CM])?,
             fingerprint,

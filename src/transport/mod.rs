@@ -9,6 +9,7 @@ mod dtls;
 mod ice;
 mod identity;
 mod replay;
+mod sctp;
 mod srtp;
 mod stun;
 #[cfg(test)]

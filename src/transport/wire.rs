@@ -11,9 +11,10 @@ use super::channel::{ChannelError, ChannelInfo, ChannelLimits, ChannelReliabilit
 use super::dtls::{Dtls, DtlsError, DtlsEvent};
 use super::ice::IceLite;
 use super::identity::Identity;
+use super::sctp::Sctp;
 use super::srtp::{Srtp, SrtpError};
 use super::stun::StunError;
-use crate::shard::{FailReason, IceCredentials, TransportParameters};
+use crate::shard::{FailReason, IceCredentials, SctpParameters, TransportParameters};
 
 /// A datagram other than media that is to be sent: a STUN response or DTLS records.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,8 +67,12 @@ pub struct Transport {
     ice: IceLite,
     dtls: Dtls,
     srtp: Option<Box<Srtp>>,
-    #[expect(dead_code)]
     limits: ChannelLimits,
+    /// The data channel m-line, where there is one.
+    sctp_parameters: Option<SctpParameters>,
+    /// Made when both DTLS and the m-line are there.
+    sctp: Option<Box<Sctp>>,
+    is_client: bool,
     failed: bool,
     transmits: VecDeque<Transmit>,
     events: VecDeque<TransportEvent>,
@@ -82,6 +87,9 @@ impl Transport {
             dtls: Dtls::new(identity.clone()),
             srtp: None,
             limits,
+            sctp_parameters: None,
+            sctp: None,
+            is_client: false,
             failed: false,
             transmits: VecDeque::new(),
             events: VecDeque::new(),
@@ -97,7 +105,9 @@ impl Transport {
             .set_credentials(&parameters.local_ice, &parameters.remote_ice);
         self.dtls
             .set_remote(now, parameters.role, &parameters.fingerprints);
+        self.sctp_parameters = parameters.sctp.or(self.sctp_parameters);
         self.begin_dtls(now);
+        self.begin_sctp(now);
     }
 
     /// Takes a datagram that is STUN. A check with the right credentials makes its path a valid one.
@@ -147,7 +157,7 @@ impl Transport {
         let mut out = Vec::new();
         let handled = self.dtls.handle(now, datagram, &mut out);
         self.send_dtls(out);
-        self.handle_dtls_events(handled?);
+        self.handle_dtls_events(now, handled?);
         Ok(())
     }
 
@@ -216,34 +226,51 @@ impl Transport {
         srtp.seal_rtcp(out, start)
     }
 
-    /// Opens a data channel and returns its id. Messages may be sent at once.
+    /// Opens a data channel and returns its id. Messages may be sent at once. There is no event when the
+    /// remote side has answered.
     pub fn open_channel(
         &mut self,
-        _now: Instant,
-        _label: &str,
-        _protocol: &str,
-        _reliability: ChannelReliability,
+        now: Instant,
+        label: &str,
+        protocol: &str,
+        reliability: ChannelReliability,
     ) -> Result<u16, ChannelError> {
-        Err(ChannelError::NotConnected)
+        let sctp = self.sctp.as_mut().ok_or(ChannelError::NotConnected)?;
+        let id = sctp.open(now, label, protocol, reliability)?;
+        self.flush_sctp(now);
+        Ok(id)
     }
 
     /// Sends a whole message.
     pub fn send_message(
         &mut self,
-        _now: Instant,
-        _id: u16,
-        _kind: MessageKind,
-        _data: &[u8],
+        now: Instant,
+        id: u16,
+        kind: MessageKind,
+        data: &[u8],
     ) -> Result<(), ChannelError> {
-        Err(ChannelError::NotConnected)
+        let sctp = self.sctp.as_mut().ok_or(ChannelError::NotConnected)?;
+        sctp.send(now, id, kind, data)?;
+        self.flush_sctp(now);
+        Ok(())
     }
 
-    /// Closes a data channel, after what was sent on it.
-    pub fn close_channel(&mut self, _now: Instant, _id: u16) {}
+    /// Closes a data channel, after what was sent on it. [`TransportEvent::ChannelClosed`] follows when the
+    /// remote side has closed it too.
+    pub fn close_channel(&mut self, now: Instant, id: u16) {
+        if let Some(sctp) = &mut self.sctp {
+            sctp.close(now, id);
+            self.flush_sctp(now);
+        }
+    }
 
     /// Ends the association with close_notify. Nothing but [`poll_transmit`](Self::poll_transmit) is of
     /// use afterwards.
     pub fn close(&mut self, now: Instant) {
+        if let Some(mut sctp) = self.sctp.take() {
+            let out = sctp.abort(now);
+            self.send_sctp(now, out);
+        }
         let mut out = Vec::new();
         self.dtls.close(now, &mut out);
         self.send_dtls(out);
@@ -255,7 +282,8 @@ impl Transport {
         if self.failed {
             return None;
         }
-        let timeouts = [self.ice.poll_timeout(), self.dtls.poll_timeout()];
+        let sctp = self.sctp.as_ref().and_then(|sctp| sctp.poll_timeout());
+        let timeouts = [self.ice.poll_timeout(), self.dtls.poll_timeout(), sctp];
         timeouts.into_iter().flatten().min()
     }
 
@@ -272,7 +300,11 @@ impl Transport {
         let mut out = Vec::new();
         let events = self.dtls.handle_timeout(now, &mut out);
         self.send_dtls(out);
-        self.handle_dtls_events(events);
+        self.handle_dtls_events(now, events);
+        if let Some(sctp) = &mut self.sctp {
+            let out = sctp.handle_timeout(now, &mut self.events);
+            self.send_sctp(now, out);
+        }
     }
 
     /// The next datagram to be sent.
@@ -292,7 +324,7 @@ impl Transport {
         let mut out = Vec::new();
         let events = self.dtls.begin(now, &mut out);
         self.send_dtls(out);
-        self.handle_dtls_events(events);
+        self.handle_dtls_events(now, events);
     }
 
     /// Without a path records are lost, as on any wire: both sides repeat theirs.
@@ -307,17 +339,51 @@ impl Transport {
         self.transmits.extend(transmits);
     }
 
-    fn handle_dtls_events(&mut self, events: Vec<DtlsEvent>) {
+    fn handle_dtls_events(&mut self, now: Instant, events: Vec<DtlsEvent>) {
         for event in events {
             match event {
                 DtlsEvent::Connected(srtp) => {
+                    self.is_client = srtp.is_client();
                     self.srtp = Some(srtp);
                     self.events.push_back(TransportEvent::Connected);
+                    self.begin_sctp(now);
                 }
-                DtlsEvent::Data(_) => {}
+                DtlsEvent::Data(packet) => {
+                    if let Some(sctp) = &mut self.sctp {
+                        let out = sctp.handle(now, packet, &mut self.events);
+                        self.send_sctp(now, out);
+                    }
+                }
                 DtlsEvent::Failed(reason) => self.fail(reason),
             }
         }
+    }
+
+    /// Starts SCTP as soon as DTLS and the m-line are there.
+    fn begin_sctp(&mut self, now: Instant) {
+        let Some(parameters) = self.sctp_parameters.filter(|_| self.is_connected()) else {
+            return;
+        };
+        let make = || Box::new(Sctp::new(self.limits, self.is_client));
+        let sctp = self.sctp.get_or_insert_with(make);
+        sctp.set_remote(&parameters);
+        sctp.begin(now);
+        self.flush_sctp(now);
+    }
+
+    fn flush_sctp(&mut self, now: Instant) {
+        if let Some(sctp) = &mut self.sctp {
+            let out = sctp.flush(now);
+            self.send_sctp(now, out);
+        }
+    }
+
+    fn send_sctp(&mut self, now: Instant, packets: Vec<Bytes>) {
+        let mut out = Vec::new();
+        for packet in packets {
+            self.dtls.write(now, &packet, &mut out);
+        }
+        self.send_dtls(out);
     }
 
     fn fail(&mut self, reason: FailReason) {

@@ -5,20 +5,22 @@ import { App } from './support/app.mjs';
 
 const stage = Stage.set({ firefox: true });
 
-// In the room, but in no call: joined, and hung up again.
+// In the room, but in no call.
 async function idle(browser, room, name) {
-  const app = await App.join(stage, stage[browser], { room, name });
-  await app.click('hangup');
-  await app.until('it is in no call', () => !window.crosspoint?.pc || window.crosspoint.pc.connectionState === 'closed');
+  const app = await App.lobby(stage, stage[browser], { room });
+  await app.enterOnly(name);
   return app;
 }
 
-const callButton = (callee) => ['call-button', `[data-participant="${callee.id}"]`];
+async function ringUp(caller, callee) {
+  await caller.openPeople();
+  await caller.click('call-button', `[data-participant="${callee.id}"]`);
+}
 
 stage.scene('accepted: both see and hear each other, and one hangs up', async ({ room }) => {
   const alice = await idle('chromium', room, 'Alice');
   const bob = await idle('firefox', room, 'Bob');
-  await alice.click(...callButton(bob));
+  await ringUp(alice, bob);
   await bob.shown('accept');
   await bob.click('accept');
   await Promise.all([alice.receives([bob]), bob.receives([alice])]);
@@ -31,7 +33,7 @@ stage.scene('accepted: both see and hear each other, and one hangs up', async ({
 stage.scene('declined: the caller is told in words', async ({ room }) => {
   const alice = await idle('chromium', room, 'Alice');
   const bob = await idle('chromium', room, 'Bob');
-  await alice.click(...callButton(bob));
+  await ringUp(alice, bob);
   await bob.click('decline');
   await alice.until('the word', () => /declin/i.test(document.body.innerText));
 });
@@ -40,15 +42,33 @@ stage.scene('busy: the caller is told in words, and the call of the others goes 
   const alice = await idle('chromium', room, 'Alice');
   const bob = await idle('chromium', room, 'Bob');
   const carol = await idle('firefox', room, 'Carol');
-  await alice.click(...callButton(bob));
+  await ringUp(alice, bob);
   await bob.click('accept');
   await Promise.all([alice.receives([bob]), bob.receives([alice])]);
   // Where the page lets nobody ring one in a call, that is the word.
+  await carol.openPeople();
   const offered = await carol.run((id) => {
     const button = document.querySelector(`[data-testid="call-button"][data-participant="${id}"]`);
     return Boolean(button && !button.disabled && button.checkVisibility());
   }, bob.id);
-  if (offered) await carol.click(...callButton(bob));
+  if (offered) await ringUp(carol, bob);
   await carol.until('the word', () => /busy|in a call/i.test(document.body.innerText));
+  await Promise.all([alice.receives([bob]), bob.receives([alice])]);
+});
+
+stage.scene('two who ring each other up at once are in a call', async ({ room }) => {
+  const alice = await idle('chromium', room, 'Alice');
+  const bob = await idle('chromium', room, 'Bob');
+  // Neither waits for the other, so that the offers cross.
+  await Promise.all([
+    alice.run((id) => window.crosspoint.ringUp(id), bob.id),
+    bob.run((id) => window.crosspoint.ringUp(id), alice.id),
+  ]);
+  for (const app of [alice, bob]) {
+    // Where one was quicker after all, the other was rung and accepts.
+    await app.until('a call, or a ring to accept', () => window.crosspoint.call?.state === 'active' || window.crosspoint.ring);
+    await app.run(() => { if (window.crosspoint.ring) window.crosspoint.accept(); });
+  }
+  for (const app of [alice, bob]) await app.until('the call', () => window.crosspoint.call?.state === 'active');
   await Promise.all([alice.receives([bob]), bob.receives([alice])]);
 });

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { Stage } from './support/stage.mjs';
-import { App } from './support/app.mjs';
+import { App, byId } from './support/app.mjs';
 import { launchChromium } from './support/browsers.mjs';
 import { Proxy } from './support/proxy.mjs';
 
@@ -16,26 +16,20 @@ const words = {
   OverconstrainedError: /another (camera|device)|other (camera|device)|choose|cannot do|does not|support/i,
 };
 
-async function saysAndJoins(app, name, pattern) {
-  await app.until(`words for ${name}`, (source) => new RegExp(source, 'i').test(document.body.innerText), { args: [pattern.source] });
-  await app.fill('name-input', 'Alice');
-  await app.click('join-no-media');
-  await app.until('it is in the call', () => window.crosspoint?.pc?.connectionState === 'connected');
-}
-
-// The lobby may ask for the devices by itself, or when told to join.
-async function askForDevices(app) {
-  await app.fill('name-input', 'Alice');
-  const asks = await app.run(() => window.asked === undefined);
-  if (asks) await app.click('join').catch(() => {});
+async function saysAndJoins(app, name) {
+  await app.until(
+    `words for ${name}`,
+    (selector, pattern) => new RegExp(pattern, 'i').test(document.querySelector(selector).innerText),
+    { args: [byId('media-problem'), words[name].source] },
+  );
+  await app.enter('Alice', { media: false });
 }
 
 stage.scene('the person says no to camera and microphone', async ({ room }) => {
   const browser = await launchChromium({ prompts: 'deny' });
   try {
     const app = await App.lobby(stage, browser, { room });
-    await askForDevices(app);
-    await saysAndJoins(app, 'NotAllowedError', words.NotAllowedError);
+    await saysAndJoins(app, 'NotAllowedError');
   } finally {
     await browser.shut();
   }
@@ -43,16 +37,14 @@ stage.scene('the person says no to camera and microphone', async ({ room }) => {
 
 stage.scene('there is no camera and no microphone', async ({ room }) => {
   const app = await lobbyWhere('chromium', room, 'NotFoundError');
-  await askForDevices(app);
-  await saysAndJoins(app, 'NotFoundError', words.NotFoundError);
+  await saysAndJoins(app, 'NotFoundError');
 });
 
 for (const name of ['NotReadableError', 'OverconstrainedError', 'NotAllowedError']) {
   for (const browser of ['chromium', 'firefox']) {
     stage.scene(`getUserMedia fails with ${name} in ${browser}`, async ({ room }) => {
       const app = await lobbyWhere(browser, room, name);
-      await askForDevices(app);
-      await saysAndJoins(app, name, words[name]);
+        await saysAndJoins(app, name);
     });
   }
 }

@@ -25,11 +25,7 @@ stage.scene('three in a call across both browsers see, hear and read each other'
     assert.deepEqual(app.failures(), []);
   }
 
-  await alice.click('chat-input').catch(() => {});
-  await alice.shown('chat-input').catch(() => {});
-  await alice.run(() => document.querySelector('[data-testid="chat-input"]').focus());
-  await alice.page.keyboard.type('Hello <b>all</b>');
-  await alice.page.keyboard.press('Enter');
+  await alice.say('Hello <b>all</b>');
   for (const app of all) {
     await app.until('the chat has it, as text', () => document.querySelector('[data-testid="chat-log"]').textContent.includes('Hello <b>all</b>'));
   }

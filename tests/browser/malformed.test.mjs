@@ -5,12 +5,11 @@ import { createSocket } from 'node:dgram';
 import { createConnection } from 'node:net';
 import { once } from 'node:events';
 import { Stage } from './support/stage.mjs';
-import { RemotePeer } from './support/peer.mjs';
+import { RemotePeer, withoutGap } from './support/peer.mjs';
 import { OPCODE, RawSocket } from './support/raw-socket.mjs';
 import { badDatagrams, badFrames, badMessages, badRequests, badRooms, badSdp, badTexts } from './support/junk.mjs';
 
 const stage = Stage.set({ firefox: true });
-const LONGEST_GAP = 200;
 
 const open = (browser, room, name) => RemotePeer.open(stage, stage[browser], { room, name });
 
@@ -21,14 +20,11 @@ async function duringCall(room, t, mischief) {
   await alice.join();
   await bob.join();
   await Promise.all([alice.receives(bob), bob.receives(alice)]);
-  const stops = [await alice.watchGaps(), await bob.watchGaps()];
-  await mischief({ alice, bob });
-  await Promise.all([alice.receives(bob), bob.receives(alice)]);
-  for (const stop of stops) {
-    const gaps = await stop();
-    t.diagnostic(`longest gaps: ${gaps.map(({ kind, longest }) => `${kind} ${longest.toFixed(0)} ms`).join(', ')}`);
-    for (const gap of gaps) assert(gap.longest <= LONGEST_GAP, `no packet for ${gap.longest} ms: ${JSON.stringify(gap)}`);
-  }
+  const gaps = await withoutGap([alice, bob], async () => {
+    await mischief({ alice, bob });
+    await Promise.all([alice.receives(bob), bob.receives(alice)]);
+  });
+  t.diagnostic(`longest gaps: ${gaps}`);
   for (const peer of [alice, bob]) {
     assert.deepEqual(await peer.errors(), []);
     assert.equal(await peer.run(() => peer.socket.readyState), 1);
@@ -150,24 +146,27 @@ stage.scene('datagrams of every first byte, and those that begin well', async ({
 
 stage.scene("bad SDP from one in the call: 'bad-sdp', and the call goes on as it was, theirs too", async ({ room, t }) => {
   await duringCall(room, t, async ({ alice, bob }) => {
+    const wrong = [];
     for (const [name, spoil] of Object.entries(badSdp)) {
       const mallory = await open('chromium', room, 'mallory');
       await mallory.join();
       await alice.until('mallory is there', (id) => peer.tracksOf(id).length === 2, { args: [mallory.id] });
       const good = await mallory.run(async () => (await peer.pc.createOffer()).sdp);
       await mallory.send({ type: 'video-offer', sdp: { type: 'offer', sdp: spoil(good) } });
-      const error = await mallory.next('error').catch((cause) => assert.fail(`no error for an offer with ${name}: ${cause.message}`));
-      assert(['bad-sdp', 'too-many-tracks', 'too-large'].includes(error.code), `${name}: ${JSON.stringify(error)}`);
-      assert.equal(error.request, 'video-offer');
-      assert.equal(error.fatal, false, name);
-      // The good one is served as ever.
-      await mallory.run(() => peer.offer());
-      await mallory.next('video-answer', {}, 5000);
-      await mallory.next('video-answer', {}, 5000);
-      await mallory.receivesOnly(['video'], bob);
+      const error = await mallory.next('error', {}, 3000).catch(() => undefined);
+      if (!error) wrong.push(`${name}: no error`);
+      else if (!['bad-sdp', 'too-many-tracks', 'too-large'].includes(error.code) || error.request !== 'video-offer' || error.fatal) wrong.push(`${name}: ${JSON.stringify(error)}`);
+      else {
+        // The good one is served as ever.
+        await mallory.next('video-answer');
+        await mallory.run(() => peer.offer());
+        await mallory.next('video-answer', {}, 5000).catch(() => wrong.push(`${name}: afterwards a good offer gets no answer`));
+        await mallory.receivesOnly(['video'], bob);
+      }
       await mallory.hangUp();
       await mallory.page.close();
     }
+    assert.deepEqual(wrong, []);
   });
 }, { timeout: 240_000 });
 
@@ -182,8 +181,8 @@ stage.scene('messages in the wrong state, from one in the call', async ({ room, 
     assert.match((await mallory.next('error')).code, /^(bad-message|no-such-track)$/);
     await mallory.send({ type: 'new-ice-candidate', candidate: { candidate: 'candidate:x', sdpMid: '0' } });
     assert.equal((await mallory.next('error')).code, 'bad-candidate');
-    await mallory.send({ type: 'receive', track: 'none', paused: true });
-    assert.match((await mallory.next('error').catch(() => ({ code: 'none' }))).code, /^(no-such-track|none)$/);
+    await mallory.send({ type: 'receive', track: 't999999', paused: true });
+    assert.equal((await mallory.next('error')).code, 'no-such-track');
     await mallory.hangUp();
     await mallory.send({ type: 'hang-up' });
     await mallory.send({ type: 'video-answer', sdp: { type: 'answer', sdp } });

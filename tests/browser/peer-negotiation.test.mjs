@@ -10,15 +10,25 @@ const ROUNDS = 50;
 const CYCLES = 40;
 
 // Adds a picture in odd rounds, takes it away in even ones, so that the client and, for the other one, the server offer.
-const toggle = (peer, round) =>
-  peer.run((add) => {
-    if (add) {
+// One client keeps its transceiver and changes the direction; the other stops it, so that its m-line is free for anyone.
+// (Not removeTrack and addTrack: a transceiver that has sent is not used by addTrack again, and the client's SDP grows.)
+const toggle = (peer, round, how) =>
+  peer.run(
+    (add, stops) => {
       window.extra ??= sources.colour('teal');
-      window.extraSender = peer.pc.addTrack(window.extra.getVideoTracks()[0], window.extra);
-    } else {
-      peer.pc.removeTrack(window.extraSender);
-    }
-  }, round % 2 === 1);
+      const track = window.extra.getVideoTracks()[0];
+      if (!add) {
+        if (stops) window.extraOne.stop();
+        else window.extraOne.direction = 'inactive';
+      } else if (stops || !window.extraOne) {
+        window.extraOne = peer.pc.addTransceiver(track, { streams: [window.extra], direction: 'sendonly' });
+      } else {
+        window.extraOne.direction = 'sendonly';
+      }
+    },
+    round % 2 === 1,
+    how === 'stop',
+  );
 
 stage.scene(
   `both sides renegotiate at once, ${ROUNDS} times`,
@@ -30,7 +40,7 @@ stage.scene(
     await Promise.all([alice.receives(bob), bob.receives(alice)]);
 
     for (let round = 1; round <= ROUNDS; round += 1) {
-      await Promise.all([toggle(alice, round), toggle(bob, round)]);
+      await Promise.all([toggle(alice, round, 'direction'), toggle(bob, round, 'stop')]);
       const pictures = round % 2 === 1 ? 2 : 1;
       for (const [peer, other] of [[alice, bob], [bob, alice]]) {
         await peer.until(

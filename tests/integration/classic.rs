@@ -186,10 +186,11 @@ async fn unknown_types_are_passed_on_unread() {
 
 #[tokio::test]
 async fn errors_that_end_the_socket_are_close_codes() {
-    let server = Server::with(&["--max-participants", "1"]).await;
+    let server = Server::with(&["--max-participants", "2"]).await;
     let (_alice, _) = classic(&server, Dialect::Classic, "alice").await;
-    let second = Signaling::connect(&server, "lobby", Dialect::Classic).await;
-    second.send(json!({"type": "username", "name": "bob", "id": 0, "date": 1}));
-    assert_eq!(second.expect_closed().await, Some(1013));
-    assert_known(&second);
+    let (_bob, _) = classic(&server, Dialect::Classic, "bob").await;
+    let third = Signaling::connect(&server, "lobby", Dialect::Classic).await;
+    third.send(json!({"type": "username", "name": "carol", "id": 0, "date": 1}));
+    assert_eq!(third.expect_closed().await, Some(1013));
+    assert_known(&third);
 }

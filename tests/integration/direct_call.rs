@@ -77,6 +77,22 @@ async fn a_call_takes_one_offer_and_one_answer_a_side() {
 }
 
 #[tokio::test]
+async fn a_callee_may_answer_as_dtls_server() {
+    let server = Server::start().await;
+    let alice = Client::connect(&server, Setup::new("alice")).await;
+    let bob = Client::connect(&server, Setup::new("bob").passive()).await;
+    alice.call("bob").await;
+    let ring = bob.signaling.expect("video-offer").await;
+    bob.accept(&ring).await;
+    bob.peer.connected().await;
+    let answer = bob.peer.connection.local_description().await;
+    let answer = answer.expect("a description").sdp;
+    assert!(answer.contains("a=setup:passive"), "{answer}");
+    alice.start_media();
+    bob.hears(&alice).await;
+}
+
+#[tokio::test]
 async fn a_declined_call_says_so() {
     let server = Server::start().await;
     let (alice, bob) = two(&server).await;

@@ -12,10 +12,8 @@ async fn dtmf_passes_between_the_voice() {
     let audio = alice.peer.audio.clone().expect("audio");
     let track = bob.track_from(&alice, "audio").await;
     let voice = |index| frames::audio(alice.label(), index);
-    while bob.count(track.ssrc) == 0 {
-        audio.write(voice).await;
-        tokio::task::yield_now().await;
-    }
+    audio.write(voice).await;
+    bob.packets(track.ssrc, 1).await;
     // Digit 5, end of event, volume 10, 800 samples.
     let event = [5, 0x80 | 10, 0x03, 0x20];
     for _ in 0..3 {

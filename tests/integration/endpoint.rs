@@ -14,6 +14,7 @@ fn abilities() -> Abilities {
         sends_video: true,
         spare_receivers: 0,
         channels: vec!["chat".to_owned()],
+        passive: false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Leaving a call, and what the others are told.
 
 use serde_json::json;
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::support::{Client, Server, Setup};
 
@@ -19,6 +20,21 @@ async fn a_closed_socket_leaves_at_once() {
         .await;
     assert_eq!(left["tracks"], json!([]));
     alice.no_track_from(bob.id).await;
+}
+
+#[tokio::test]
+async fn a_socket_closed_without_a_code_leaves_at_once_too() {
+    // What `socket.close()` does in a browser.
+    let server = Server::start().await;
+    let alice = Client::connect(&server, Setup::new("alice")).await;
+    let bob = Client::connect(&server, Setup::new("bob")).await;
+    bob.signaling.send_raw(Message::Close(None));
+    alice
+        .signaling
+        .expect_where("participant", |participant| {
+            participant["id"] == bob.id && participant["state"] == "left"
+        })
+        .await;
 }
 
 #[tokio::test]

@@ -1,6 +1,5 @@
 //! Lost packets, on either side of the server, and requests for keyframes.
 
-use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use rtc::rtcp::transport_feedbacks::transport_layer_nack::{
     TransportLayerNack, nack_pairs_from_sequence_numbers,
 };
@@ -178,18 +177,14 @@ async fn keyframe_requests_of_many_are_merged() {
     // The requests for the joiners are over.
     bob.further_packets(subscribers[0].1, 30).await;
     let asked = alice.peer.keyframe_requests();
+    let further = subscribers.map(|(client, ssrc)| client.further_packets(ssrc, 45));
     for _ in 0..5 {
         for (client, ssrc) in &subscribers {
-            let pli = PictureLossIndication {
-                sender_ssrc: 1,
-                media_ssrc: *ssrc,
-            };
-            client.send_rtcp(vec![Box::new(pli)]).await;
+            client.ask_for_keyframe(*ssrc).await;
         }
     }
-    for (client, ssrc) in &subscribers {
-        let key = client
-            .further_packets(*ssrc, 30)
+    for (packets, client) in further.into_iter().zip([&bob, &carol]) {
+        let key = packets
             .await
             .iter()
             .any(|packet| frames::parse_vp8(&packet.payload).is_some_and(|frame| frame.key));

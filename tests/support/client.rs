@@ -1,6 +1,7 @@
 //! A whole client: signalling, a peer connection, and the polite side of perfect negotiation between them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rtc::rtp_transceiver::rtp_sender::RtpCodecKind;
@@ -24,6 +25,8 @@ pub struct Setup {
     pub name: String,
     pub dialect: Dialect,
     pub abilities: Abilities,
+    /// Whether its session versions go down instead of up.
+    pub counts_down: bool,
 }
 
 impl Setup {
@@ -39,7 +42,9 @@ impl Setup {
                 sends_video: true,
                 spare_receivers: 0,
                 channels: Vec::new(),
+                passive: false,
             },
+            counts_down: false,
         }
     }
 
@@ -63,6 +68,12 @@ impl Setup {
         self.abilities.sends_audio = false;
         self.abilities.sends_video = false;
         self.abilities.spare_receivers = spare_receivers;
+        self
+    }
+
+    /// Answers as DTLS server.
+    pub fn passive(mut self) -> Self {
+        self.abilities.passive = true;
         self
     }
 
@@ -162,6 +173,8 @@ struct Negotiator {
     state: Mutex<Negotiation>,
     sender: std::sync::Mutex<Sender>,
     name: String,
+    descriptions: AtomicU64,
+    counts_down: bool,
 }
 
 impl Client {
@@ -185,6 +198,8 @@ impl Client {
             state: Mutex::default(),
             sender: std::sync::Mutex::new(signaling.sender()),
             name: setup.name.clone(),
+            descriptions: AtomicU64::new(0),
+            counts_down: setup.counts_down,
         });
         tokio::spawn(negotiator.clone().handle_messages(feed));
         tokio::spawn(negotiator.clone().handle_wishes(wishes));
@@ -406,6 +421,16 @@ impl Client {
         track.track.write_rtcp(packets).await.expect("RTCP is sent");
     }
 
+    /// Asks for a keyframe, as a decoder that cannot go on.
+    pub async fn ask_for_keyframe(&self, media_ssrc: u32) {
+        use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+        let pli = PictureLossIndication {
+            sender_ssrc: 1,
+            media_ssrc,
+        };
+        self.send_rtcp(vec![Box::new(pli)]).await;
+    }
+
     /// Replaces a broken socket by one that resumes the session.
     pub async fn resume(&mut self, server: &Server) -> Value {
         let path = format!("/ws?resume={}", self.resume);
@@ -497,13 +522,29 @@ impl Negotiator {
                 Wish::Negotiation => {
                     let mut state = self.state.lock().await;
                     // The first offer is the test's to make.
-                    if state.in_call && self.described.read(|described| !described.sdp.is_empty()) {
+                    let described = self.described.read(|described| !described.sdp.is_empty());
+                    if state.in_call && described && self.needs_negotiation().await {
                         self.offer(&mut state).await;
                     }
                 }
                 Wish::Candidate(candidate) => self.trickle(candidate).await,
             }
         }
+    }
+
+    /// A description as it is sent.
+    fn numbered(&self, sdp: &str) -> String {
+        if !self.counts_down {
+            return sdp.to_owned();
+        }
+        let version = u64::MAX / 2 - self.descriptions.fetch_add(1, Ordering::Relaxed);
+        let line = |line: &str| match line.split(' ').collect::<Vec<_>>().as_slice() {
+            [origin, session, _, rest @ ..] if origin.starts_with("o=") => {
+                format!("{origin} {session} {version} {}", rest.join(" "))
+            }
+            _ => line.to_owned(),
+        };
+        sdp.split("\r\n").map(line).collect::<Vec<_>>().join("\r\n")
     }
 
     fn peer(&self) -> Arc<Peer> {
@@ -551,6 +592,29 @@ impl Negotiator {
         message
     }
 
+    /// Whether there is still something to offer: the crate's event may be older than the last description.
+    async fn needs_negotiation(&self) -> bool {
+        let peer = self.peer();
+        let Some(local) = peer.connection.current_local_description().await else {
+            return true;
+        };
+        let sections = sdp::sections(&local.sdp);
+        for transceiver in peer.connection.get_transceivers().await {
+            let mid = transceiver.mid().await.ok().flatten();
+            let direction = transceiver.direction().await.map(|it| it.to_string());
+            let agreed = sections
+                .iter()
+                .any(|it| Some(&it.mid) == mid.as_ref() && Ok(&it.direction) == direction.as_ref());
+            if !agreed {
+                return true;
+            }
+        }
+        let channels = peer
+            .happenings
+            .read(|happenings| !happenings.channels.is_empty());
+        channels && sections.iter().all(|it| it.kind != "application")
+    }
+
     async fn signaling_state(&self) -> RTCSignalingState {
         // The crate does not tell the state; the descriptions do.
         let connection = &self.peer().connection;
@@ -576,7 +640,7 @@ impl Negotiator {
             .expect("the offer applies");
         let mut message = json!({
             "type": "video-offer",
-            "sdp": {"type": "offer", "sdp": offer.sdp},
+            "sdp": {"type": "offer", "sdp": self.numbered(&offer.sdp)},
         });
         if !state.sources.is_empty() {
             let entries = sdp::sections(&offer.sdp).into_iter().filter_map(|section| {
@@ -626,7 +690,7 @@ impl Negotiator {
             state,
             json!({
                 "type": "video-answer",
-                "sdp": {"type": "answer", "sdp": answer.sdp},
+                "sdp": {"type": "answer", "sdp": self.numbered(&answer.sdp)},
             }),
         ));
         self.note(message, sdp, RTCSdpType::Offer);
@@ -650,7 +714,7 @@ impl Negotiator {
     }
 
     async fn offer_again(&self, state: &mut Negotiation) {
-        if std::mem::take(&mut state.again) {
+        if std::mem::take(&mut state.again) && self.needs_negotiation().await {
             self.offer(state).await;
         }
     }

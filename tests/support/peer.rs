@@ -9,6 +9,7 @@ use rtc::media_stream::MediaStreamTrack;
 use rtc::peer_connection::configuration::interceptor_registry::{
     configure_nack, configure_rtcp_reports, configure_simulcast_extension_headers, configure_twcc,
 };
+use rtc::peer_connection::transport::RTCDtlsRole;
 use rtc::rtcp::payload_feedbacks::full_intra_request::FullIntraRequest;
 use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use rtc::rtp_transceiver::rtp_sender::{
@@ -25,7 +26,7 @@ use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};
 use webrtc::peer_connection::{
     MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler,
     RTCConfigurationBuilder, RTCIceCandidateInit, RTCPeerConnectionIceEvent,
-    RTCPeerConnectionState, Registry,
+    RTCPeerConnectionState, Registry, SettingEngineBuilder,
 };
 
 use super::frames;
@@ -93,6 +94,9 @@ pub struct Abilities {
     pub spare_receivers: usize,
     /// Labels of data channels it opens at once.
     pub channels: Vec<String>,
+    /// Whether it answers `a=setup:passive`, as this crate does by itself where the other side is ICE-lite. It says so in
+    /// renewed answers too, where the roles cannot change any more (RFC 8842 section 5.3); so that is for one-time answers.
+    pub passive: bool,
 }
 
 /// What the peer connection wants of its client.
@@ -120,8 +124,6 @@ pub struct Channel {
     pub label: String,
     pub protocol: String,
     pub ordered: bool,
-    pub max_retransmits: Option<u16>,
-    pub max_packet_life_time: Option<u16>,
     pub open: bool,
     pub closed: bool,
     /// Text or binary, and the content.
@@ -146,6 +148,7 @@ pub struct Peer {
     pub happenings: Arc<Watched<Happenings>>,
     pub audio: Option<Outgoing>,
     pub video: Option<Outgoing>,
+    codecs: [Vec<RTCRtpCodecParameters>; 2],
     pumps: std::sync::Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -155,9 +158,17 @@ impl Peer {
         let traffic = Arc::new(Watched::<Traffic>::default());
         let happenings = Arc::new(Watched::<Happenings>::default());
         let (wishes, wish) = mpsc::unbounded_channel();
-        let (engine, registry) = engine(abilities, traffic.clone());
+        let codecs = codecs(abilities);
+        let (engine, registry) = engine(&codecs, traffic.clone());
+        let role = if abilities.passive {
+            RTCDtlsRole::Auto
+        } else {
+            RTCDtlsRole::Client
+        };
+        let settings = SettingEngineBuilder::new().with_answering_dtls_role(role);
         let connection = PeerConnectionBuilder::new()
             .with_configuration(RTCConfigurationBuilder::default().build())
+            .with_setting_engine(settings.build())
             .with_media_engine(engine)
             .with_interceptor_registry(registry)
             .with_handler(Arc::new(Handler {
@@ -175,6 +186,7 @@ impl Peer {
             happenings,
             audio: None,
             video: None,
+            codecs,
             pumps: std::sync::Mutex::default(),
         };
         if abilities.sends_audio {
@@ -233,8 +245,10 @@ impl Peer {
     }
 
     async fn attach(&self, track: MediaStreamTrack) -> Arc<TrackLocalStaticRTP> {
+        let video = track.kind() == RtpCodecKind::Video;
         let track = Arc::new(TrackLocalStaticRTP::new(track));
-        self.connection
+        let transceiver = self
+            .connection
             .add_transceiver_from_track(
                 track.clone(),
                 Some(RTCRtpTransceiverInit {
@@ -244,6 +258,11 @@ impl Peer {
             )
             .await
             .expect("a transceiver");
+        // Otherwise it would offer the track's own codec only.
+        transceiver
+            .set_codec_preferences(self.codecs[usize::from(video)].clone())
+            .await
+            .expect("known codecs");
         track
     }
 
@@ -551,8 +570,6 @@ async fn listen(channel: Arc<dyn DataChannel>, happenings: Arc<Watched<Happening
         label: channel.label().await.unwrap_or_default(),
         protocol: channel.protocol().await.unwrap_or_default(),
         ordered: channel.ordered().await.unwrap_or_default(),
-        max_retransmits: channel.max_retransmits().await.unwrap_or_default(),
-        max_packet_life_time: channel.max_packet_life_time().await.unwrap_or_default(),
         open: false,
         closed: false,
         messages: Vec::new(),
@@ -592,34 +609,51 @@ fn opus() -> RTCRtpCodec {
     }
 }
 
-fn engine(abilities: &Abilities, traffic: Arc<Watched<Traffic>>) -> (MediaEngine, Registry) {
-    let mut engine = MediaEngine::default();
-    let mut register = |codec: RTCRtpCodec, payload_type: u8, kind: RtpCodecKind| {
-        let parameters = RTCRtpCodecParameters {
-            rtp_codec: codec,
-            payload_type,
-        };
-        engine
-            .register_codec(parameters, kind)
-            .expect("a codec registers");
+/// Codecs of audio and of video.
+fn codecs(abilities: &Abilities) -> [Vec<RTCRtpCodecParameters>; 2] {
+    let parameters = |rtp_codec: RTCRtpCodec, payload_type: u8| RTCRtpCodecParameters {
+        rtp_codec,
+        payload_type,
     };
-    register(opus(), OPUS, RtpCodecKind::Audio);
     let telephone_event = RTCRtpCodec {
         mime_type: "audio/telephone-event".to_owned(),
         clock_rate: 48_000,
         ..Default::default()
     };
-    register(telephone_event, TELEPHONE_EVENT, RtpCodecKind::Audio);
-    for video in &abilities.video {
+    let audio = vec![
+        parameters(opus(), OPUS),
+        parameters(telephone_event, TELEPHONE_EVENT),
+    ];
+    let video = abilities.video.iter().flat_map(|video| {
         let payload_type = video.payload_type();
-        register(video.codec(), payload_type, RtpCodecKind::Video);
         let rtx = RTCRtpCodec {
             mime_type: "video/rtx".to_owned(),
             clock_rate: 90_000,
             sdp_fmtp_line: format!("apt={payload_type}"),
             ..Default::default()
         };
-        register(rtx, payload_type + 1, RtpCodecKind::Video);
+        [
+            parameters(video.codec(), payload_type),
+            parameters(rtx, payload_type + 1),
+        ]
+    });
+    [audio, video.collect()]
+}
+
+fn engine(
+    codecs: &[Vec<RTCRtpCodecParameters>; 2],
+    traffic: Arc<Watched<Traffic>>,
+) -> (MediaEngine, Registry) {
+    let mut engine = MediaEngine::default();
+    for (codecs, kind) in codecs
+        .iter()
+        .zip([RtpCodecKind::Audio, RtpCodecKind::Video])
+    {
+        for codec in codecs {
+            engine
+                .register_codec(codec.clone(), kind)
+                .expect("a codec registers");
+        }
     }
     let uri = AUDIO_LEVEL_URI.to_owned();
     engine

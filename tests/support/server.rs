@@ -37,7 +37,7 @@ impl Server {
             .expect("the server starts");
         let log = Arc::new(Watched::<Vec<String>>::default());
         let stderr = child.stderr.take().expect("stderr is a pipe");
-        tokio::spawn({
+        let logged = tokio::spawn({
             let log = log.clone();
             async move {
                 let mut lines = BufReader::new(stderr).lines();
@@ -50,6 +50,7 @@ impl Server {
         let first = patiently("the server's address", stdout.next_line()).await;
         let Ok(Some(line)) = first else {
             let status = child.wait().await;
+            let _ = logged.await;
             panic!(
                 "the server ended ({status:?}) before it said its address: {}",
                 log.read(|log| log.join("\n"))
@@ -177,6 +178,10 @@ fn command(options: &[&str]) -> Command {
         if name.to_string_lossy().starts_with("CROSSPOINT_") {
             command.env_remove(name);
         }
+    }
+    // For whoever looks for the cause of a failure.
+    if let Ok(log) = std::env::var("TEST_SERVER_LOG") {
+        command.args(["--log", &log]);
     }
     command.args(options);
     command

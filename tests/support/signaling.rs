@@ -10,6 +10,8 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::server::Server;
@@ -106,6 +108,7 @@ impl Signaling {
                     tokio::select! {
                         next = to_send.recv() => match next {
                             Some(Outgoing::Message(message)) => {
+                                trace(">>", &message);
                                 if socket.send(message).await.is_err() {
                                     // The reason is in what is still to be read.
                                     continue;
@@ -122,6 +125,7 @@ impl Signaling {
                         },
                         next = socket.next() => match next {
                             Some(Ok(Message::Text(text))) => {
+                                trace("<<", &text);
                                 let value: Value = serde_json::from_str(&text)
                                     .unwrap_or_else(|error| json!({"type": "(not JSON)", "text": text.as_str(), "error": error.to_string()}));
                                 let _ = to_feed.send(value.clone());
@@ -166,9 +170,12 @@ impl Signaling {
         let _ = self.outgoing.send(Outgoing::Abort);
     }
 
-    /// Closes it as a leaving page does.
+    /// Closes it as a client that leaves, with 1000.
     pub fn close(&self) {
-        self.send_raw(Message::Close(None));
+        self.send_raw(Message::Close(Some(CloseFrame {
+            code: CloseCode::Normal,
+            reason: "".into(),
+        })));
     }
 
     /// A handle that only sends.
@@ -298,6 +305,13 @@ impl Sender {
         let _ = self
             .0
             .send(Outgoing::Message(Message::text(message.to_string())));
+    }
+}
+
+/// Shows messages as they pass where the environment's `TEST_TRACE` asks for it.
+fn trace(way: &str, message: &impl std::fmt::Display) {
+    if std::env::var_os("TEST_TRACE").is_some() {
+        eprintln!("{way} {}", message.to_string().replace("\\r\\n", "\n   "));
     }
 }
 

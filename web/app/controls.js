@@ -21,6 +21,8 @@ export class Controls {
   #intent;
   /** A device is being opened or closed; a second press waits for none. @type {Set<string>} */
   #busy = new Set();
+  /** @type {Promise<unknown>} */
+  #releasing = Promise.resolve();
   #buttons = { microphone: button("mic"), camera: button("cam") };
   #share = button("share");
   #stop = new AbortController();
@@ -53,6 +55,7 @@ export class Controls {
 
   /** Before a call: opens what it is to begin with, and publishes what is open. */
   async prepare() {
+    await this.#releasing; // of the call before, or it would take away what is opened now
     const { tracks } = this.#media;
     const { microphone, camera } = this.#intent;
     if (microphone && camera && tracks.microphone === null && tracks.camera === null) {
@@ -77,13 +80,12 @@ export class Controls {
   }
 
   /** After a call: nothing stays open, so that no light stays on. */
-  async release() {
-    for (const source of [...this.#crosspoint.sources.keys()]) {
-      const track = this.#crosspoint.sources.get(source)?.track;
-      await this.#crosspoint.unpublish(source);
-      track?.stop();
-    }
+  release() {
+    for (const { track } of this.#crosspoint.sources.values()) track?.stop();
     this.#media.closeAll();
+    const gone = [...this.#crosspoint.sources.keys()].map((source) => this.#crosspoint.unpublish(source));
+    this.#releasing = Promise.all(gone);
+    return this.#releasing;
   }
 
   /** @param {Device} device */

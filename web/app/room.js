@@ -14,7 +14,7 @@ import { Speaking } from "./speaking.js";
 import { Stage } from "./stage.js";
 import { StatsPanel } from "./statspanel.js";
 import { confirm, toast } from "./toast.js";
-import { describeConnection, explainEnd, explainError } from "./words.js";
+import { describeConnection, describePresent, explainEnd, explainError } from "./words.js";
 
 /** In a larger room, comings and goings are noise. */
 const TELL_COMINGS_UP_TO = 12;
@@ -180,9 +180,8 @@ export class Room {
     byId("idle", HTMLElement).hidden = !idle;
     byId("stage", HTMLElement).hidden = idle;
     button("hangup").disabled = call === null;
-    const present = [...this.#crosspoint.participants.values()].filter((one) => one.call === "room").length;
-    byId("idle-text", HTMLElement).textContent = present === 0 ? "Nobody is in it now. People in the room can still write to you, or call you."
-      : present === 1 ? "One person is in it." : `${present} people are in it.`;
+    const present = [...this.#crosspoint.participants.values()].filter((one) => one.call === "room").map((one) => one.name);
+    byId("idle-text", HTMLElement).textContent = describePresent(present);
   }
 
   /** @param {CallView} call */

@@ -209,8 +209,9 @@ export class Stage {
       tile.setPinned(tile.content.key === this.#pinned);
       tile.pin.hidden = tiles.length === 1;
     }
-    this.#more.hidden = hidden === 0;
-    this.#more.textContent = `and ${hidden} more`;
+    const alone = tiles.every(({ content }) => content.own);
+    this.#more.hidden = hidden === 0 && !alone;
+    this.#more.textContent = alone ? "Nobody else is here yet. Send them the link." : `and ${hidden} more`;
     this.#tellWants();
   }
 

@@ -112,3 +112,13 @@ export function describeConnection(session, media, call) {
     default: return { text: "Joining…", tone: "wait" };
   }
 }
+
+/**
+ * Who is in the call that one is not in.
+ * @param {string[]} names
+ */
+export function describePresent(names) {
+  if (names.length === 0) return "Nobody is in it now. People in the room can still write to you, or call you.";
+  const shown = names.length > 4 ? [...names.slice(0, 3), `${names.length - 3} others`] : names;
+  return `${new Intl.ListFormat("en").format(shown)} ${names.length === 1 ? "is" : "are"} in it.`;
+}

@@ -8,6 +8,8 @@ import { Publication } from "./publication.js";
 import { Recovery } from "./recovery.js";
 import { Subscriptions } from "./subscriptions.js";
 
+const CLOSE_AFTER_MS = 500;
+
 /**
  * - `joining`: our first offer is out, the server has not answered; in a one-to-one call that we make this is `calling`
  * - `accepting`: we took somebody's call
@@ -38,6 +40,8 @@ import { Subscriptions } from "./subscriptions.js";
 export class Call {
   #host;
   #adopted = false;
+  /** The server answered our first offer, or made the first itself. */
+  #begun;
   /** @type {CallState} */
   state;
 
@@ -54,6 +58,7 @@ export class Call {
     /** @readonly */
     this.peer = peer;
     this.state = state;
+    this.#begun = state === "accepting";
     this.pc = new RTCPeerConnection(host.configuration);
     this.publication = new Publication(this.pc, host);
     this.subscriptions = new Subscriptions(this.pc, {
@@ -77,14 +82,30 @@ export class Call {
 
   /** @param {import("./protocol.js").Message} message */
   receiveOffer(message) {
-    // The server answers our first offer before it makes one, so an offer here is left from a call before this one.
-    if (this.state === "joining" || this.state === "calling") return;
+    // The server answers our first offer before it makes one, so an offer before that is left from an earlier call. Its
+    // own may follow the answer at once, while the browser still takes that in: hence no look at `state`.
+    if (!this.#begun) return;
     void this.negotiation.receiveOffer(readDescription(message.sdp, "offer"), readTrackLines(message.tracks));
+  }
+
+  /**
+   * The one that we call called us at the same moment, and the server took that call: we give way and answer it.
+   * @param {import("./protocol.js").Message} message
+   */
+  receiveCrossing(message) {
+    this.#begun = true;
+    this.receiveOffer(message);
   }
 
   /** @param {import("./protocol.js").Message} message */
   receiveAnswer(message) {
+    this.#begun = true;
     void this.negotiation.receiveAnswer(readDescription(message.sdp, "answer"), readTrackLines(message.tracks));
+  }
+
+  /** Whether the server has said anything about this call. */
+  get begun() {
+    return this.#begun;
   }
 
   /** Tells the server of each mute that it does not know. */
@@ -104,7 +125,9 @@ export class Call {
     if (this.state === "ended") return;
     this.negotiation.close();
     this.recovery.close();
-    this.pc.close();
+    for (const sender of this.pc.getSenders()) void sender.replaceTrack(null).catch(() => {});
+    // Closing says so to the server over DTLS, which is faster than the socket: it would take our hang-up for a failure.
+    setTimeout(() => this.pc.close(), CLOSE_AFTER_MS);
     this.subscriptions.clear();
     this.#setState("ended");
   }

@@ -480,7 +480,9 @@ export class Crosspoint extends Emitter {
 
   /** @param {Message} message */
   #receiveOffer(message) {
-    if (this.#call !== null && !(this.#call.kind === "room" && message.name !== undefined)) {
+    if (this.#call?.state === "calling" && this.#isCalling(message.name)) {
+      this.#call.receiveCrossing(message);
+    } else if (this.#call !== null && !(this.#call.kind === "room" && message.name !== undefined)) {
       this.#call.receiveOffer(message);
     } else if (this.#call !== null) {
       // Somebody rang while our offer to join the room was on its way.
@@ -493,18 +495,36 @@ export class Crosspoint extends Emitter {
     }
   }
 
+  /** @param {unknown} name Whether this is the one that we ring up. */
+  #isCalling(name) {
+    if (typeof name !== "string" || this.#call === null) return false;
+    const { peer } = this.#call;
+    return typeof peer === "number" ? this.#roster.byName(name)?.id === peer : name === peer;
+  }
+
   /** @param {Message} message */
   #receiveHangUp({ name, reason }) {
     const why = typeof reason === "string" ? reason : "left";
-    if (this.ring !== null) {
+    if (this.ring !== null && (name === undefined || name === this.ring.name)) {
       this.#endRing(why);
       return;
     }
-    // One that somebody else of the room left behind, from the call before this one.
-    const from = typeof name === "string" ? this.#roster.byName(name) : undefined;
-    if (this.#call?.kind === "direct" && from !== undefined && typeof this.#call.peer === "number"
-      && from.id !== this.#call.peer) return;
-    this.#end(why);
+    if (this.#call !== null && !this.#isStale(this.#call, name, why)) this.#end(why);
+  }
+
+  /**
+   * Whether a hang-up is about a call before this one. The protocol does not say which call it means, but the server answers
+   * before it ends anything, and names the other one of a one-to-one call.
+   * @param {Call} call
+   * @param {unknown} name
+   * @param {string} why
+   */
+  #isStale({ kind, peer, begun }, name, why) {
+    if (kind === "direct" && typeof name === "string") {
+      const from = this.#roster.byName(name);
+      return from === undefined || typeof peer !== "number" ? name !== this.#peerName : from.id !== peer;
+    }
+    return !begun && why !== "kicked";
   }
 
   /** @param {Message} message */

@@ -21,7 +21,8 @@ mod tests {
 
     #[test]
     fn the_descriptor_tells_and_without_it_the_aggregation_header() {
-        let table: &[(&[u8], Option<&[u8]>, bool)] = &[
+        type Row<'a> = (&'a [u8], Option<&'a [u8]>, bool);
+        let table: &[Row<'_>] = &[
             (&[], None, false),
             (&[0x08], None, false),
             (&[0x18, 0x0a], None, true),

@@ -2,6 +2,8 @@
 //! 6, RFC 4585, RFC 5104). What is not listed in [`RtcpPacket`] is passed over.
 
 mod read;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub use read::{FirEntries, Nacks, ReportBlocks, RtcpPacket, RtcpPackets, Ssrcs};

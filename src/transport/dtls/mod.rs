@@ -111,10 +111,11 @@ impl Dtls {
         role: DtlsRole,
         fingerprints: &[Fingerprint],
     ) {
-        self.role.get_or_insert(role);
-        if !matches!(self.stage, Stage::Connected(_)) {
-            self.fingerprints = fingerprints.to_vec();
+        if matches!(self.stage, Stage::Connected(_) | Stage::Over) {
+            return;
         }
+        self.role.get_or_insert(role);
+        self.fingerprints = fingerprints.to_vec();
         self.deadline.get_or_insert(now + HANDSHAKE_TIMEOUT);
     }
 

@@ -35,6 +35,7 @@ pub enum SrtpError {
 /// The keys of both directions, after the DTLS handshake.
 pub(super) struct Srtp {
     profile: SrtpProfile,
+    is_client: bool,
     /// Opens what the peer sends.
     inbound: Direction,
     /// Seals what the peer is sent.
@@ -74,10 +75,16 @@ impl Srtp {
         };
         Ok(Self {
             profile,
+            is_client,
             inbound,
             outbound,
             rtcp: RtcpIndices::default(),
         })
+    }
+
+    /// Whether DTLS made us the client.
+    pub(super) fn is_client(&self) -> bool {
+        self.is_client
     }
 
     pub(super) fn profile(&self) -> SrtpProfile {

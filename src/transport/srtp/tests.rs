@@ -1,13 +1,11 @@
 //! Against the supplier's SRTP, and against the vectors of the RFCs.
 
-use std::time::Duration;
-
 use ::rtp::header::Header;
 use ::shared::marshal::Marshal;
 use ::srtp::context::Context;
 use ::srtp::protection_profile::ProtectionProfile;
 
-use super::cipher::{Cipher, Kind};
+use super::cipher::Cipher;
 use super::*;
 
 const PROFILES: [(SrtpProfile, ProtectionProfile); 3] = [
@@ -176,37 +174,4 @@ fn hex(text: &str) -> Vec<u8> {
     let digits = text.as_bytes().chunks(2);
     let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
     digits.map(byte).collect()
-}
-
-/// Not an assertion: what a packet costs. Run it with `--release --ignored --nocapture`.
-#[test]
-#[ignore = "measures"]
-fn measure() {
-    for profile in PROFILES {
-        let (mut ours, _, mut their_outbound) = session(profile);
-        let (plain, header_len) = packet(1, 1, 1200 - 32);
-        let rounds = 200_000u32;
-        let mut out = Vec::with_capacity(2000);
-        let start = std::time::Instant::now();
-        for index in 0..rounds {
-            out.clear();
-            out.extend_from_slice(&plain);
-            ours.seal_rtp(&mut out, 0, header_len, index.into())
-                .unwrap();
-        }
-        let seal = start.elapsed() / rounds;
-        let sealed = their_outbound.encrypt_rtp(&plain).unwrap();
-        let mut packet = sealed.to_vec();
-        let start = std::time::Instant::now();
-        for _ in 0..rounds {
-            packet.copy_from_slice(&sealed);
-            ours.open_rtp(&mut packet, header_len, 1).unwrap();
-        }
-        let open: Duration = start.elapsed() / rounds;
-        println!(
-            "{}: {} bytes, seal {seal:?}, open {open:?}",
-            profile.0.name(),
-            plain.len()
-        );
-    }
 }

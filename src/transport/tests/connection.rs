@@ -135,6 +135,17 @@ fn a_handshake_that_never_ends_fails() {
 }
 
 #[test]
+fn renegotiations_do_not_disturb_a_connection() {
+    let mut pair = Pair::connected(14);
+    pair.set_parameters();
+    pair.run(40 * SECOND);
+    for at in [CLIENT, SERVER] {
+        assert_eq!(pair.events(at), []);
+        assert!(pair.ends[at].transport.is_connected());
+    }
+}
+
+#[test]
 fn a_client_hello_may_come_before_the_answer() {
     let mut pair = Pair::new(8);
     let parameters = pair.parameters(CLIENT);

@@ -99,7 +99,7 @@ class Peer {
   // --- The call -----------------------------------------------------------------------------------------------------
 
   createConnection() {
-    const pc = new RTCPeerConnection({ iceServers: this.iceServers, bundlePolicy: 'max-bundle', encodedInsertableStreams: false });
+    const pc = new RTCPeerConnection({ iceServers: this.iceServers, bundlePolicy: 'max-bundle' });
     this.pc = pc;
     pc.onnegotiationneeded = () => this.offer().catch((error) => this.errors.push(`offer: ${error}`));
     pc.onicecandidate = ({ candidate }) => this.send({ type: 'new-ice-candidate', candidate: candidate?.toJSON() ?? null, target: this.target });
@@ -137,6 +137,8 @@ class Peer {
     const pc = this.createConnection();
     this.add(stream);
     if (!stream) for (const kind of ['audio', 'video']) pc.addTransceiver(kind, { direction: 'recvonly' });
+    // A test's chance to do something before the first offer.
+    this.prepared?.(this);
     if (target === undefined) await this.connected();
   }
 

@@ -39,6 +39,15 @@ export class App {
     this.id = await this.run(() => window.crosspoint.id);
   }
 
+  /** Enters the room without its call, to be called or to call one of those there. */
+  async enterOnly(name) {
+    this.name = name;
+    await this.fill('name-input', name);
+    await this.click('enter-only');
+    await this.until('it is in the room', () => typeof window.crosspoint?.id === 'number');
+    this.id = await this.run(() => window.crosspoint.id);
+  }
+
   run(fn, ...args) {
     return this.page.evaluate(fn, ...args);
   }
@@ -76,6 +85,22 @@ export class App {
     await this.page.click(byId(id), { count: 3 });
     await this.page.keyboard.press('Backspace');
     await this.page.type(byId(id), text);
+  }
+
+  /** Writes into the chat, which may have to be opened first. */
+  async say(text) {
+    const open = await this.run((selector) => document.querySelector(selector).checkVisibility(), byId('chat-input'));
+    if (!open) await this.click('chat-toggle');
+    await this.click('chat-input');
+    await this.page.keyboard.type(text);
+    await this.page.keyboard.press('Enter');
+  }
+
+  /** Makes the list of people visible. */
+  async openPeople() {
+    const open = await this.run((selector) => document.querySelector(selector).checkVisibility(), byId('people'));
+    if (!open) await this.click('people-toggle');
+    await this.shown('people');
   }
 
   /** The tiles of others' tracks: participant, source, track. */

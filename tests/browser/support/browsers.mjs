@@ -49,6 +49,7 @@ const firefoxPrefs = {
   'media.peerconnection.ice.obfuscate_host_addresses': false,
   'media.autoplay.default': 0,
   'media.getusermedia.screensharing.enabled': true,
+  'media.videocontrols.picture-in-picture.video-toggle.enabled': false,
   'dom.min_background_timeout_value': 4,
   'dom.timeout.enable_budget_timer_throttling': false,
   'app.update.disabledForTesting': true,

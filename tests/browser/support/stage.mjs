@@ -61,7 +61,7 @@ export class Stage {
 
   async #report(t) {
     t.diagnostic(`server, last lines:\n${tail(this.server.log, 60)}`);
-    for (const page of this.#pages) {
+    for (const page of this.#pages.filter((one) => !one.isClosed())) {
       const state = await page.evaluate(describePage).catch((error) => `${error}`);
       t.diagnostic(`page ${page.url()} ${JSON.stringify(state)}\n${tail(page.words.join('\n'), 30)}`);
     }

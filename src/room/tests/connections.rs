@@ -1,0 +1,217 @@
+use super::*;
+
+fn resume(token: &str) -> Connect {
+    Connect {
+        resume: Some(token.to_owned()),
+        ..request(Dialect::V1, "lobby")
+    }
+}
+
+/// A named v1 user with the token of its session.
+fn user_with_token(world: &mut World, name: &str) -> (User, String) {
+    let (session, told) = world.connect(request(Dialect::V1, "lobby"));
+    let user = User {
+        session,
+        id: told[0]["id"].as_u64().unwrap(),
+    };
+    world.say(user, json!({"type": "username", "name": name}));
+    (user, told[0]["resume"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn the_first_message_says_all_about_the_session() {
+    let mut world = World::with(|config| {
+        config.ice_servers = vec![crate::signaling::protocol::IceServer {
+            urls: vec!["stun:stun.example.org".to_owned()],
+            ..Default::default()
+        }];
+    });
+    let (_, told) = world.connect(request(Dialect::V1, "demo"));
+    let id = &told[0];
+    assert_eq!(id["type"], "id");
+    assert_eq!(id["room"], "demo");
+    assert_eq!(
+        id["iceServers"],
+        json!([{"urls": ["stun:stun.example.org"]}])
+    );
+    assert_eq!(id["server"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(id["resumed"], false);
+    assert_eq!(id["resume"].as_str().unwrap().len(), 32);
+    let (_, told) = world.connect(Connect {
+        room: None,
+        ..request(Dialect::V1, "")
+    });
+    assert_eq!(told[0]["room"], "lobby");
+}
+
+#[test]
+fn a_broken_session_is_taken_up_again() {
+    let mut world = World::new();
+    let anna = world.v1("Anna");
+    let (ben, token) = user_with_token(&mut world, "Ben");
+    world.forget_all();
+    world.disconnect(ben, false);
+    world.say(anna, json!({"type": "message", "text": "are you there?"}));
+    world.say(anna, json!({"type": "x-poke", "target": "Ben"}));
+    world.pass(Duration::from_secs(29));
+    assert_eq!(world.heard_of(anna, "participant"), Vec::<Value>::new());
+
+    let (session, told) = world.connect(resume(&token));
+    assert_eq!(
+        (&told[0]["id"], &told[0]["resumed"]),
+        (&json!(ben.id), &json!(true))
+    );
+    assert_ne!(told[0]["resume"], token.as_str());
+    assert_eq!(
+        (&told[1]["state"], &told[1]["name"]),
+        (&json!("joined"), &json!("Anna"))
+    );
+    assert_eq!(told[2]["text"], "are you there?");
+    assert_eq!(told[3]["type"], "x-poke");
+    let ben = User { session, ..ben };
+    world.pass(Duration::from_secs(60));
+    world.say(ben, json!({"type": "message", "text": "yes"}));
+    assert_eq!(world.heard_one(anna, "message")["name"], "Ben");
+
+    // A token works once.
+    let (session, told) = world.connect(resume(&token));
+    assert_eq!(
+        (&told[0]["code"], &told[0]["fatal"]),
+        (&json!("resume-failed"), &json!(true))
+    );
+    assert_eq!(world.closed[&session], 4404);
+}
+
+#[test]
+fn a_broken_session_ends_in_time() {
+    let mut world = World::new();
+    let anna = world.v1("Anna");
+    let (ben, token) = user_with_token(&mut world, "Ben");
+    world.heard(anna);
+    world.disconnect(ben, false);
+    world.pass(Duration::from_secs(30));
+    assert_eq!(world.heard_one(anna, "participant")["state"], "left");
+    let (session, _) = world.connect(resume(&token));
+    assert_eq!(world.closed[&session], 4404);
+}
+
+#[test]
+fn a_session_can_be_taken_from_a_socket_that_still_looks_alive() {
+    let mut world = World::new();
+    let anna = world.v1("Anna");
+    let (ben, token) = user_with_token(&mut world, "Ben");
+    world.heard(anna);
+    let (session, told) = world.connect(resume(&token));
+    assert_eq!(told[0]["resumed"], true);
+    assert_eq!(world.closed[&ben.session], 1000);
+    // The old socket's end is nobody's.
+    world.disconnect(ben, false);
+    world.pass(Duration::from_secs(60));
+    assert_eq!(world.heard(anna), Vec::<Value>::new());
+    world.say(
+        User { session, ..ben },
+        json!({"type": "message", "text": "hi"}),
+    );
+    assert_eq!(world.heard_one(anna, "message")["text"], "hi");
+}
+
+#[test]
+fn what_is_kept_for_a_broken_session_is_bounded() {
+    let mut world = World::new();
+    let anna = world.v1("Anna");
+    let (ben, token) = user_with_token(&mut world, "Ben");
+    world.disconnect(ben, false);
+    for number in 0..100 {
+        world.say(anna, json!({"type": "message", "text": number.to_string()}));
+    }
+    let (_, told) = world.connect(resume(&token));
+    let texts: Vec<&str> = told
+        .iter()
+        .filter_map(|message| message["text"].as_str())
+        .collect();
+    let expected: Vec<String> = (36..100).map(|number| number.to_string()).collect();
+    assert_eq!(texts, expected);
+}
+
+#[test]
+fn limits_close_with_1013_and_bad_rooms_with_1008() {
+    let mut world = World::with(|config| {
+        config.limits.max_participants = 2;
+        config.limits.max_rooms = 2;
+        config.limits.max_sockets_per_address = 3;
+    });
+    let refused = |world: &mut World, connect: Connect| {
+        let (session, told) = world.connect(connect);
+        assert_eq!(told.len(), 1);
+        assert_eq!(told[0]["fatal"], true);
+        (
+            told[0]["code"].as_str().unwrap().to_owned(),
+            world.closed[&session],
+        )
+    };
+    for room in ["a b", "ü", &"x".repeat(65), "a/b"] {
+        let expected = ("bad-room".to_owned(), 1008);
+        assert_eq!(refused(&mut world, request(Dialect::V1, room)), expected);
+    }
+    world.connect(request(Dialect::V1, "one"));
+    let leaver = world.user(Dialect::V1, "one", "");
+    let from_elsewhere = |room| Connect {
+        address: [192, 0, 2, 9].into(),
+        ..request(Dialect::V1, room)
+    };
+    assert_eq!(
+        refused(&mut world, from_elsewhere("one")),
+        ("room-full".to_owned(), 1013)
+    );
+    world.connect(request(Dialect::V1, "two"));
+    assert_eq!(
+        refused(&mut world, from_elsewhere("three")),
+        ("too-many-rooms".to_owned(), 1013)
+    );
+    assert_eq!(
+        refused(&mut world, request(Dialect::V1, "two")),
+        ("too-many-sockets".to_owned(), 1013)
+    );
+    world.disconnect(leaver, true);
+    let (session, _) = world.connect(request(Dialect::V1, "two"));
+    assert!(!world.closed.contains_key(&session));
+}
+
+#[test]
+fn who_says_too_much_is_slowed_and_then_closed() {
+    let mut world = World::with(|config| config.limits.max_messages_per_second = 10);
+    let (anna, ben) = (world.v1("Anna"), world.v1("Ben"));
+    for _ in 0..20 {
+        world.say(anna, json!({"type": "message", "text": "spam"}));
+    }
+    let errors = world.heard_of(anna, "error");
+    // The name was a message, too.
+    assert_eq!(errors.len(), 1);
+    assert_eq!(
+        (&errors[0]["code"], &errors[0]["fatal"]),
+        (&json!("too-fast"), &json!(false))
+    );
+    assert_eq!(world.heard_of(ben, "message").len(), 19);
+    for _ in 0..2 {
+        world.say(anna, json!({"type": "message", "text": "spam"}));
+    }
+    assert_eq!(world.heard_of(anna, "error")[1]["fatal"], true);
+    assert_eq!(world.closed[&anna.session], 1008);
+    assert_eq!(world.heard_one(ben, "participant")["state"], "left");
+}
+
+#[test]
+fn going_down_tells_everybody() {
+    let mut world = World::new();
+    let (anna, ben) = (world.v1("Anna"), world.classic("Ben"));
+    world.forget_all();
+    world.rooms.shutdown();
+    world.collect();
+    assert_eq!(world.heard_one(anna, "error")["fatal"], true);
+    assert_eq!(world.heard(ben), Vec::<Value>::new());
+    assert_eq!(
+        (world.closed[&anna.session], world.closed[&ben.session]),
+        (1012, 1012)
+    );
+    assert_eq!(world.rooms.poll_timeout(), None);
+}
