@@ -8,8 +8,8 @@ use crosspoint::rtp::{
     write_header,
 };
 use crosspoint::shard::{
-    Batch, CallId, CodecParameters, Command, DtlsRole, Fingerprint, IceCredentials, ParticipantId,
-    PeerId, ReceiveParameters, SendParameters, Shard, ShardConfig, SsrcPair, TrackId,
+    Batch, CallId, CodecParameters, Command, DtlsRole, IceCredentials, ParticipantId, PeerId,
+    ReceiveParameters, SctpParameters, SendParameters, Shard, ShardConfig, SsrcPair, TrackId,
     TransportParameters,
 };
 use crosspoint::transport::{
@@ -34,6 +34,8 @@ pub(crate) struct Memory {
     pub(crate) now: Instant,
     pub(crate) shard: Shard,
     pub(crate) batch: Batch,
+    /// Whether those who join have data channels.
+    pub(crate) data: bool,
     clients: Vec<Client>,
     identity: Identity,
     sequence: u64,
@@ -115,6 +117,7 @@ impl Memory {
                 seed: 1,
             }),
             batch: Batch::new(),
+            data: false,
             clients: Vec::new(),
             identity,
             sequence: 1_000,
@@ -139,7 +142,10 @@ impl Memory {
             remote_ice: server_ice.clone(),
             fingerprints: vec![self.identity.fingerprint()],
             role: DtlsRole::Client,
-            sctp: None,
+            sctp: self.data.then_some(SctpParameters {
+                remote_port: 5000,
+                max_message_size: 65_536,
+            }),
         };
         transport.set_parameters(self.now, &ours);
         self.command(Command::SetTransport {
@@ -229,10 +235,15 @@ impl Memory {
                 self.tick();
             }
             if self.clients[index].connected {
-                return;
+                break;
             }
         }
-        panic!("not connected");
+        assert!(self.clients[index].connected, "not connected");
+        // Until data channels could be opened.
+        for _ in 0..10 {
+            self.send_up(index);
+            self.tick();
+        }
     }
 
     /// Checks in both directions.
@@ -337,7 +348,11 @@ impl Memory {
         let mut out = Vec::with_capacity(1_300);
         write_header(&mut out, &fields, &own_extensions(&extensions(), &values));
         let header_len = out.len();
-        let start = if number % 10 == 0 { 0x90 } else { 0x80 };
+        let start = if number.is_multiple_of(10) {
+            0x90
+        } else {
+            0x80
+        };
         let [high, low] = (0x8000 | (number / 10) as u16).to_be_bytes();
         let inter = u8::from(number >= 1_010);
         out.extend_from_slice(&[start, 0xe0, high, low, (number / 10) as u8, 0, inter]);

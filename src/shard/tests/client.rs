@@ -15,7 +15,7 @@ use crate::rtp::{
     Extension, ExtensionMap, ExtensionValues, HeaderFields, HeaderView, MediaKind, own_extensions,
     write_header,
 };
-use crate::shard::{IceCredentials, ParticipantId, PeerId};
+use crate::shard::{IceCredentials, PeerId};
 use crate::transport::tests::pair::Check;
 use crate::transport::{DatagramKind, Path, Transmit, Transport, TransportEvent, classify};
 
@@ -26,7 +26,6 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(2_500);
 
 pub(super) struct Client {
     pub(super) peer: PeerId,
-    pub(super) participant: ParticipantId,
     pub(super) ice: IceCredentials,
     pub(super) server_ice: IceCredentials,
     pub(super) address: SocketAddr,
@@ -56,11 +55,9 @@ pub(super) struct Client {
 }
 
 impl Client {
-    #[expect(clippy::too_many_arguments)]
     pub(super) fn new(
         now: Instant,
         peer: PeerId,
-        participant: ParticipantId,
         ice: IceCredentials,
         server_ice: IceCredentials,
         address: SocketAddr,
@@ -69,7 +66,6 @@ impl Client {
     ) -> Self {
         Self {
             peer,
-            participant,
             ice,
             server_ice,
             address,

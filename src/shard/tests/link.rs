@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 use rand::Rng;
 use rand::rngs::StdRng;
 
+/// Says which datagrams it means.
+pub(super) type Filter = Box<dyn FnMut(&[u8]) -> bool>;
+
 /// How one direction treats datagrams. At first it is perfect but for its delay.
 pub(super) struct Link {
     /// The shares of datagrams that get lost, come twice, or are overtaken by later ones.
@@ -15,7 +18,7 @@ pub(super) struct Link {
     /// Up to so much is added to the delay, without reordering.
     pub(super) jitter: Duration,
     /// Loses the datagrams that it says yes to.
-    pub(super) loses: Option<Box<dyn FnMut(&[u8]) -> bool>>,
+    pub(super) loses: Option<Filter>,
     /// When the last datagram arrives.
     latest: Option<Instant>,
 }

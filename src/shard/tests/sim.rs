@@ -200,14 +200,7 @@ impl SimNet {
             local_ice: server_ice.clone(),
         });
         self.clients.push(Client::new(
-            self.now,
-            peer,
-            participant,
-            ice,
-            server_ice,
-            address,
-            transport,
-            extensions,
+            self.now, peer, ice, server_ice, address, transport, extensions,
         ));
         self.arrived.push(BTreeMap::new());
         self.client_by_address.insert(address, client);
