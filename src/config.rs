@@ -33,20 +33,18 @@ pub struct Options {
     pub listen: Option<Vec<ListenAddress>>,
 
     /// First UDP port for media; each shard takes one, counting up; 0 takes free ones [default: 7880]
-    #[arg(long, env = "CROSSPOINT_UDP_PORT", value_name = "PORT")]
+    #[arg(long, env = "CROSSPOINT_UDP_PORT", value_name = "PORT", value_parser = |text: &str| number::<u16>(text, "0 to 65535"))]
     pub udp_port: Option<u16>,
 
     /// Address under which clients reach the media ports; may be repeated [default: this machine's addresses]
-    #[arg(
-        long,
+    #[arg(long,
         env = "CROSSPOINT_ANNOUNCE",
         value_name = "IP",
-        value_delimiter = ','
-    )]
+        value_delimiter = ',', value_parser = address)]
     pub announce: Option<Vec<IpAddr>>,
 
     /// Threads that forward media, 1 to 64 [default: one for each core]
-    #[arg(long, env = "CROSSPOINT_SHARDS", value_name = "N")]
+    #[arg(long, env = "CROSSPOINT_SHARDS", value_name = "N", value_parser = |text: &str| number::<u64>(text, "1 to 64"))]
     pub shards: Option<u64>,
 
     /// What to log: `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `crosspoint::room=debug` [default: info]
@@ -67,39 +65,39 @@ pub struct Options {
     pub allowed_origins: Option<Vec<String>>,
 
     /// Participants in one room, 2 to 10000 [default: 200]
-    #[arg(long, env = "CROSSPOINT_MAX_PARTICIPANTS", value_name = "N")]
+    #[arg(long, env = "CROSSPOINT_MAX_PARTICIPANTS", value_name = "N", value_parser = |text: &str| number::<u64>(text, "2 to 10000"))]
     pub max_participants: Option<u64>,
 
     /// Rooms at one time, 1 to 1000000 [default: 1000]
-    #[arg(long, env = "CROSSPOINT_MAX_ROOMS", value_name = "N")]
+    #[arg(long, env = "CROSSPOINT_MAX_ROOMS", value_name = "N", value_parser = |text: &str| number::<u64>(text, "1 to 1000000"))]
     pub max_rooms: Option<u64>,
 
     /// WebSockets from one address, 1 to 1000000 [default: 256]
-    #[arg(long, env = "CROSSPOINT_MAX_SOCKETS_PER_ADDRESS", value_name = "N")]
+    #[arg(long, env = "CROSSPOINT_MAX_SOCKETS_PER_ADDRESS", value_name = "N", value_parser = |text: &str| number::<u64>(text, "1 to 1000000"))]
     pub max_sockets_per_address: Option<u64>,
 
     /// Messages a second on one WebSocket, 1 to 100000; twice as many in a burst [default: 100]
-    #[arg(long, env = "CROSSPOINT_MAX_MESSAGES_PER_SECOND", value_name = "N")]
+    #[arg(long, env = "CROSSPOINT_MAX_MESSAGES_PER_SECOND", value_name = "N", value_parser = |text: &str| number::<u64>(text, "1 to 100000"))]
     pub max_messages_per_second: Option<u64>,
 
     /// Bytes of one SDP, 1000 to 262144 [default: 200000]
-    #[arg(long, env = "CROSSPOINT_MAX_SDP_BYTES", value_name = "BYTES")]
+    #[arg(long, env = "CROSSPOINT_MAX_SDP_BYTES", value_name = "BYTES", value_parser = |text: &str| number::<u64>(text, "1000 to 262144"))]
     pub max_sdp_bytes: Option<u64>,
 
     /// Tracks that one participant may publish, 1 to 64 [default: 16]
-    #[arg(long, env = "CROSSPOINT_MAX_TRACKS", value_name = "N")]
+    #[arg(long, env = "CROSSPOINT_MAX_TRACKS", value_name = "N", value_parser = |text: &str| number::<u64>(text, "1 to 64"))]
     pub max_tracks: Option<u64>,
 
     /// Bytes of one data channel message, 1 to 262144 [default: 65536]
-    #[arg(long, env = "CROSSPOINT_MAX_DATA_CHANNEL_BYTES", value_name = "BYTES")]
+    #[arg(long, env = "CROSSPOINT_MAX_DATA_CHANNEL_BYTES", value_name = "BYTES", value_parser = |text: &str| number::<u64>(text, "1 to 262144"))]
     pub max_data_channel_bytes: Option<u64>,
 
     /// Seconds that a one-to-one call rings, 1 to 3600 [default: 60]
-    #[arg(long, env = "CROSSPOINT_RING_TIMEOUT", value_name = "SECONDS")]
+    #[arg(long, env = "CROSSPOINT_RING_TIMEOUT", value_name = "SECONDS", value_parser = |text: &str| number::<u64>(text, "1 to 3600"))]
     pub ring_timeout: Option<u64>,
 
     /// Seconds in which a broken WebSocket can be resumed, 1 to 3600 [default: 30]
-    #[arg(long, env = "CROSSPOINT_RESUME_TIMEOUT", value_name = "SECONDS")]
+    #[arg(long, env = "CROSSPOINT_RESUME_TIMEOUT", value_name = "SECONDS", value_parser = |text: &str| number::<u64>(text, "1 to 3600"))]
     pub resume_timeout: Option<u64>,
 }
 
@@ -418,6 +416,17 @@ impl Options {
     }
 }
 
+/// A number on the command line or in the environment; its range is checked with the file's.
+fn number<T: FromStr>(text: &str, allowed: &str) -> Result<T, String> {
+    text.parse()
+        .map_err(|_| format!("allowed is a whole number, {allowed}"))
+}
+
+fn address(text: &str) -> Result<IpAddr, String> {
+    text.parse()
+        .map_err(|_| "allowed is an IP address, such as 203.0.113.5 or 2001:db8::5".to_owned())
+}
+
 fn wrong(
     option: &'static str,
     value: impl fmt::Display,
@@ -502,6 +511,22 @@ mod tests {
         }
         let error = options(&["--udp-port", "65535", "--shards", "2"]).unwrap_err();
         assert!(error.to_string().contains("1 to 65534 with 2 shards"));
+    }
+
+    #[test]
+    fn what_is_no_value_at_all_is_refused_with_what_is_allowed() {
+        for (args, words) in [
+            (["--udp-port", "abc"], "a whole number, 0 to 65535"),
+            (["--shards", "many"], "a whole number, 1 to 64"),
+            (["--announce", "here"], "an IP address"),
+            (["--listen", "80"], "127.0.0.1:8080, [::1]:8080 or :8080"),
+            (["--log-format", "xml"], "text, json"),
+        ] {
+            let args = std::iter::once("crosspoint").chain(args);
+            let error = Options::try_parse_from(args).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains(words), "{error}");
+        }
     }
 
     #[test]

@@ -18,6 +18,9 @@ const KERNEL_BUFFER: usize = 4 * 1024 * 1024;
 /// Room for one coalesced read (GRO): the kernel joins at most 64 KiB.
 const READ_BUFFER: usize = 65_536;
 
+/// Errors of reads in a row after which a socket is taken for broken.
+const MAX_FAILURES: u32 = 1_000;
+
 /// Why a media port cannot be used.
 #[derive(Debug)]
 pub struct BindError {
@@ -102,6 +105,8 @@ pub(super) struct ShardSocket {
     ipv6: bool,
     buffers: Vec<Box<[u8]>>,
     metas: Vec<RecvMeta>,
+    /// Errors of reads since the last that went well.
+    failures: u32,
 }
 
 impl ShardSocket {
@@ -118,6 +123,7 @@ impl ShardSocket {
                 .map(|_| vec![0; READ_BUFFER].into_boxed_slice())
                 .collect(),
             metas: vec![RecvMeta::default(); BATCH_SIZE],
+            failures: 0,
         })
     }
 
@@ -139,10 +145,15 @@ impl ShardSocket {
         let count = match result {
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-            // What ICMP says about an earlier send is no fault of the socket.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return Ok(true),
+            // What ICMP says about an earlier send is no fault of the socket, and may be said of each.
+            Err(error) if self.failures < MAX_FAILURES => {
+                tracing::trace!(%error, "not read");
+                self.failures += 1;
+                return Ok(true);
+            }
             Err(error) => return Err(error),
         };
+        self.failures = 0;
         for (meta, buffer) in self.metas.iter().zip(&mut self.buffers).take(count) {
             let path = Path {
                 remote: canonical(meta.addr),
