@@ -2,7 +2,7 @@
 //
 //     node tests/measure/bitrate.mjs [--seconds 15] [--browser chromium|firefox]
 //
-// The picture is noise, since a test pattern compresses to less than any limit.
+// The picture is a rough texture that sways, since a test pattern compresses to less than any limit.
 
 import { parseArgs } from 'node:util';
 import { launchChromium, launchFirefox } from '../browser/support/browsers.mjs';
@@ -16,20 +16,23 @@ const { values: options } = parseArgs({
 const seconds = Number(options.seconds);
 const WANTED = 1_500_000;
 
-// Runs in the page: replaces the camera by 1280 x 720 of noise at 30 frames a second.
-async function sendNoise() {
+// Runs in the page: replaces the camera by 1280 x 720 of a swaying rough texture at 30 frames a second.
+async function sendTexture() {
+  const texture = new OffscreenCanvas(1480, 920);
+  const brush = texture.getContext('2d');
+  let state = 1;
+  const random = () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 32;
+  for (let count = 0; count < 30_000; count += 1) {
+    brush.fillStyle = `hsl(${random() * 360} 60% ${20 + random() * 60}%)`;
+    brush.fillRect(random() * 1480, random() * 920, 4 + random() * 30, 4 + random() * 30);
+  }
   const canvas = document.createElement('canvas');
   [canvas.width, canvas.height] = [1280, 720];
   const context = canvas.getContext('2d');
-  const picture = context.createImageData(1280, 720);
-  const words = new Uint32Array(picture.data.buffer);
-  let state = 1;
+  let frame = 0;
   setInterval(() => {
-    for (let at = 0; at < words.length; at += 7) {
-      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-      words[at] = state | 0xff000000;
-    }
-    context.putImageData(picture, 0, 0);
+    frame += 1;
+    context.drawImage(texture, -100 + 100 * Math.sin(frame / 17), -100 + 100 * Math.cos(frame / 23));
   }, 33);
   const [track] = canvas.captureStream(30).getVideoTracks();
   const sender = peer.pc.getSenders().find((one) => one.track?.kind === 'video');
@@ -61,7 +64,7 @@ try {
   await subscriber.join();
   const publisher = await RemotePeer.open(stage, browser, { room: 'bitrate', name: 'publisher' });
   await publisher.join();
-  await publisher.run(sendNoise);
+  await publisher.run(sendTexture);
   const sample = () =>
     Promise.all([
       publisher.run(videoBytes, 'outbound-rtp', 'bytesSent'),
