@@ -64,8 +64,8 @@ pub struct Options {
     )]
     pub allowed_origins: Option<Vec<String>>,
 
-    /// Participants in one room, 2 to 10000 [default: 200]
-    #[arg(long, env = "CROSSPOINT_MAX_PARTICIPANTS", value_name = "N", value_parser = |text: &str| number::<u64>(text, "2 to 10000"))]
+    /// Participants in one room, 2 to 1000 [default: 200]
+    #[arg(long, env = "CROSSPOINT_MAX_PARTICIPANTS", value_name = "N", value_parser = |text: &str| number::<u64>(text, "2 to 1000"))]
     pub max_participants: Option<u64>,
 
     /// Rooms at one time, 1 to 1000000 [default: 1000]
@@ -373,7 +373,7 @@ impl Options {
                     self.max_participants,
                     limits.max_participants,
                     2,
-                    10_000,
+                    1_000,
                 )?,
                 max_rooms: n("max-rooms", self.max_rooms, limits.max_rooms, 1, 1_000_000)?,
                 max_sockets_per_address: n(
@@ -501,7 +501,7 @@ mod tests {
                 ["--shards", "0"],
                 "`shards` cannot be `0`: allowed is 1 to 64",
             ),
-            (["--max-participants", "1"], "allowed is 2 to 10000"),
+            (["--max-participants", "1"], "allowed is 2 to 1000"),
             (["--announce", "0.0.0.0"], "clients can send to"),
             (["--log", "a=b=c"], "error, warn, info"),
             (["--allowed-origins", "example.org"], "https://example.org"),

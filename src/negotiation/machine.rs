@@ -233,6 +233,7 @@ impl Negotiation {
 
     /// From now on the peer is to be sent this track. Adding it again changes what is known about it.
     pub fn add_track(&mut self, track: SubscribedTrack) {
+        let sent = self.agreed.line_sending(track.track).is_some();
         match self
             .wanted
             .iter_mut()
@@ -241,13 +242,18 @@ impl Negotiation {
             Some(wanted) => wanted.track = track,
             None => self.wanted.push(Wanted::new(track)),
         }
-        self.update_core();
+        // Nothing else can change what the core was told.
+        if sent {
+            self.update_core();
+        }
     }
 
     /// The peer is not to be sent this track any more: it stops at once, and the next description says so.
     pub fn remove_track(&mut self, track: TrackId) {
         self.wanted.retain(|wanted| wanted.track.track != track);
-        self.update_core();
+        if self.agreed.line_sending(track).is_some() {
+            self.update_core();
+        }
     }
 
     /// The next offer of ours restarts ICE. A client can do so itself, and is to be preferred: Firefox

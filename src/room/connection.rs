@@ -55,8 +55,7 @@ impl Rooms {
         self.settle(now);
     }
 
-    /// A socket is gone. `clean` says that the client closed it on purpose, with 1000 or 1001: it left. Otherwise
-    /// the socket broke, and the session may be taken up again.
+    /// A socket is gone. How, decides whether the participant left or the session may be taken up again.
     pub fn handle_disconnect(&mut self, now: Instant, session: SessionId, departure: Departure) {
         let Some(id) = self.participant_by_session.remove(&session) else {
             return;

@@ -8,8 +8,8 @@ use super::timer::Timer;
 use crate::negotiation::{self, NegotiationError};
 use crate::shard::{ParticipantId, TrackId};
 use crate::signaling::protocol::{
-    Description, Dialect, ErrorCode, NewIceCandidate, ProtocolError, ServerMessage,
-    SessionDescription, TrackLine,
+    Description, Dialect, ErrorCode, HangUpReason, NewIceCandidate, ProtocolError, ServerMessage,
+    SessionDescription, Target, TrackLine,
 };
 
 /// How long a classic client may take to answer an offer within a call. MDN's sample cannot resolve glare: it then
@@ -33,19 +33,38 @@ impl Rooms {
         self.needed_name(id)?;
         let in_call = self.peer(id).is_some();
         match &offer.target {
+            None if self.is_rung(id) => {
+                // It joins the room instead, and so declines whoever rings it.
+                self.leave_call(id, Some(HangUpReason::Left), HangUpReason::Busy);
+                self.join_room_call(now, id, &offer)
+            }
             None if in_call => self.renegotiate(now, id, &offer),
             None => self.join_room_call(now, id, &offer),
             Some(target) => {
-                let same_call = in_call
-                    && self.other(id).is_some_and(|other| {
-                        self.resolve(id, target).is_ok_and(|target| target == other)
-                    });
-                if same_call {
+                if self
+                    .other(id)
+                    .is_some_and(|other| self.means(id, target, other))
+                {
                     self.renegotiate(now, id, &offer)
                 } else {
                     self.call_user(now, id, target, &offer)
                 }
             }
+        }
+    }
+
+    /// Whether somebody rings this participant, who has not answered yet.
+    fn is_rung(&self, id: ParticipantId) -> bool {
+        self.direct_call(id)
+            .is_some_and(|direct| direct.callee == id && !direct.is_accepted())
+    }
+
+    /// Whether a target is this one: of two in a call, a name that nobody has any more is the other's old one.
+    pub(super) fn means(&self, id: ParticipantId, target: &Target, other: ParticipantId) -> bool {
+        match (self.resolve(id, target), target) {
+            (Ok(meant), _) => meant == other,
+            (Err(_), Target::Name(_)) => true,
+            (Err(_), Target::Id(_)) => false,
         }
     }
 
@@ -88,6 +107,7 @@ impl Rooms {
             Err(error) => return Err(refusal(&error)),
         }
         peer.unanswered = 0;
+        peer.hold_offers = None;
         self.publish(id);
         if waits {
             return Ok(());
@@ -111,9 +131,16 @@ impl Rooms {
             return Err(refusal(&NegotiationError::UnexpectedAnswer));
         };
         peer.end_placeholders();
-        peer.negotiation
-            .handle_answer(&answer.sdp, &answer.sources, &mut self.track_ids)
-            .map_err(|error| refusal(&error))?;
+        let taken =
+            peer.negotiation
+                .handle_answer(&answer.sdp, &answer.sources, &mut self.track_ids);
+        if let Err(error) = taken {
+            // Nobody would answer the offer again. One that rings may still be answered otherwise.
+            if error != NegotiationError::UnexpectedAnswer && !self.is_rung(id) {
+                self.take_back_offer(now, id);
+            }
+            return Err(refusal(&error));
+        }
         peer.answer_due = None;
         peer.unanswered = 0;
         self.touched.insert(id);
@@ -216,17 +243,25 @@ impl Rooms {
             peer.hold_offers = None;
         }
         if peer.answer_due.is_some_and(|due| due <= now) {
-            peer.answer_due = None;
-            peer.negotiation.rollback();
-            peer.unanswered += 1;
-            let wait = if peer.unanswered < MAX_UNANSWERED {
-                CLASSIC_ANSWER_PATIENCE
-            } else {
-                NEVER
-            };
-            self.hold_offers(id, now + wait);
+            self.take_back_offer(now, id);
         }
         self.touched.insert(id);
+    }
+
+    /// Gives up on an answer to our offer, and makes another after a while: not for ever.
+    fn take_back_offer(&mut self, now: Instant, id: ParticipantId) {
+        let Some(peer) = self.peer_mut(id) else {
+            return;
+        };
+        peer.answer_due = None;
+        peer.negotiation.rollback();
+        peer.unanswered += 1;
+        if peer.unanswered < MAX_UNANSWERED {
+            self.hold_offers(id, now + CLASSIC_ANSWER_PATIENCE);
+        } else {
+            // Without a timer: an offer of the client's ends it, or the call's end.
+            peer.hold_offers = Some(now + NEVER);
+        }
     }
 
     /// Hands a peer's commands to its shard.

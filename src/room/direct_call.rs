@@ -252,8 +252,8 @@ impl Rooms {
             && self.peer(id).is_some()
         {
             // A late decline must not end another call than the one it is about.
-            let meant = self.resolve(id, target).ok();
-            if meant.is_none() || meant != self.other(id) {
+            let other = self.other(id);
+            if !other.is_some_and(|other| self.means(id, target, other)) {
                 return Err(ProtocolError::new(
                     ErrorCode::NotInCall,
                     "you are in no call with that user",

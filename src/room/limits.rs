@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 /// Three strikes within this end a socket.
 const STRIKE_WINDOW: Duration = Duration::from_secs(10);
 
+/// A message of less than twice this counts for one.
+const BYTES_PER_TOKEN: usize = 16 * 1024;
+
 /// A token bucket: `rate` messages a second in the long run, twice as many at once.
 #[derive(Debug)]
 pub(super) struct Bucket {
@@ -23,15 +26,16 @@ impl Bucket {
         }
     }
 
-    /// Whether one more message is allowed now.
-    pub(super) fn take(&mut self, now: Instant) -> bool {
+    /// Whether one more message of this many bytes is allowed now. A long one counts for several: each of the room may
+    /// have to be sent it.
+    pub(super) fn take(&mut self, now: Instant, bytes: usize) -> bool {
         let elapsed = now.saturating_duration_since(self.filled).as_secs_f64();
         self.tokens = (self.tokens + elapsed * self.rate).min(self.rate * 2.0);
         self.filled = now;
         if self.tokens < 1.0 {
             return false;
         }
-        self.tokens -= 1.0;
+        self.tokens -= 1.0 + (bytes / BYTES_PER_TOKEN) as f64;
         true
     }
 }
@@ -56,13 +60,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_long_message_counts_for_several() {
+        let start = Instant::now();
+        let mut bucket = Bucket::new(start, 10);
+        let at_once = (0..100).filter(|_| bucket.take(start, 64 * 1024)).count();
+        assert_eq!(at_once, 4);
+    }
+
+    #[test]
     fn a_bucket_gives_twice_its_rate_at_once_and_its_rate_after() {
         let start = Instant::now();
         let mut bucket = Bucket::new(start, 10);
-        let at_once = (0..100).filter(|_| bucket.take(start)).count();
+        let at_once = (0..100).filter(|_| bucket.take(start, 100)).count();
         assert_eq!(at_once, 20);
         let later = start + Duration::from_millis(500);
-        assert_eq!((0..100).filter(|_| bucket.take(later)).count(), 5);
+        assert_eq!((0..100).filter(|_| bucket.take(later, 100)).count(), 5);
     }
 
     #[test]

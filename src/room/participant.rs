@@ -13,6 +13,9 @@ use crate::signaling::protocol::Dialect;
 /// Most messages that are kept for a session whose socket broke; the oldest go first.
 const MAX_KEPT: usize = 64;
 
+/// Most bytes of them.
+const MAX_KEPT_BYTES: usize = 256 * 1024;
+
 /// Somebody in a room, from its socket's first moment until it left.
 #[derive(Debug)]
 pub(super) struct Participant {
@@ -55,10 +58,14 @@ impl Participant {
     /// Keeps a message for a resume.
     pub(super) fn keep(&mut self, text: Arc<str>) {
         if let Link::Broken { kept, .. } = &mut self.link {
-            if kept.len() == MAX_KEPT {
-                kept.pop_front();
-            }
             kept.push_back(text);
+            let mut bytes: usize = kept.iter().map(|text| text.len()).sum();
+            while kept.len() > MAX_KEPT || bytes > MAX_KEPT_BYTES {
+                let Some(oldest) = kept.pop_front() else {
+                    break;
+                };
+                bytes -= oldest.len();
+            }
         }
     }
 

@@ -143,7 +143,7 @@ impl Rooms {
         let allowed = self
             .participants
             .get_mut(&id)
-            .is_some_and(|p| p.bucket.take(now));
+            .is_some_and(|p| p.bucket.take(now, text.len()));
         if !allowed {
             let rate = self.config.limits.max_messages_per_second;
             return Err(ProtocolError::new(

@@ -40,7 +40,7 @@ pub async fn serve(
         result = &mut serving => return result,
         () = shutdown => drop(stop),
     }
-    // Requests that do not end in time are dropped with the future.
+    // Requests that do not end in time end with their connections, or with the program.
     let _ = timeout(SHUTDOWN_PATIENCE, async {
         tokio::join!(control.shutdown(), serving)
     })

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::control::{ControlHandle, Incoming, Input, SessionGuard, ToClient, session_queue};
 use crate::room::{CloseCode, Connect, Departure};
@@ -91,12 +91,8 @@ async fn carry(
                 None if incoming.is_given_up() => return End::Broken,
                 None => return going_down(),
             },
-            _ = pings.tick() => {
-                if heard.elapsed() > MAX_SILENCE {
-                    return End::Broken;
-                }
-                Message::Ping(Default::default())
-            }
+            _ = pings.tick() => Message::Ping(Default::default()),
+            () = sleep_until((heard + MAX_SILENCE).into()) => return End::Broken,
         };
         if !send(socket, to_client).await {
             return End::Broken;

@@ -126,7 +126,7 @@ export class Call {
     this.negotiation.close();
     this.recovery.close();
     for (const sender of this.pc.getSenders()) void sender.replaceTrack(null).catch(() => {});
-    // Closing says so to the server over DTLS, which is faster than the socket: it would take our hang-up for a failure.
+    // Closing says so to the server over DTLS, which may overtake what we say on the socket.
     setTimeout(() => this.pc.close(), CLOSE_AFTER_MS);
     this.subscriptions.clear();
     this.#setState("ended");

@@ -482,9 +482,9 @@ export class Crosspoint extends Emitter {
   #receiveOffer(message) {
     if (this.#call?.state === "calling" && this.#isCalling(message.name)) {
       this.#call.receiveCrossing(message);
-    } else if (this.#call !== null && !(this.#call.kind === "room" && message.name !== undefined)) {
+    } else if (this.#call !== null && (message.name === undefined || (this.#call.kind === "direct" && this.#call.begun))) {
       this.#call.receiveOffer(message);
-    } else if (this.#call !== null) {
+    } else if (this.#call?.kind === "room") {
       // Somebody rang while our offer to join the room was on its way.
       this.#socket.send({ type: "hang-up", target: message.name });
     } else if (typeof message.name === "string") {
@@ -493,6 +493,12 @@ export class Crosspoint extends Emitter {
       this.ring = { id: this.#roster.byName(message.name)?.id ?? null, name: message.name };
       if (!again) this.emit("ring", this.ring);
     }
+  }
+
+  /** @param {unknown} name Whether this is the one that rings, who may have taken another name meanwhile. */
+  #isRinging(name) {
+    if (this.ring === null || typeof name !== "string") return false;
+    return name === this.ring.name || (this.ring.id !== null && this.#roster.byName(name)?.id === this.ring.id);
   }
 
   /** @param {unknown} name Whether this is the one that we ring up. */
@@ -505,7 +511,7 @@ export class Crosspoint extends Emitter {
   /** @param {Message} message */
   #receiveHangUp({ name, reason }) {
     const why = typeof reason === "string" ? reason : "left";
-    if (this.ring !== null && (name === undefined || name === this.ring.name)) {
+    if (this.ring !== null && (name === undefined || this.#isRinging(name))) {
       this.#endRing(why);
       return;
     }

@@ -139,10 +139,11 @@ export class Negotiation {
     // The roll back makes negotiationneeded fire at once; the wait keeps that from becoming a loop.
     this.#waiting = true;
     await this.#pc.setLocalDescription({ type: "rollback" });
-    if (this.#refusals > REFUSED_TRIES) return;
+    const givenUp = this.#refusals > REFUSED_TRIES;
     setTimeout(() => {
       this.#waiting = false;
-      void this.#enqueue("make an offer", () => this.#offer());
+      if (givenUp) this.#refusals = 0; // what changes from now on may be served again
+      else void this.#enqueue("make an offer", () => this.#offer());
     }, REFUSED_WAIT_MS * 2 ** (this.#refusals - 1));
   }
 

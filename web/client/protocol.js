@@ -33,7 +33,7 @@
 
 export const SUBPROTOCOL = "crosspoint.v1";
 
-/** Sizes that the server holds clients to, so that the client can refuse in words before sending. */
+/** Sizes that a server holds clients to by default, so that the client can refuse in words before sending. */
 export const LIMITS = {
   nameCharacters: 64,
   roomCharacters: 64,
@@ -41,7 +41,7 @@ export const LIMITS = {
   channelMessageBytes: 65536,
 };
 
-/** How long the server keeps a session whose socket broke. */
+/** How long a server keeps a session whose socket broke, by default. */
 export const RESUME_WINDOW_MS = 30_000;
 
 /** @type {readonly Source[]} */

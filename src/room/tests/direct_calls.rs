@@ -385,3 +385,31 @@ fn a_caller_without_devices_still_rings_and_hears() {
         matches!(command, Command::SetSender { peer, parameters: Some(_), .. } if *peer == to_ben)
     }));
 }
+
+#[test]
+fn who_is_rung_may_join_the_room_instead() {
+    let mut world = World::new();
+    let (anna, ben) = (world.v1("Anna"), world.v1("Ben"));
+    ring(&mut world, anna, ben, json!("Ben"));
+    world.offer(ben, &BOTH, Value::Null);
+    assert_eq!(world.heard_one(anna, "hang-up")["reason"], "busy");
+    let heard = world.heard(ben);
+    let kinds: Vec<_> = heard.iter().map(|m| m["type"].as_str().unwrap()).collect();
+    assert!(
+        kinds.contains(&"hang-up") && kinds.contains(&"video-answer"),
+        "{kinds:?}"
+    );
+}
+
+#[test]
+fn a_name_that_changed_in_a_call_still_means_the_other() {
+    let mut world = World::new();
+    let (anna, ben) = (world.v1("Anna"), world.v1("Ben"));
+    let offer = ring(&mut world, anna, ben, json!("Ben"));
+    world.say(anna, json!({"type": "username", "name": "Ann"}));
+    world.heard(ben);
+    world.answer(ben, &offer, true);
+    assert!(!world.heard_one(anna, "video-answer").is_null());
+    world.say(ben, json!({"type": "hang-up", "target": "Anna"}));
+    assert_eq!(world.heard_one(anna, "hang-up")["reason"], "left");
+}

@@ -464,3 +464,18 @@ fn nothing_is_left_when_all_are_gone() {
     assert!(rooms.participants_by_address.is_empty());
     assert_eq!(rooms.peers_by_shard, [0, 0]);
 }
+
+#[test]
+fn after_an_answer_that_cannot_be_taken_the_offer_is_made_again() {
+    let mut world = World::new();
+    let (anna, ben) = (world.v1("Anna"), world.v1("Ben"));
+    world.join(anna);
+    world.offer(ben, &[MICROPHONE, CAMERA], Value::Null);
+    let offer = world.heard_one(anna, "video-offer");
+    let sdp = json!({"type": "answer", "sdp": "v=0\r\nnonsense\r\n"});
+    world.say(anna, json!({"type": "video-answer", "sdp": sdp}));
+    assert_eq!(world.error_code(anna), "bad-sdp");
+    world.pass(Duration::from_secs(11));
+    let again = world.heard_one(anna, "video-offer");
+    assert_eq!(offer["tracks"], again["tracks"]);
+}

@@ -4,8 +4,8 @@
 //! with `target` is for that user; a message without it is for the room.** A `target` is a user's name, which is
 //! unique in its room; in `crosspoint.v1` it may be the number of the `id` message instead.
 //!
-//! Called by [`crate::room`] (reading and writing) and by the sessions (errors of their own). It checks and bounds
-//! every field before anybody else sees it, and never keeps state.
+//! Called by [`crate::room`], reading and writing. It checks and bounds every field before anybody else sees it, and
+//! never keeps state.
 //!
 //! | type | way | classic | meaning |
 //! | --- | --- | --- | --- |
