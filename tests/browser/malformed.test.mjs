@@ -151,6 +151,9 @@ stage.scene("bad SDP from one in the call: 'bad-sdp', and the call goes on as it
       const mallory = await open('chromium', room, 'mallory');
       await mallory.join();
       await alice.until('mallory is there', (id) => peer.tracksOf(id).length === 2, { args: [mallory.id] });
+      // The server's own offer to the newcomer is over once it has everybody's tracks.
+      for (const other of [alice, bob]) await mallory.until('all tracks', (id) => peer.tracksOf(id).length === 2, { args: [other.id] });
+      await mallory.settled();
       const good = await mallory.run(async () => (await peer.pc.createOffer()).sdp);
       await mallory.send({ type: 'video-offer', sdp: { type: 'offer', sdp: spoil(good) } });
       const error = await mallory.next('error', {}, 3000).catch(() => undefined);
