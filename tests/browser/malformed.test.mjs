@@ -174,9 +174,12 @@ stage.scene("bad SDP from one in the call: 'bad-sdp', and the call goes on as it
 }, { timeout: 240_000 });
 
 stage.scene('messages in the wrong state, from one in the call', async ({ room, t }) => {
-  await duringCall(room, t, async () => {
+  await duringCall(room, t, async ({ alice, bob }) => {
     const mallory = await open('chromium', room, 'mallory');
     await mallory.join();
+    // While the server's own offer is out, an answer is expected: it is over once the newcomer has everybody's tracks.
+    for (const other of [alice, bob]) await mallory.until('all tracks', (id) => peer.tracksOf(id).length === 2, { args: [other.id] });
+    await mallory.settled();
     const { sdp } = await mallory.run(() => peer.pc.currentLocalDescription.toJSON());
     await mallory.send({ type: 'video-answer', sdp: { type: 'answer', sdp } });
     assert.equal((await mallory.next('error')).code, 'unexpected-answer');
