@@ -112,6 +112,8 @@ impl Memory {
         Self {
             now: Instant::now(),
             shard: Shard::new(ShardConfig {
+                index: 0,
+                shards: 1,
                 identity: identity.clone(),
                 channels: LIMITS,
                 seed: 1,
@@ -135,6 +137,7 @@ impl Memory {
             peer,
             call: CallId(1),
             participant: ParticipantId(index as u64),
+            shards: Vec::new(),
             local_ice: server_ice.clone(),
         });
         let ours = TransportParameters {
@@ -184,6 +187,7 @@ impl Memory {
             parameters: Some(SendParameters {
                 mid,
                 track: TRACK,
+                home: 0,
                 kind: MediaKind::Video,
                 ssrc: 0x5000,
                 rtx_ssrc: Some(0x5001),

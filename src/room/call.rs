@@ -112,6 +112,7 @@ impl Rooms {
                 peer: id,
                 call: call_id,
                 participant: owner,
+                shards: Vec::new(),
                 local_ice,
             },
         );

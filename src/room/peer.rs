@@ -95,6 +95,7 @@ impl Peer {
             self.negotiation.add_track(SubscribedTrack {
                 track,
                 participant: owner,
+                home: self.shard,
                 kind,
                 codecs: Vec::new(),
             });
@@ -121,6 +122,7 @@ impl Peer {
             .map(|published| SubscribedTrack {
                 track: published.track,
                 participant: owner,
+                home: self.shard,
                 kind: published.kind,
                 codecs: published.codecs.clone(),
             })

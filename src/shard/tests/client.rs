@@ -26,6 +26,9 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(2_500);
 
 pub(super) struct Client {
     pub(super) peer: PeerId,
+    pub(super) shard: usize,
+    /// It is not in the call any more.
+    pub(super) left: bool,
     pub(super) ice: IceCredentials,
     pub(super) server_ice: IceCredentials,
     pub(super) address: SocketAddr,
@@ -66,6 +69,8 @@ impl Client {
     ) -> Self {
         Self {
             peer,
+            shard: 0,
+            left: false,
             ice,
             server_ice,
             address,

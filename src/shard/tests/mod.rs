@@ -1,5 +1,6 @@
 //! The shard under a seeded network in virtual time: what clients get, and what they are told.
 
+mod across;
 mod client;
 mod clocks;
 mod codecs;
