@@ -246,6 +246,7 @@ fn rooms_config(config: &Config, identity: &Identity, sockets: &[MediaSocket]) -
         resume_timeout: config.resume_timeout,
         fingerprint: identity.fingerprint(),
         shards,
+        peers_together: config.room_per_shard,
         ice_servers: Vec::new(),
         seed: rand::random(),
         started: Instant::now(),

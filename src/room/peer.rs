@@ -14,6 +14,8 @@ pub(super) struct Peer {
     pub(super) id: PeerId,
     pub(super) call: CallId,
     pub(super) shard: usize,
+    /// What it adds to its shard's load.
+    pub(super) load: usize,
     pub(super) negotiation: Negotiation,
     /// What the others of the call were given to receive.
     pub(super) published: Vec<PublishedTrack>,
@@ -43,6 +45,7 @@ impl Peer {
             id,
             call,
             shard,
+            load: 0,
             negotiation,
             published: Vec::new(),
             muted: BTreeSet::new(),
