@@ -14,8 +14,8 @@ use crate::forward::DropReason;
 use crate::rtp::{Codec, Extension, ExtensionMap, HeaderView, MediaKind, Mid, Rid};
 use crate::shard::{
     Batch, CallId, CodecParameters, Command, DtlsRole, Event, IceCredentials, LinkBatch,
-    ParticipantId, PeerId, PeerStats, ReceiveParameters, SendParameters, Shard, ShardConfig,
-    SsrcPair, TrackId, TransportParameters,
+    ParticipantId, PeerId, PeerStats, ReceiveParameters, SctpParameters, SendParameters, Shard,
+    ShardConfig, SsrcPair, TrackId, TransportParameters,
 };
 use crate::transport::tests::pair::LIMITS;
 use crate::transport::{DatagramKind, Identity, Path, Transport, classify};
@@ -30,6 +30,8 @@ pub(super) struct SimNet {
     pub(super) shards: Vec<Shard>,
     pub(super) clients: Vec<Client>,
     pub(super) events: Vec<Event>,
+    /// Whether those who join have data channels.
+    pub(super) data: bool,
     /// The transport-cc numbers of each client that reached the shard, and when.
     pub(super) arrived: Vec<BTreeMap<u16, Instant>>,
     seed: u64,
@@ -193,6 +195,7 @@ impl SimNet {
                 .collect(),
             clients: Vec::new(),
             events: Vec::new(),
+            data: false,
             arrived: Vec::new(),
             seed,
             rng: StdRng::seed_from_u64(seed),
@@ -266,7 +269,10 @@ impl SimNet {
             remote_ice: this.server_ice.clone(),
             fingerprints: vec![self.identity.fingerprint()],
             role: DtlsRole::Client,
-            sctp: None,
+            sctp: self.data.then_some(SctpParameters {
+                remote_port: 5000,
+                max_message_size: 65_536,
+            }),
         };
         this.transport.set_parameters(self.now, &theirs);
         let transport = TransportParameters {
