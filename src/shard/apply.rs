@@ -405,6 +405,10 @@ impl Shard {
                 self.subscriptions[subscription].wait_for_keyframe();
                 self.start_subscription(now, subscription, batch);
             }
+            // Mirrors that have seen no packet cannot ask for one of a layer.
+            if !self.tracks[track].outlets.is_empty() {
+                self.want_keyframe(now, track);
+            }
         }
     }
 
