@@ -42,8 +42,8 @@ fn messages_reach_the_same_label_on_every_shard_and_name_their_sender() {
         .map(|client| open(&mut sim, client, "chat"))
         .collect();
     open(&mut sim, 4, "other");
-    for sender in 0..4 {
-        say(&mut sim, sender, channels[sender], &format!("of {sender}"));
+    for (sender, &channel) in channels.iter().enumerate() {
+        say(&mut sim, sender, channel, &format!("of {sender}"));
         for client in 0..5 {
             let expected = match client != sender && client != 4 {
                 true => vec![(format!("chat from:{sender}"), format!("of {sender}"))],
