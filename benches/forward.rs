@@ -1,5 +1,6 @@
 //! What forwarding one packet costs the core, without a socket: from the sealed datagram of the publisher
-//! to the sealed datagrams of the subscribers, with AES-GCM keys from real DTLS handshakes.
+//! to the sealed datagrams of the subscribers, with AES-GCM keys from real DTLS handshakes. Then the same with all
+//! subscribers on another shard: `home` is what the publisher's shard does, `mirror` what theirs does.
 //!
 //! `cargo bench --bench forward`
 
@@ -28,6 +29,17 @@ fn main() {
             bits / nanos
         );
     }
+    println!("\nsubscribers on another shard: ns per packet");
+    println!("fan-out   one shard   home   mirror   extra");
+    for fan_out in [1, 10, 100] {
+        let (alone, _) = measure_groups(fan_out, 0);
+        let (home, mirror) = measure_groups(fan_out, 1);
+        let extra = home + mirror - alone;
+        println!(
+            "{fan_out:7} {alone:11.0} {home:6.0} {mirror:8.0} {extra:7.0} ({:.1} %)",
+            extra / alone * 100.0
+        );
+    }
 }
 
 fn measure(fan_out: usize) -> (usize, Duration) {
@@ -51,4 +63,44 @@ fn measure(fan_out: usize) -> (usize, Duration) {
         assert_eq!(copies, CHUNK * fan_out, "every copy left");
     }
     (chunks * CHUNK, elapsed)
+}
+
+/// Packets that cross together: what a tick brings under load.
+const TOGETHER: usize = 20;
+
+/// What one packet took on the publisher's shard, and on others, in nanoseconds, with all subscribers on this shard.
+fn measure_groups(fan_out: usize, shard: usize) -> (f64, f64) {
+    let mut memory = Memory::with_shards(2);
+    memory.join(false);
+    for _ in 0..fan_out {
+        memory.join_on(shard, true);
+    }
+    memory.publish();
+    let mut warm_up = memory.packets(CHUNK);
+    memory.run(&mut warm_up);
+    let chunks = (COPIES / fan_out).div_ceil(CHUNK);
+    let (mut home, mut mirror) = (Duration::ZERO, Duration::ZERO);
+    for _ in 0..chunks {
+        memory.check_all();
+        let mut packets = memory.packets(CHUNK);
+        let mut copies = 0;
+        for group in packets.chunks_mut(TOGETHER) {
+            let begin = Instant::now();
+            for packet in group {
+                memory.now += Duration::from_millis(1);
+                memory.deliver(0, packet);
+            }
+            let between = Instant::now();
+            memory.cross();
+            mirror += between.elapsed();
+            home += between - begin;
+            copies += memory.take_copies();
+            memory.tick_shard();
+            memory.batch.clear();
+        }
+        assert_eq!(copies, CHUNK * fan_out, "every copy left");
+    }
+    [home, mirror]
+        .map(|elapsed| elapsed.as_nanos() as f64 / (chunks * CHUNK) as f64)
+        .into()
 }

@@ -96,6 +96,10 @@ pub struct Options {
     #[arg(long, env = "CROSSPOINT_RING_TIMEOUT", value_name = "SECONDS", value_parser = |text: &str| number::<u64>(text, "1 to 3600"))]
     pub ring_timeout: Option<u64>,
 
+    /// Participants of one room that stay on one shard before the room goes on in others, 1 to 10000 [default: 16]
+    #[arg(long, env = "CROSSPOINT_ROOM_PER_SHARD", value_name = "N", value_parser = |text: &str| number::<u64>(text, "1 to 10000"))]
+    pub room_per_shard: Option<u64>,
+
     /// Seconds in which a broken WebSocket can be resumed, 1 to 3600 [default: 30]
     #[arg(long, env = "CROSSPOINT_RESUME_TIMEOUT", value_name = "SECONDS", value_parser = |text: &str| number::<u64>(text, "1 to 3600"))]
     pub resume_timeout: Option<u64>,
@@ -171,6 +175,8 @@ pub struct Config {
     pub allowed_origins: Vec<String>,
     /// What one client, room or server may use.
     pub limits: Limits,
+    /// Participants of one room that stay on one shard before the room goes on in others.
+    pub room_per_shard: usize,
     /// How long a one-to-one call rings.
     pub ring_timeout: Duration,
     /// How long a broken WebSocket can be resumed.
@@ -249,6 +255,7 @@ impl Default for Config {
             log_format: LogFormat::Text,
             allowed_origins: Vec::new(),
             limits: Limits::default(),
+            room_per_shard: 16,
             ring_timeout: Duration::from_secs(60),
             resume_timeout: Duration::from_secs(30),
         }
@@ -310,6 +317,7 @@ impl Options {
             max_sdp_bytes: self.max_sdp_bytes.or(other.max_sdp_bytes),
             max_tracks: self.max_tracks.or(other.max_tracks),
             max_data_channel_bytes: self.max_data_channel_bytes.or(other.max_data_channel_bytes),
+            room_per_shard: self.room_per_shard.or(other.room_per_shard),
             ring_timeout: self.ring_timeout.or(other.ring_timeout),
             resume_timeout: self.resume_timeout.or(other.resume_timeout),
         }
@@ -406,6 +414,13 @@ impl Options {
                     262_144,
                 )?,
             },
+            room_per_shard: ranged(
+                "room-per-shard",
+                self.room_per_shard,
+                default.room_per_shard,
+                1,
+                10_000,
+            )?,
             ring_timeout: seconds("ring-timeout", self.ring_timeout, default.ring_timeout)?,
             resume_timeout: seconds(
                 "resume-timeout",

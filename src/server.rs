@@ -153,7 +153,8 @@ impl Server {
         let rooms = Rooms::new(rooms_config(&config, &identity, &sockets));
         let pairs = sockets
             .into_iter()
-            .map(|socket| (socket, new_shard(&config, &identity)))
+            .enumerate()
+            .map(|(index, socket)| (socket, new_shard(index, &config, &identity)))
             .collect();
         let (runtime, events) = Runtime::start(pairs).map_err(ServerError::System)?;
         let runtime = Arc::new(runtime);
@@ -198,8 +199,10 @@ impl Shards for ToShards {
     }
 }
 
-fn new_shard(config: &Config, identity: &Identity) -> Shard {
+fn new_shard(index: usize, config: &Config, identity: &Identity) -> Shard {
     Shard::new(ShardConfig {
+        index,
+        shards: config.shards,
         identity: identity.clone(),
         channels: ChannelLimits {
             max_message_bytes: config.limits.max_data_channel_bytes,
@@ -243,6 +246,7 @@ fn rooms_config(config: &Config, identity: &Identity, sockets: &[MediaSocket]) -
         resume_timeout: config.resume_timeout,
         fingerprint: identity.fingerprint(),
         shards,
+        peers_together: config.room_per_shard,
         ice_servers: Vec::new(),
         seed: rand::random(),
         started: Instant::now(),

@@ -86,6 +86,34 @@ fn nothing_is_allocated_for_a_packet_that_is_forwarded() {
 }
 
 #[test]
+fn nothing_is_allocated_for_a_packet_that_crosses_to_another_shard() {
+    let mut memory = Memory::with_shards(3);
+    memory.join(false);
+    for shard in [1, 1, 2, 0] {
+        memory.join_on(shard, true);
+    }
+    memory.publish();
+    // Until histories, buffers and batches have their size.
+    let mut warm_up = memory.packets(4_000);
+    memory.run(&mut warm_up);
+    memory.check_all();
+    let mut packets = memory.packets(3_000);
+    let (mut for_packets, mut copies) = (0, 0);
+    for packet in &mut packets {
+        memory.now += std::time::Duration::from_millis(1);
+        let before = allocations();
+        memory.deliver(0, packet);
+        memory.cross();
+        for_packets += allocations() - before;
+        copies += memory.take_copies();
+        memory.tick_shard();
+        memory.batch.clear();
+    }
+    assert_eq!(copies, 12_000, "every copy left");
+    assert_eq!(for_packets, 0);
+}
+
+#[test]
 fn an_idle_peer_that_is_connected_is_small() {
     const PEERS: isize = 20;
     let mut memory = Memory::new();

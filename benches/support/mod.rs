@@ -1,4 +1,4 @@
-//! A shard and clients in one memory: the least that makes packets flow through it, for measurements.
+//! Shards and clients in one memory: the least that makes packets flow through them, for measurements.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -29,10 +29,10 @@ const LIMITS: ChannelLimits = ChannelLimits {
 const TRACK: TrackId = TrackId(1);
 const SSRC: u32 = 0x1234_5678;
 
-/// One shard and its clients, of which the first publishes.
+/// Shards and their clients, of which the first, on the first shard, publishes.
 pub(crate) struct Memory {
     pub(crate) now: Instant,
-    pub(crate) shard: Shard,
+    shards: Vec<Shard>,
     pub(crate) batch: Batch,
     /// Whether those who join have data channels.
     pub(crate) data: bool,
@@ -42,6 +42,7 @@ pub(crate) struct Memory {
 }
 
 struct Client {
+    shard: usize,
     peer: PeerId,
     address: SocketAddr,
     ice: IceCredentials,
@@ -108,14 +109,25 @@ fn server_path() -> Path {
 impl Memory {
     /// A shard without peers.
     pub(crate) fn new() -> Self {
+        Self::with_shards(1)
+    }
+
+    /// Shards with links between them.
+    pub(crate) fn with_shards(shards: usize) -> Self {
         let identity = Identity::generate().expect("an identity");
         Self {
             now: Instant::now(),
-            shard: Shard::new(ShardConfig {
-                identity: identity.clone(),
-                channels: LIMITS,
-                seed: 1,
-            }),
+            shards: (0..shards)
+                .map(|index| {
+                    Shard::new(ShardConfig {
+                        index,
+                        shards,
+                        identity: identity.clone(),
+                        channels: LIMITS,
+                        seed: 1,
+                    })
+                })
+                .collect(),
             batch: Batch::new(),
             data: false,
             clients: Vec::new(),
@@ -126,17 +138,23 @@ impl Memory {
 
     /// Adds a client and connects it. With `subscribe`, it gets the track.
     pub(crate) fn join(&mut self, subscribe: bool) {
+        self.join_on(0, subscribe);
+    }
+
+    /// Adds a client on one of the shards.
+    pub(crate) fn join_on(&mut self, shard: usize, subscribe: bool) {
         let index = self.clients.len();
         let peer = PeerId(1 + index as u64);
         let ice = credentials("client", index);
         let server_ice = credentials("server", index);
         let mut transport = Transport::new(&self.identity, ice.clone(), LIMITS);
-        self.command(Command::AddPeer {
+        let add = Command::AddPeer {
             peer,
             call: CallId(1),
             participant: ParticipantId(index as u64),
+            shards: Vec::new(),
             local_ice: server_ice.clone(),
-        });
+        };
         let ours = TransportParameters {
             local_ice: ice.clone(),
             remote_ice: server_ice.clone(),
@@ -148,7 +166,7 @@ impl Memory {
             }),
         };
         transport.set_parameters(self.now, &ours);
-        self.command(Command::SetTransport {
+        let set = Command::SetTransport {
             peer,
             transport: TransportParameters {
                 local_ice: server_ice.clone(),
@@ -156,13 +174,14 @@ impl Memory {
                 role: DtlsRole::Server,
                 ..ours
             },
-        });
-        self.command(Command::SetExtensions {
+        };
+        let extend = Command::SetExtensions {
             peer,
             extensions: Box::new(extensions()),
-        });
+        };
         let address = ([198, 51, (index >> 8) as u8, index as u8], 4000).into();
         self.clients.push(Client {
+            shard,
             peer,
             address,
             ice,
@@ -170,32 +189,38 @@ impl Memory {
             transport,
             connected: false,
         });
+        for command in [add, set, extend] {
+            self.command(index, command);
+        }
         self.shake_hands(index);
         if subscribe {
-            self.subscribe(peer);
+            self.subscribe(index);
         }
     }
 
-    fn subscribe(&mut self, peer: PeerId) {
+    fn subscribe(&mut self, client: usize) {
         let mid = "s0".parse().expect("a mid");
-        self.command(Command::SetSender {
+        let peer = self.clients[client].peer;
+        let command = Command::SetSender {
             peer,
             mid,
             parameters: Some(SendParameters {
                 mid,
                 track: TRACK,
+                home: 0,
                 kind: MediaKind::Video,
                 ssrc: 0x5000,
                 rtx_ssrc: Some(0x5001),
                 codecs: vec![vp8()],
             }),
-        });
+        };
+        self.command(client, command);
     }
 
     /// The first client publishes the track.
     pub(crate) fn publish(&mut self) {
         let mid = "0".parse().expect("a mid");
-        self.command(Command::SetReceiver {
+        let command = Command::SetReceiver {
             peer: self.clients[0].peer,
             mid,
             parameters: Some(ReceiveParameters {
@@ -209,12 +234,15 @@ impl Memory {
                 }],
                 rids: Vec::new(),
             }),
-        });
+        };
+        self.command(0, command);
     }
 
-    fn command(&mut self, command: Command) {
-        self.shard
-            .handle_command(self.now, command, &mut self.batch);
+    /// Tells the shard of a client, and the other shards what that has for them.
+    fn command(&mut self, client: usize, command: Command) {
+        let shard = &mut self.shards[self.clients[client].shard];
+        shard.handle_command(self.now, command, &mut self.batch);
+        self.cross();
         self.flush();
     }
 
@@ -286,16 +314,32 @@ impl Memory {
             remote: self.clients[client].address,
             local: None,
         };
-        self.shard
-            .handle_datagram(self.now, path, datagram, &mut self.batch);
+        let shard = &mut self.shards[self.clients[client].shard];
+        shard.handle_datagram(self.now, path, datagram, &mut self.batch);
     }
 
-    /// Does what is due in the shard. What it sends stays in the batch.
-    pub(crate) fn tick_shard(&mut self) {
-        if self.shard.poll_timeout().is_some_and(|due| due <= self.now) {
-            self.shard.handle_timeout(self.now, &mut self.batch);
+    /// Carries what shards have for each other, until they have nothing more.
+    pub(crate) fn cross(&mut self) {
+        while let Some((from, (to, mut link))) = self
+            .shards
+            .iter_mut()
+            .enumerate()
+            .find_map(|(from, shard)| Some((from, shard.poll_link()?)))
+        {
+            self.shards[to].handle_link(self.now, from, &mut link, &mut self.batch);
+            self.shards[from].recycle_link(to, link);
         }
-        while self.shard.poll_event().is_some() {}
+    }
+
+    /// Does what is due in the shards. What they send stays in the batch.
+    pub(crate) fn tick_shard(&mut self) {
+        for shard in &mut self.shards {
+            if shard.poll_timeout().is_some_and(|due| due <= self.now) {
+                shard.handle_timeout(self.now, &mut self.batch);
+            }
+            while shard.poll_event().is_some() {}
+        }
+        self.cross();
     }
 
     fn tick(&mut self) {
@@ -322,7 +366,9 @@ impl Memory {
                     .handle_dtls(self.now, server_path(), &datagram);
             }
         }
-        while self.shard.poll_event().is_some() {}
+        for shard in &mut self.shards {
+            while shard.poll_event().is_some() {}
+        }
     }
 
     /// The publisher's next packets of 1,200 bytes, sealed: a keyframe and what follows it.
@@ -369,6 +415,7 @@ impl Memory {
         for packet in packets {
             self.now += Duration::from_millis(1);
             self.deliver(0, packet);
+            self.cross();
             copies += self.take_copies();
             self.tick_shard();
             self.batch.clear();

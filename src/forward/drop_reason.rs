@@ -45,11 +45,15 @@ pub enum DropReason {
     QueueFull,
     /// It could not be encrypted.
     EncryptionFailed,
+    /// Too much is on its way to another shard already.
+    LinkFull,
+    /// It came from another shard for a subscription that ended meanwhile.
+    Unsubscribed,
 }
 
 impl DropReason {
     /// Every reason, in the order of their discriminants.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::Malformed,
         Self::TooLarge,
         Self::WrongPath,
@@ -71,6 +75,8 @@ impl DropReason {
         Self::RateLimited,
         Self::QueueFull,
         Self::EncryptionFailed,
+        Self::LinkFull,
+        Self::Unsubscribed,
     ];
 
     /// The reason in words of a log or a metric.
@@ -97,6 +103,8 @@ impl DropReason {
             Self::RateLimited => "rate-limited",
             Self::QueueFull => "queue-full",
             Self::EncryptionFailed => "encryption-failed",
+            Self::LinkFull => "link-full",
+            Self::Unsubscribed => "unsubscribed",
         }
     }
 }

@@ -155,6 +155,13 @@ impl History {
             .then(|| packets.flatten())
     }
 
+    /// How old the start of the last keyframe is, if it is kept.
+    pub fn keyframe_age(&self, now: Instant) -> Option<Duration> {
+        let offset = self.keyframe?.first.checked_sub(self.first)?;
+        let first = self.entries.get(usize::try_from(offset).ok()?)?.as_ref()?;
+        Some(now.saturating_duration_since(first.at))
+    }
+
     /// Forgets what is too old, and all memory once nothing is left. Called now and then for a stream
     /// that may have stopped.
     pub fn release(&mut self, now: Instant) {

@@ -21,6 +21,7 @@ pub(crate) struct Receive {
 pub(crate) struct Send {
     pub(crate) track: TrackId,
     pub(crate) participant: ParticipantId,
+    pub(crate) home: usize,
     pub(crate) ssrc: u32,
     pub(crate) rtx_ssrc: u32,
 }
@@ -102,6 +103,7 @@ impl MediaLine {
         Some(SendParameters {
             mid: self.mid?,
             track: send.track,
+            home: send.home,
             kind,
             ssrc: send.ssrc,
             rtx_ssrc: self.has_rtx().then_some(send.rtx_ssrc),

@@ -368,6 +368,7 @@ impl Negotiation {
             let send = Send {
                 track: track.track,
                 participant: track.participant,
+                home: track.home,
                 ssrc,
                 rtx_ssrc,
             };

@@ -44,6 +44,8 @@ pub struct SubscribedTrack {
     pub track: TrackId,
     /// Whose it is: the stream of `a=msid`, and the `cname`.
     pub participant: ParticipantId,
+    /// The shard of its publisher.
+    pub home: usize,
     /// Audio or video.
     pub kind: MediaKind,
     /// What its publisher may send it in: the codecs to offer for it. Empty means any.

@@ -1,4 +1,4 @@
-//! Calls, and the peers in them. A call lives on one shard with all its peers.
+//! Calls, and the peers in them. A small call lives on one shard with all its peers, a large one on several.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,6 +9,9 @@ use rand::distr::{Alphanumeric, SampleString};
 use super::Rooms;
 use super::direct_call::DirectCall;
 use super::peer::Peer;
+use super::placement::{least_loaded, place};
+use super::speakers::CallSpeakers;
+use super::timer::Timer;
 use crate::negotiation::{Config, Negotiation};
 use crate::shard::{CallId, Command, IceCredentials, ParticipantId, PeerId};
 use crate::signaling::protocol::{CallName, HangUpReason, ServerMessage};
@@ -18,7 +21,11 @@ use crate::signaling::protocol::{CallName, HangUpReason, ServerMessage};
 pub(super) struct Call {
     pub(super) id: CallId,
     pub(super) room: Arc<str>,
+    /// Where it began.
     pub(super) shard: usize,
+    /// Its peers on each shard.
+    pub(super) peers_by_shard: Vec<usize>,
+    pub(super) speakers: CallSpeakers,
     pub(super) kind: CallKind,
     pub(super) members: BTreeSet<ParticipantId>,
 }
@@ -33,19 +40,16 @@ pub(super) enum CallKind {
 }
 
 impl Rooms {
-    /// A call without members, on the shard with the fewest peers.
+    /// A call without members, on the shard with the least to do.
     pub(super) fn new_call(&mut self, room: Arc<str>, kind: CallKind) -> CallId {
         let id = CallId(self.next_id());
-        let least = self
-            .peers_by_shard
-            .iter()
-            .enumerate()
-            .min_by_key(|(_, peers)| **peers);
-        let shard = least.map_or(0, |(shard, _)| shard);
+        let shard = least_loaded(&self.load_by_shard).unwrap_or(0);
         let call = Call {
             id,
             room,
             shard,
+            peers_by_shard: vec![0; self.load_by_shard.len()],
+            speakers: CallSpeakers::default(),
             kind,
             members: BTreeSet::new(),
         };
@@ -59,7 +63,7 @@ impl Rooms {
         call: CallId,
         owner: ParticipantId,
     ) -> (Peer, IceCredentials) {
-        let shard = self.calls.get(&call).map_or(0, |call| call.shard);
+        let shard = self.calls.get(&call).map_or(0, |call| self.place(call));
         let id = PeerId(self.next_id());
         let local_ice = IceCredentials {
             // The number makes it unique; the rest keeps it from being guessed.
@@ -91,6 +95,33 @@ impl Rooms {
         (Peer::new(id, call, shard, negotiation), local_ice)
     }
 
+    /// The shard of a call's next peer. The two of a one-to-one call are always together.
+    fn place(&self, call: &Call) -> usize {
+        match call.kind {
+            CallKind::Room => place(
+                call.shard,
+                &call.peers_by_shard,
+                self.config.peers_together,
+                &self.load_by_shard,
+            ),
+            CallKind::Direct(_) => call.shard,
+        }
+    }
+
+    /// Counts what a peer receives, so many tracks more or fewer.
+    pub(super) fn weigh(&mut self, id: ParticipantId, more: usize, fewer: usize) {
+        let Some(peer) = self.peer_mut(id) else {
+            return;
+        };
+        let shard = peer.shard;
+        let before = peer.load;
+        peer.load = (before + more).saturating_sub(fewer);
+        let after = peer.load;
+        if let Some(load) = self.load_by_shard.get_mut(shard) {
+            *load = (*load + after).saturating_sub(before);
+        }
+    }
+
     /// Puts a peer into its call, and subscribes it to all that is published there.
     pub(super) fn add_peer(&mut self, owner: ParticipantId, peer: Peer, local_ice: IceCredentials) {
         let (id, shard, call_id) = (peer.id, peer.shard, peer.call);
@@ -103,15 +134,22 @@ impl Rooms {
         call.members.insert(owner);
         participant.peer = Some(peer);
         self.participant_by_peer.insert(id, owner);
-        if let Some(peers) = self.peers_by_shard.get_mut(shard) {
+        let places = call.peers_by_shard.iter().enumerate();
+        let shards = places
+            .filter(|(other, peers)| *other != shard && **peers > 0)
+            .map(|(other, _)| other)
+            .collect();
+        if let Some(peers) = call.peers_by_shard.get_mut(shard) {
             *peers += 1;
         }
+        self.weigh(owner, 1, 0);
         self.command(
             shard,
             Command::AddPeer {
                 peer: id,
                 call: call_id,
                 participant: owner,
+                shards,
                 local_ice,
             },
         );
@@ -122,6 +160,7 @@ impl Rooms {
     /// Takes a participant's peer out of its call, which ends with its last peer.
     pub(super) fn remove_peer(&mut self, owner: ParticipantId) {
         self.unpublish_all(owner);
+        self.weigh(owner, 0, usize::MAX);
         let Some(peer) = self
             .participants
             .get_mut(&owner)
@@ -130,13 +169,20 @@ impl Rooms {
             return;
         };
         self.participant_by_peer.remove(&peer.id);
-        if let Some(peers) = self.peers_by_shard.get_mut(peer.shard) {
-            *peers -= 1;
-        }
         self.command(peer.shard, Command::RemovePeer { peer: peer.id });
         self.changed.insert(owner);
         if let Some(call) = self.calls.get_mut(&peer.call) {
             call.members.remove(&owner);
+            if let Some(peers) = call.peers_by_shard.get_mut(peer.shard) {
+                *peers -= 1;
+                if *peers == 0 {
+                    // No shard tells of a call that is over there.
+                    call.speakers.forget(peer.shard);
+                }
+            }
+            if let Some(due) = call.speakers.due() {
+                self.timers.set(due, Timer::Speakers(peer.call));
+            }
             if call.members.is_empty() {
                 self.remove_call(peer.call);
             }

@@ -22,6 +22,8 @@ pub struct RoomsConfig {
     pub fingerprint: Fingerprint,
     /// The shards, in the order of their numbers. At least one.
     pub shards: Vec<ShardAddress>,
+    /// Peers of one call that stay on one shard before it goes on in others. At least 1.
+    pub peers_together: usize,
     /// `iceServers` of the `id` message.
     pub ice_servers: Vec<IceServer>,
     /// Randomness for resume tokens and ICE credentials: a secret.

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Rooms;
+use super::call::Call;
+use super::timer::Timer;
 use crate::shard::{CallId, Command, Event, FailReason, ParticipantId, PeerId, Quality, TrackId};
 use crate::signaling::protocol::{
     Dialect, ErrorCode, HangUpReason, Mute, MuteTarget, ProtocolError, Receive, ServerMessage,
@@ -116,7 +118,7 @@ impl Rooms {
         Ok(())
     }
 
-    pub(super) fn act_on_event(&mut self, now: Instant, _shard: usize, event: Event) {
+    pub(super) fn act_on_event(&mut self, now: Instant, shard: usize, event: Event) {
         match event {
             Event::Connected { peer } => self.consent(now, peer, true),
             Event::Consent { peer, fresh } => self.consent(now, peer, fresh),
@@ -136,7 +138,12 @@ impl Rooms {
                 track,
                 decodable,
             } => self.tell_decodable(peer, track, decodable),
-            Event::Speakers { call, speakers } => self.tell_speakers(call, &speakers),
+            Event::Speakers { call, speakers } => {
+                if let Some(call) = self.calls.get_mut(&call) {
+                    call.speakers.set(now, shard, speakers);
+                }
+                self.tell_speakers(now, call);
+            }
             Event::Quality { peer, quality } => self.tell_quality(peer, quality),
             Event::Stats { peer, stats } => {
                 let Some(&id) = self.participant_by_peer.get(&peer) else {
@@ -196,13 +203,23 @@ impl Rooms {
         self.send(id, &message);
     }
 
-    fn tell_speakers(&mut self, call: CallId, speakers: &[(ParticipantId, f32)]) {
-        let Some(call) = self.calls.get(&call) else {
+    /// Tells a call's members who speaks, if that changed and it is time.
+    pub(super) fn tell_speakers(&mut self, now: Instant, id: CallId) {
+        let Some(call) = self.calls.get_mut(&id) else {
             return;
         };
-        let here = || speakers.iter().filter(|(id, _)| call.members.contains(id));
-        let ids: Vec<u64> = here().map(|(id, _)| id.0).collect();
-        let levels: Vec<f32> = here().map(|(_, level)| level.clamp(0.0, 1.0)).collect();
+        let Call {
+            members, speakers, ..
+        } = call;
+        let Some(speakers) = speakers.poll(now, |id| members.contains(&id)) else {
+            if let Some(due) = call.speakers.due() {
+                self.timers.set(due, Timer::Speakers(id));
+            }
+            return;
+        };
+        let ids: Vec<u64> = speakers.iter().map(|(id, _)| id.0).collect();
+        let levels = speakers.iter().map(|(_, level)| level.clamp(0.0, 1.0));
+        let levels: Vec<f32> = levels.collect();
         let text = ServerMessage::Speakers {
             ids: &ids,
             levels: &levels,

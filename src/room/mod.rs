@@ -21,9 +21,11 @@ mod membership;
 mod output;
 mod participant;
 mod peer;
+mod placement;
 mod resume;
 mod room_call;
 mod rooms;
+mod speakers;
 mod subscription;
 mod timer;
 

@@ -14,6 +14,8 @@ pub(super) struct Peer {
     pub(super) id: PeerId,
     pub(super) call: CallId,
     pub(super) shard: usize,
+    /// What it adds to its shard's load.
+    pub(super) load: usize,
     pub(super) negotiation: Negotiation,
     /// What the others of the call were given to receive.
     pub(super) published: Vec<PublishedTrack>,
@@ -43,6 +45,7 @@ impl Peer {
             id,
             call,
             shard,
+            load: 0,
             negotiation,
             published: Vec::new(),
             muted: BTreeSet::new(),
@@ -95,6 +98,7 @@ impl Peer {
             self.negotiation.add_track(SubscribedTrack {
                 track,
                 participant: owner,
+                home: self.shard,
                 kind,
                 codecs: Vec::new(),
             });
@@ -121,6 +125,7 @@ impl Peer {
             .map(|published| SubscribedTrack {
                 track: published.track,
                 participant: owner,
+                home: self.shard,
                 kind: published.kind,
                 codecs: published.codecs.clone(),
             })

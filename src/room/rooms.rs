@@ -37,8 +37,8 @@ pub struct Rooms {
     pub(super) participant_by_peer: HashMap<PeerId, ParticipantId>,
     pub(super) publisher_by_track: HashMap<TrackId, ParticipantId>,
     pub(super) participants_by_address: HashMap<IpAddr, usize>,
-    /// Peers on each shard.
-    pub(super) peers_by_shard: Vec<usize>,
+    /// What each shard has to do: its peers, and the tracks that they receive.
+    pub(super) load_by_shard: Vec<usize>,
     pub(super) timers: Timers,
     /// Whose `participant` `updated` is due.
     pub(super) changed: BTreeSet<ParticipantId>,
@@ -52,7 +52,7 @@ impl Rooms {
     pub fn new(config: RoomsConfig) -> Self {
         Self {
             rng: StdRng::from_seed(config.seed),
-            peers_by_shard: vec![0; config.shards.len().max(1)],
+            load_by_shard: vec![0; config.shards.len().max(1)],
             config,
             track_ids: TrackIds::default(),
             last_id: 0,
@@ -103,6 +103,7 @@ impl Rooms {
             match timer {
                 Timer::Resume(id) => self.expire_session(now, id),
                 Timer::Call(call) => self.expire_call(now, call),
+                Timer::Speakers(call) => self.tell_speakers(now, call),
                 Timer::Peer(id) => self.look_at_peer(now, id),
             }
         }

@@ -54,6 +54,7 @@ impl Rooms {
             .filter_map(|other| Some(self.peer(other)?.subscribable(other)))
             .flatten()
             .collect();
+        self.weigh(id, tracks.len(), 0);
         if let Some(peer) = self.peer_mut(id) {
             for track in tracks {
                 peer.negotiation.add_track(track);
@@ -84,6 +85,7 @@ impl Rooms {
             for track in added {
                 peer.negotiation.add_track(track.clone());
             }
+            self.weigh(other, added.len(), removed.len());
             self.touched.insert(other);
         }
     }

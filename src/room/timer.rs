@@ -13,6 +13,8 @@ pub(super) enum Timer {
     Resume(ParticipantId),
     /// Ringing, or an answer that is held back.
     Call(CallId),
+    /// A change of who speaks.
+    Speakers(CallId),
     /// Offers held back or not answered; consent.
     Peer(ParticipantId),
 }

@@ -1,9 +1,10 @@
 //! One thread for each core: a UDP socket, a command queue and the [`Shard`](crate::shard::Shard) they drive.
 //!
 //! Called by [`crate::server`]. It never looks into a datagram: it reads batches, tells the shard the
-//! time, and sends what the shard wrote.
+//! time, sends what the shard wrote, and carries what shards have for each other.
 
 mod addresses;
+mod links;
 mod socket;
 mod thread;
 

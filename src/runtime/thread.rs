@@ -7,11 +7,15 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
+use super::links::Links;
 use super::socket::{MediaSocket, ShardSocket};
-use crate::shard::{Batch, Command, Event, Shard};
+use crate::shard::{Batch, Command, Event, LinkBatch, Shard};
 
 /// Batches read in one tick before what they caused is sent: bounds memory and delay under load.
 const READS_PER_TICK: usize = 8;
+
+/// Batches of other shards read in one tick, for the same reason.
+const LINKS_PER_TICK: usize = 64;
 
 /// Events that may wait for control; what does not fit stays in the shard until there is room.
 const EVENT_QUEUE: usize = 4_096;
@@ -40,7 +44,8 @@ impl Runtime {
     ) -> io::Result<(Self, mpsc::Receiver<ShardEvent>)> {
         let (events, receiver) = mpsc::channel(EVENT_QUEUE);
         let mut shards = Vec::with_capacity(pairs.len());
-        for (index, (socket, shard)) in pairs.into_iter().enumerate() {
+        let links = Links::between(pairs.len());
+        for (index, ((socket, shard), links)) in pairs.into_iter().zip(links).enumerate() {
             let (commands, queue) = mpsc::unbounded_channel();
             let events = events.clone();
             let executor = tokio::runtime::Builder::new_current_thread()
@@ -59,6 +64,7 @@ impl Runtime {
                         socket,
                         shard,
                         batch: Batch::new(),
+                        links,
                         events,
                     };
                     if let Err(error) = executor.block_on(tick.run(queue)) {
@@ -97,6 +103,7 @@ struct Tick {
     socket: ShardSocket,
     shard: Shard,
     batch: Batch,
+    links: Links,
     events: mpsc::Sender<ShardEvent>,
 }
 
@@ -116,10 +123,17 @@ impl Tick {
                         return Ok(());
                     }
                 },
+                Some((from, link)) = self.links.recv() => self.take_link(from, link),
                 () = sleep_until(timeout) => {}
             }
             while let Ok(command) = commands.try_recv() {
                 self.command(command);
+            }
+            for _ in 0..LINKS_PER_TICK {
+                let Some((from, link)) = self.links.try_recv() else {
+                    break;
+                };
+                self.take_link(from, link);
             }
             let now = Instant::now();
             if self.shard.poll_timeout().is_some_and(|due| due <= now) {
@@ -128,6 +142,8 @@ impl Tick {
                     shard.abandon_current(now, batch);
                 }
             }
+            // Before the flush, which takes longest: the others go on meanwhile.
+            self.post();
             self.socket.flush(&self.batch).await;
             self.batch.clear();
             self.tell();
@@ -155,6 +171,25 @@ impl Tick {
         let (shard, batch) = (&mut self.shard, &mut self.batch);
         if catch(|| shard.handle_command(now, command, batch)).is_err() {
             shard.abandon_current(now, batch);
+        }
+    }
+
+    fn take_link(&mut self, from: usize, mut link: LinkBatch) {
+        let now = Instant::now();
+        let (shard, batch) = (&mut self.shard, &mut self.batch);
+        while catch(|| shard.handle_link(now, from, &mut link, batch)).is_err() {
+            shard.abandon_current(now, batch);
+        }
+        self.links.give_back(from, link);
+    }
+
+    /// Hands the other shards what there is for them.
+    fn post(&mut self) {
+        while let Some((to, link)) = self.links.returned() {
+            self.shard.recycle_link(to, link);
+        }
+        while let Some((to, link)) = self.shard.poll_link() {
+            self.links.send(to, link);
         }
     }
 

@@ -6,10 +6,10 @@ use rand::Rng;
 
 use super::peer::{Peer, Place, same_source};
 use super::subscription::Subscription;
-use super::track::Track;
+use super::track::{Feed, Track};
 use super::{
-    Batch, Call, CallId, Command, IceCredentials, ParticipantId, PeerId, ReceiveParameters,
-    SendParameters, Shard, TrackId, TransportParameters,
+    Batch, Call, CallId, Command, Current, IceCredentials, ParticipantId, PeerId,
+    ReceiveParameters, SendParameters, Shard, TrackId, TransportParameters,
 };
 use crate::forward::Speakers;
 use crate::rtp::{ExtensionMap, Mid};
@@ -29,8 +29,9 @@ impl Shard {
                 peer,
                 call,
                 participant,
+                shards,
                 local_ice,
-            } => self.add_peer(now, peer, call, participant, local_ice),
+            } => self.add_peer(now, peer, call, participant, &shards, local_ice),
             Command::SetTransport { peer, transport } => {
                 self.set_transport(now, peer, transport, batch);
             }
@@ -61,7 +62,7 @@ impl Shard {
     /// The index of a peer, which is now the one being worked on.
     fn find(&mut self, peer: PeerId) -> Option<usize> {
         let index = self.peer_by_id.get(&peer).copied();
-        self.current = index.or(self.current);
+        self.current = index.map(Current::Peer).or(self.current);
         index
     }
 
@@ -71,6 +72,7 @@ impl Shard {
         id: PeerId,
         call: CallId,
         participant: ParticipantId,
+        shards: &[usize],
         local_ice: IceCredentials,
     ) {
         if self.peer_by_id.contains_key(&id) {
@@ -89,16 +91,20 @@ impl Shard {
         peer.quality_due = Some(now + QUALITY_INTERVAL);
         self.peer_by_id.insert(id, index);
         self.calls[call].peers.push(index);
+        self.share_call(call, shards);
         self.schedule_transport(index);
     }
 
-    fn call(&mut self, id: CallId) -> usize {
+    /// The call of this name, new if there was none.
+    pub(super) fn call(&mut self, id: CallId) -> usize {
         if let Some(&index) = self.call_by_id.get(&id) {
             return index;
         }
         let index = self.calls.insert(Call {
             id,
             peers: Vec::new(),
+            shards: Vec::new(),
+            remote: Vec::new(),
             speakers: Speakers::default(),
             due: None,
         });
@@ -142,10 +148,12 @@ impl Shard {
         for &subscription in &peer.subscriptions {
             self.subscriptions[subscription].headers_changed();
         }
-        for &track in &peer.tracks {
+        for track in peer.tracks.clone() {
+            self.tracks[track].extensions = *extensions;
             for &subscription in &self.tracks[track].subscriptions {
                 self.subscriptions[subscription].headers_changed();
             }
+            self.link_description(track, false);
         }
     }
 
@@ -166,6 +174,7 @@ impl Shard {
                 if same_source(&self.tracks[old].parameters, &parameters) {
                     self.tracks[old].parameters = parameters;
                     self.reroute(old);
+                    self.link_description(old, false);
                 } else if self.tracks[old].id == parameters.track {
                     self.restart_track(index, old, parameters);
                 } else {
@@ -181,13 +190,16 @@ impl Shard {
         if self.track_by_id.contains_key(&id) {
             return;
         }
-        let track = self.tracks.insert(Track::new(publisher, parameters));
+        let extensions = self.peers[publisher].extensions;
+        let track = Track::new(Feed::Peer(publisher), extensions, parameters);
+        let track = self.tracks.insert(track);
         self.track_by_id.insert(id, track);
         self.peers[publisher].tracks.push(track);
         self.announce_ssrcs(publisher, track);
         for subscription in self.waiting_by_track.remove(&id).unwrap_or_default() {
             self.attach(subscription, track);
         }
+        self.link_begin(track);
     }
 
     /// The same track comes from other SSRCs now; subscriptions go on.
@@ -196,6 +208,7 @@ impl Shard {
         self.tracks[track].restart(parameters);
         self.announce_ssrcs(publisher, track);
         self.reroute(track);
+        self.link_description(track, true);
     }
 
     /// Lets announced SSRCs find their track. Others are found by mid, at their first packet.
@@ -238,6 +251,7 @@ impl Shard {
         if !track.subscriptions.is_empty() {
             self.waiting_by_track.insert(track.id, track.subscriptions);
         }
+        self.link_end(track.id, track.outlets);
     }
 
     fn set_sender(
@@ -280,6 +294,7 @@ impl Shard {
         parameters: SendParameters,
         batch: &mut Batch,
     ) {
+        let track = self.source_of(&parameters);
         let id = parameters.track;
         let (ssrc, rtx_ssrc) = (parameters.ssrc, parameters.rtx_ssrc);
         let subscription = Subscription::new(peer, parameters, &mut self.rng);
@@ -290,13 +305,23 @@ impl Shard {
         if let Some(rtx) = rtx_ssrc {
             owner.sender_by_ssrc.insert(rtx, index);
         }
-        match self.track_by_id.get(&id).copied() {
+        match track {
             Some(track) => {
                 self.attach(index, track);
                 self.start_subscription(now, index, batch);
             }
             None => self.waiting_by_track.entry(id).or_default().push(index),
         }
+    }
+
+    /// The track that is meant, or its mirror. `None` while its publisher, who belongs here, has not brought it.
+    fn source_of(&mut self, parameters: &SendParameters) -> Option<usize> {
+        let known = self.track_by_id.get(&parameters.track).copied();
+        known.or_else(|| {
+            self.outbox
+                .reaches(parameters.home)
+                .then(|| self.add_mirror(parameters))
+        })
     }
 
     /// Joins a subscription to its track.
@@ -316,10 +341,13 @@ impl Shard {
             peer.sender_by_ssrc.retain(|_, other| *other != index);
         }
         if let Some(track) = subscription.source {
-            let track = &mut self.tracks[track];
-            track.subscriptions.retain(|&other| other != index);
-            if track.subscriptions.is_empty() {
-                track.cancel_keyframes();
+            let source = &mut self.tracks[track];
+            source.subscriptions.retain(|&other| other != index);
+            if !source.has_subscribers() {
+                match source.feed {
+                    Feed::Peer(_) => source.cancel_keyframes(),
+                    Feed::Link(_) => self.remove_mirror(track),
+                }
             }
         } else if let Some(waiting) = self.waiting_by_track.get_mut(&id) {
             waiting.retain(|&other| other != index);
@@ -330,7 +358,7 @@ impl Shard {
     }
 
     /// The publisher's codecs changed: every subscription looks up its payload types anew.
-    fn reroute(&mut self, track: usize) {
+    pub(super) fn reroute(&mut self, track: usize) {
         let track = &self.tracks[track];
         for &subscription in &track.subscriptions {
             self.subscriptions[subscription].route(&track.parameters.codecs);
@@ -351,10 +379,24 @@ impl Shard {
         let Some(track) = self.track_by_id.get(&track).copied() else {
             return;
         };
-        if self.tracks[track].publisher != index || self.tracks[track].muted == muted {
+        if self.tracks[track].publisher() == Some(index) {
+            self.mute_track(now, track, muted, batch);
+        }
+    }
+
+    /// Stops forwarding a track, or goes on at a keyframe.
+    pub(super) fn mute_track(
+        &mut self,
+        now: Instant,
+        track: usize,
+        muted: bool,
+        batch: &mut Batch,
+    ) {
+        if self.tracks[track].muted == muted {
             return;
         }
         self.tracks[track].muted = muted;
+        self.link_muted(track, muted);
         self.tracks[track].forget_history();
         if muted {
             self.tracks[track].cancel_keyframes();
@@ -362,6 +404,10 @@ impl Shard {
             for subscription in self.tracks[track].subscriptions.clone() {
                 self.subscriptions[subscription].wait_for_keyframe();
                 self.start_subscription(now, subscription, batch);
+            }
+            // Mirrors that have seen no packet cannot ask for one of a layer.
+            if !self.tracks[track].outlets.is_empty() {
+                self.want_keyframe(now, track);
             }
         }
     }
@@ -408,7 +454,7 @@ impl Shard {
             self.remove_track(index, track);
         }
         let participant = self.peers[index].participant;
-        self.close_relays(now, index, participant, None, batch);
+        self.close_all_relays(now, index, batch);
         self.peers[index].transport.close(now);
         self.flush_transport(index, batch);
         let mut peer = self.peers.remove(index);
@@ -429,6 +475,15 @@ impl Shard {
         let members = &mut self.calls[call].peers;
         members.retain(|&member| member != peer);
         if members.is_empty() {
+            self.unshare_call(call);
+            self.forget_call_if_over(call);
+        }
+    }
+
+    /// Forgets a call that has no peers here, and of which no other shard says to have any.
+    pub(super) fn forget_call_if_over(&mut self, call: usize) {
+        let this = &self.calls[call];
+        if this.peers.is_empty() && this.shards.is_empty() {
             let mut gone = self.calls.remove(call);
             self.timers
                 .set(super::Timer::Call(call), &mut gone.due, None);

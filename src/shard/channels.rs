@@ -68,6 +68,11 @@ impl Channels {
             .find(|channel| channel.from.is_none() && channel.label == label)
     }
 
+    /// All channels that the peer opened.
+    pub(super) fn owned(&self) -> impl Iterator<Item = &Channel> {
+        self.open.iter().filter(|channel| channel.from.is_none())
+    }
+
     /// The channel on which the peer gets what `from` sends under `label`.
     pub(super) fn relay(&self, from: ParticipantId, label: &str) -> Option<u16> {
         self.open

@@ -17,6 +17,8 @@ pub enum Command {
         call: CallId,
         /// Whose it is.
         participant: ParticipantId,
+        /// The other shards where the call has peers now. Those that get their first peer later tell it themselves.
+        shards: Vec<usize>,
         /// The credentials that our SDP carries.
         local_ice: IceCredentials,
     },

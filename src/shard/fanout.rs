@@ -13,10 +13,10 @@ use crate::rtp::{
 
 /// A newcomer is served from the history if the keyframe in it is at most this old. An older one would
 /// make it play a long catch-up, and a new keyframe is nearly as quick.
-const FRESH_KEYFRAME: Duration = Duration::from_millis(800);
+pub(super) const FRESH_KEYFRAME: Duration = Duration::from_millis(800);
 
 /// … and if no more packets than this follow it: they leave in one burst.
-const CATCH_UP_PACKETS: usize = 200;
+pub(super) const CATCH_UP_PACKETS: usize = 200;
 
 /// How a copy is sent.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +53,7 @@ impl Shard {
         let Some(main_codec) = source.codec else {
             return;
         };
-        let map = peers[track.publisher].extensions;
+        let map = track.extensions;
         let mut keyframe_wanted = false;
         for &index in &track.subscriptions {
             let subscription = &mut subscriptions[index];
@@ -155,16 +155,15 @@ impl Shard {
     }
 
     /// Asks the publisher of a video track for a keyframe of the layer that is forwarded.
-    pub(super) fn want_keyframe(&mut self, now: Instant, track: usize) {
-        let track = &mut self.tracks[track];
+    pub(super) fn want_keyframe(&mut self, now: Instant, index: usize) {
+        let track = &mut self.tracks[index];
         if track.parameters.kind == MediaKind::Audio || track.muted {
             return;
         }
-        let publisher = track.publisher;
         if let Some(layer) = track.forwarded_layer() {
             layer.keyframes.request(now);
             let due = layer.keyframes.poll_timeout();
-            self.lower(publisher, due);
+            self.lower_feed(index, due);
         }
     }
 
@@ -186,7 +185,7 @@ impl Shard {
         let packets = layer
             .history
             .since_keyframe(now, CATCH_UP_PACKETS, FRESH_KEYFRAME)?;
-        let map = peers[track.publisher].extensions;
+        let map = track.extensions;
         let peer = &mut peers[subscription.peer];
         let codec = layer.codec?;
         let first = packets.clone().next()?;

@@ -100,12 +100,18 @@ impl Shard {
         let first = source.clock.is_none();
         source.clock = Some(*clock);
         source.receive.handle_sender_report(now, ntp);
+        self.link_clock(place.track, place.layer);
         if first {
-            for subscription in track.subscriptions.clone() {
-                let subscriber = self.subscriptions[subscription].peer;
-                self.peers[subscriber].report_due = Some(now);
-                self.lower(subscriber, Some(now));
-            }
+            self.report_soon(now, place.track);
+        }
+    }
+
+    /// Lets all subscribers of a track have its publisher's clock at once.
+    pub(super) fn report_soon(&mut self, now: Instant, track: usize) {
+        for subscription in self.tracks[track].subscriptions.clone() {
+            let subscriber = self.subscriptions[subscription].peer;
+            self.peers[subscriber].report_due = Some(now);
+            self.lower(subscriber, Some(now));
         }
     }
 
@@ -193,7 +199,7 @@ impl Shard {
         let payload_type = subscription
             .payload_type(packet.payload_type)
             .ok_or(DropReason::NoCodec)?;
-        let map = peers[track.publisher].extensions;
+        let map = track.extensions;
         let out = Outgoing {
             payload_type,
             numbers: origin.rewrite(&packet.numbers),

@@ -166,6 +166,7 @@ impl Shard {
         }
         if arrived.payload.is_empty() {
             self.skip(place.track, place.layer, arrived.sequence);
+            self.link_skip(place, arrived.sequence);
             return Err(DropReason::PaddingOnly);
         }
         if muted {
@@ -177,19 +178,21 @@ impl Shard {
         let packet = arrived.packet(parameters.codec, extensions);
         self.keep(now, place, parameters.codec, &packet);
         if kind == MediaKind::Video && !self.selects(now, place, packet.keyframe_start) {
-            self.lower_keyframes(index, place);
+            self.lower_keyframes(place);
             return Err(DropReason::OtherLayer);
         }
         self.tracks[place.track]
             .forwarded
             .get_or_insert(place.layer);
         let codec = parameters.codec;
+        self.link_packet(place, &packet);
         self.fan_out(now, place, codec, &packet, batch);
-        self.lower_keyframes(index, place);
+        self.lower_keyframes(place);
         Ok(())
     }
 
-    fn keep(&mut self, now: Instant, place: Place, codec: Codec, packet: &Packet<'_>) {
+    /// Keeps a packet for retransmissions and newcomers.
+    pub(super) fn keep(&mut self, now: Instant, place: Place, codec: Codec, packet: &Packet<'_>) {
         let track = &mut self.tracks[place.track];
         let Some(Some(layer)) = track.layers.get_mut(place.layer) else {
             return;
@@ -225,14 +228,14 @@ impl Shard {
         false
     }
 
-    /// Wakes the publisher's timer for a keyframe request that the packet may have caused.
-    fn lower_keyframes(&mut self, index: usize, place: Place) {
+    /// Wakes the feed's timer for a keyframe request that the packet may have caused.
+    pub(super) fn lower_keyframes(&mut self, place: Place) {
         let due = self.tracks[place.track]
             .layers
             .get(place.layer)
             .and_then(Option::as_ref)
             .and_then(|layer| layer.keyframes.poll_timeout());
-        self.lower(index, due);
+        self.lower_feed(place.track, due);
     }
 
     fn record_arrival(&mut self, now: Instant, index: usize, number: u16, ssrc: u32) {

@@ -5,7 +5,7 @@
 //!
 //! A packet's walk through these files: `mod` (first byte, address table) → `ingress` (SSRC table, replay
 //! check, decryption, receive state, history) → `fanout` (for each subscription: new header straight
-//! into the batch, encryption there). RTCP from peers is read in `feedback`, ours is written in
+//! into the batch, encryption there; for each other shard with subscriptions once into the batch of the `link`). RTCP from peers is read in `feedback`, ours is written in
 //! `service`, on timers. Commands are applied in `apply`, data channels relayed in `relay`.
 
 mod apply;
@@ -17,6 +17,7 @@ mod event;
 mod fanout;
 mod feedback;
 mod ingress;
+mod link;
 mod parameters;
 mod peer;
 mod relay;
@@ -38,6 +39,7 @@ use slab::Slab;
 pub use batch::{Batch, Lane, LaneSlot};
 pub use command::Command;
 pub use event::{Event, FailReason, InboundStats, OutboundStats, PeerStats, Quality};
+pub use link::LinkBatch;
 pub use parameters::{
     CallId, CodecParameters, DtlsRole, Fingerprint, FingerprintHash, IceCredentials, ParticipantId,
     PeerId, ReceiveParameters, SctpParameters, SendParameters, SsrcPair, TrackId,
@@ -49,6 +51,7 @@ use crate::transport::{
     ChannelLimits, DatagramKind, Identity, Path, TransportEvent, classify, stun_username,
 };
 use demux::Demux;
+use link::{Outbox, Outlet, RemoteChannel};
 use peer::Peer;
 use subscription::Subscription;
 use timers::{Timer, Timers};
@@ -57,6 +60,10 @@ use track::Track;
 /// What a shard needs to know at its start.
 #[derive(Clone, Debug)]
 pub struct ShardConfig {
+    /// Its number, from 0 on.
+    pub index: usize,
+    /// How many there are: those that it may have links to.
+    pub shards: usize,
     /// The server's certificate.
     pub identity: Identity,
     /// What one peer's data channels may use.
@@ -67,10 +74,11 @@ pub struct ShardConfig {
 
 /// One core's peers, tracks and subscriptions, all owned by `&mut`.
 ///
-/// Five doors. [`handle_datagram`](Self::handle_datagram), [`handle_command`](Self::handle_command) and
-/// [`handle_timeout`](Self::handle_timeout) take input and write datagrams into the batch they are
-/// given. After any of them, [`poll_event`](Self::poll_event) must be called until it is empty, and
-/// [`poll_timeout`](Self::poll_timeout) says anew when the next timeout is due.
+/// Seven doors. [`handle_datagram`](Self::handle_datagram), [`handle_command`](Self::handle_command),
+/// [`handle_link`](Self::handle_link) and [`handle_timeout`](Self::handle_timeout) take input and write datagrams into
+/// the batch they are given. After any of them, [`poll_event`](Self::poll_event) and [`poll_link`](Self::poll_link)
+/// must be called until they are empty, at the latest at the end of a tick, and [`poll_timeout`](Self::poll_timeout)
+/// says anew when the next timeout is due.
 pub struct Shard {
     config: ShardConfig,
     peers: Slab<Peer>,
@@ -82,6 +90,10 @@ pub struct Shard {
     call_by_id: HashMap<CallId, usize>,
     /// Subscriptions to tracks that are not here yet: a callee may accept before its caller is answered.
     waiting_by_track: HashMap<TrackId, Vec<usize>>,
+    /// Shards that have subscribed to tracks that are not here yet, or not any more.
+    outlets_by_track: HashMap<TrackId, Vec<Outlet>>,
+    /// What goes to other shards.
+    outbox: Outbox,
     demux: Demux,
     timers: Timers,
     events: VecDeque<Event>,
@@ -89,17 +101,33 @@ pub struct Shard {
     rng: StdRng,
     /// Names the next source of media.
     next_generation: u32,
+    /// Names the next mirror.
+    next_epoch: u32,
     /// RTCP is put together here.
     rtcp: Vec<u8>,
-    /// The peer being worked on, in case of a panic.
-    current: Option<usize>,
+    /// What is being worked on, in case of a panic.
+    current: Option<Current>,
+}
+
+/// Whose business a panic would be.
+#[derive(Clone, Copy, Debug)]
+enum Current {
+    /// The peer of this index.
+    Peer(usize),
+    /// The track of this index, whose publisher is on another shard.
+    Mirror(usize),
 }
 
 /// What the peers of one call share.
 #[derive(Debug)]
 struct Call {
     id: CallId,
+    /// Those on this shard; none while only others have some.
     peers: Vec<usize>,
+    /// The other shards where it has peers.
+    shards: Vec<usize>,
+    /// The data channels of the participants there.
+    remote: Vec<RemoteChannel>,
     speakers: Speakers,
     /// When its timer is set.
     due: Option<Instant>,
@@ -110,6 +138,7 @@ impl Shard {
     pub fn new(config: ShardConfig) -> Self {
         let rng = StdRng::seed_from_u64(config.seed);
         Self {
+            outbox: Outbox::new(config.index, config.shards),
             config,
             peers: Slab::new(),
             tracks: Slab::new(),
@@ -119,12 +148,14 @@ impl Shard {
             track_by_id: HashMap::new(),
             call_by_id: HashMap::new(),
             waiting_by_track: HashMap::new(),
+            outlets_by_track: HashMap::new(),
             demux: Demux::default(),
             timers: Timers::default(),
             events: VecDeque::new(),
             drops: DropCounts::default(),
             rng,
             next_generation: 1,
+            next_epoch: 0,
             rtcp: Vec::new(),
             current: None,
         }
@@ -168,6 +199,7 @@ impl Shard {
             match timer {
                 Timer::Peer(index) => self.serve_peer(now, index, batch),
                 Timer::Call(index) => self.serve_call(now, index),
+                Timer::Mirror(index) => self.serve_mirror(now, index),
             }
         }
         self.current = None;
@@ -188,19 +220,25 @@ impl Shard {
         &self.drops
     }
 
-    /// After a panic in one of the doors: ends the peer that was being worked on, so that nobody else
-    /// meets what it left behind.
+    /// After a panic in one of the doors: ends the peer that was being worked on, here or on the shard where its
+    /// packets came from, so that nobody else meets what it left behind.
     pub fn abandon_current(&mut self, now: Instant, batch: &mut Batch) {
-        if let Some(index) = self.current.take()
-            && let Some(peer) = self.peers.get(index)
-        {
-            let peer = peer.id;
-            tracing::error!(peer = peer.0, "a bug ended this peer");
-            self.events.push_back(Event::Failed {
-                peer,
-                reason: FailReason::Internal,
-            });
-            self.remove_peer(now, peer, batch);
+        match self.current.take() {
+            Some(Current::Peer(index)) if self.peers.contains(index) => {
+                let peer = self.peers[index].id;
+                tracing::error!(peer = peer.0, "a bug ended this peer");
+                self.events.push_back(Event::Failed {
+                    peer,
+                    reason: FailReason::Internal,
+                });
+                self.remove_peer(now, peer, batch);
+            }
+            Some(Current::Mirror(index)) if self.tracks.contains(index) => {
+                let track = self.tracks[index].id;
+                tracing::error!(%track, "a bug ended the publisher of this track, which is on another shard");
+                self.abandon_mirror(index);
+            }
+            Some(Current::Peer(_) | Current::Mirror(_)) | None => {}
         }
     }
 
@@ -210,7 +248,7 @@ impl Shard {
             .demux
             .by_address(&path.remote)
             .ok_or(DropReason::WrongPath)?;
-        self.current = Some(index);
+        self.current = Some(Current::Peer(index));
         let peer = self.peers.get_mut(index).ok_or(DropReason::WrongPath)?;
         peer.counts.packets_received += 1;
         peer.counts.bytes_received += datagram.len() as u64;
@@ -231,7 +269,7 @@ impl Shard {
         let index = stun_username(datagram)
             .and_then(|ufrag| self.demux.by_ufrag(ufrag))
             .ok_or(DropReason::Malformed)?;
-        self.current = Some(index);
+        self.current = Some(Current::Peer(index));
         let peer = self.peers.get_mut(index).ok_or(DropReason::Malformed)?;
         peer.counts.packets_received += 1;
         peer.counts.bytes_received += datagram.len() as u64;
@@ -256,7 +294,7 @@ impl Shard {
             .demux
             .by_address(&path.remote)
             .ok_or(DropReason::WrongPath)?;
-        self.current = Some(index);
+        self.current = Some(Current::Peer(index));
         let peer = self.peers.get_mut(index).ok_or(DropReason::WrongPath)?;
         peer.counts.packets_received += 1;
         peer.counts.bytes_received += datagram.len() as u64;

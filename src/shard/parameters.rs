@@ -154,6 +154,8 @@ pub struct SendParameters {
     pub mid: Mid,
     /// The track that is sent. It belongs to another peer of the same call.
     pub track: TrackId,
+    /// The number of the shard where its publisher is. A track never moves.
+    pub home: usize,
     /// Audio or video.
     pub kind: MediaKind,
     /// The SSRC that our SDP announces, unique in the peer connection.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::channels::Channel;
 use super::{Batch, ParticipantId, Shard};
-use crate::transport::{ChannelInfo, MessageKind};
+use crate::transport::{ChannelInfo, ChannelReliability, MessageKind};
 
 impl Shard {
     /// A peer opened a channel: it now gets what others send under this label, and they get its.
@@ -18,14 +18,19 @@ impl Shard {
         let Some(channel) = self.peers[index].channels.opened(info) else {
             return;
         };
+        let participant = self.peers[index].participant;
+        let (label, reliability) = (channel.label.as_str(), channel.reliability);
         for other in self.others(index) {
-            let Some(theirs) = self.peers[other].channels.own(&channel.label).cloned() else {
+            let Some(theirs) = self.peers[other].channels.own(label).cloned() else {
                 continue;
             };
-            self.open_relay(now, index, other, &channel);
-            self.open_relay(now, other, index, &theirs);
+            let from = self.peers[other].participant;
+            self.open_relay(now, participant, other, label, reliability);
+            self.open_relay(now, from, index, label, theirs.reliability);
             self.flush_transport(other, batch);
         }
+        self.open_remote_relays(now, index, label);
+        self.link_channel_opened(index, &channel);
     }
 
     /// A message came: it goes to everybody else who has the label.
@@ -43,26 +48,41 @@ impl Shard {
         let Some(channel) = peer.channels.by_id(id).cloned() else {
             return;
         };
+        let (label, reliability) = (channel.label.as_str(), channel.reliability);
         for other in self.others(index) {
-            let to = &mut self.peers[other];
-            if to.channels.own(&channel.label).is_none() {
-                continue;
-            }
-            if to.channels.relay(participant, &channel.label).is_none() {
-                self.open_relay(now, index, other, &channel);
-            }
-            let to = &mut self.peers[other];
-            if let Some(relay) = to.channels.relay(participant, &channel.label)
-                && let Err(error) = to.transport.send_message(now, relay, kind, data)
-            {
-                tracing::debug!(
-                    peer = to.id.0,
-                    ?error,
-                    "a data channel message was not relayed"
-                );
-            }
-            self.flush_transport(other, batch);
+            let message = (kind, data);
+            self.relay_to(now, participant, other, label, reliability, message, batch);
         }
+        self.link_channel_message(index, label, kind, data);
+    }
+
+    /// Gives a peer what a participant sent under a label, if it has the label.
+    #[expect(clippy::too_many_arguments)]
+    pub(super) fn relay_to(
+        &mut self,
+        now: Instant,
+        from: ParticipantId,
+        to: usize,
+        label: &str,
+        reliability: ChannelReliability,
+        (kind, data): (MessageKind, &[u8]),
+        batch: &mut Batch,
+    ) {
+        if self.peers[to].channels.own(label).is_none() {
+            return;
+        }
+        self.open_relay(now, from, to, label, reliability);
+        let peer = &mut self.peers[to];
+        if let Some(relay) = peer.channels.relay(from, label)
+            && let Err(error) = peer.transport.send_message(now, relay, kind, data)
+        {
+            tracing::debug!(
+                peer = peer.id.0,
+                ?error,
+                "a data channel message was not relayed"
+            );
+        }
+        self.flush_transport(to, batch);
     }
 
     /// A channel was closed: a peer that closes its own leaves the label, one that closes a relay does
@@ -86,19 +106,29 @@ impl Shard {
         for relay in relays {
             peer.transport.close_channel(now, relay);
         }
-        self.close_relays(now, index, participant, Some(&channel.label), batch);
+        let others = self.others(index);
+        self.close_relays(now, &others, participant, Some(&channel.label), batch);
+        self.link_channel_closed(index, Some(&channel.label));
     }
 
-    /// Closes what others get from `participant`: one label, or all when it leaves.
+    /// Closes what the peers of a participant that leaves get from it.
+    pub(super) fn close_all_relays(&mut self, now: Instant, index: usize, batch: &mut Batch) {
+        let participant = self.peers[index].participant;
+        let others = self.others(index);
+        self.close_relays(now, &others, participant, None, batch);
+        self.link_channel_closed(index, None);
+    }
+
+    /// Closes what `peers` get from `participant`: one label, or all.
     pub(super) fn close_relays(
         &mut self,
         now: Instant,
-        index: usize,
+        peers: &[usize],
         participant: ParticipantId,
         label: Option<&str>,
         batch: &mut Batch,
     ) {
-        for other in self.others(index) {
+        for &other in peers {
             let peer = &mut self.peers[other];
             let relays = peer.channels.take_relays(participant, label);
             if relays.is_empty() {
@@ -112,21 +142,28 @@ impl Shard {
     }
 
     /// Opens the channel on which `to` gets what `from` sends, unless it is there.
-    fn open_relay(&mut self, now: Instant, from: usize, to: usize, channel: &Channel) {
-        let participant = self.peers[from].participant;
+    pub(super) fn open_relay(
+        &mut self,
+        now: Instant,
+        from: ParticipantId,
+        to: usize,
+        label: &str,
+        reliability: ChannelReliability,
+    ) {
         let to = &mut self.peers[to];
-        if to.channels.relay(participant, &channel.label).is_some() {
+        if to.channels.relay(from, label).is_some() {
             return;
         }
-        let protocol = format!("from:{participant}");
+        let protocol = format!("from:{from}");
         let opened = to
             .transport
-            .open_channel(now, &channel.label, &protocol, channel.reliability);
+            .open_channel(now, label, &protocol, reliability);
         match opened {
             Ok(id) => to.channels.relaying(Channel {
                 id,
-                from: Some(participant),
-                ..channel.clone()
+                label: label.to_owned(),
+                reliability,
+                from: Some(from),
             }),
             Err(error) => {
                 tracing::debug!(peer = to.id.0, ?error, "a data channel could not be opened");

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::apply::QUALITY_INTERVAL;
 use super::peer::Peer;
-use super::{Batch, Event, ParticipantId, Shard, Timer};
+use super::track::Feed;
+use super::{Batch, Current, Event, ParticipantId, Shard, Timer};
 use crate::rtp::AudioLevel;
 use crate::rtp::rtcp::{write_nack, write_pli, write_receiver_report, write_sender_report};
 
@@ -25,6 +26,20 @@ impl Shard {
     pub(super) fn lower(&mut self, index: usize, at: Option<Instant>) {
         if let (Some(at), Some(peer)) = (at, self.peers.get_mut(index)) {
             self.timers.lower(Timer::Peer(index), &mut peer.due, at);
+        }
+    }
+
+    /// Makes the timer of whoever feeds a track due at `at`, unless it is due before that.
+    pub(super) fn lower_feed(&mut self, track: usize, at: Option<Instant>) {
+        match (&mut self.tracks[track].feed, at) {
+            (Feed::Peer(publisher), at) => {
+                let publisher = *publisher;
+                self.lower(publisher, at);
+            }
+            (Feed::Link(mirror), Some(at)) => {
+                self.timers.lower(Timer::Mirror(track), &mut mirror.due, at);
+            }
+            (Feed::Link(_), None) => {}
         }
     }
 
@@ -54,7 +69,7 @@ impl Shard {
             return;
         };
         peer.due = None;
-        self.current = Some(index);
+        self.current = Some(Current::Peer(index));
         if peer.transport.poll_timeout().is_some_and(|due| due <= now) {
             peer.transport.handle_timeout(now);
             self.pump(now, index, batch);

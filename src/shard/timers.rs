@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-/// Who wants to be woken: an index into the shard's peers or calls.
+/// Who wants to be woken: an index into the shard's peers, calls or tracks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {
     /// A peer's reports, feedback, retransmissions and transport.
     Peer(usize),
     /// A call's speakers.
     Call(usize),
+    /// The keyframe requests and history of a track that comes over a link.
+    Mirror(usize),
 }
 
 /// One pending wake-up for each timer, earliest first. The owner keeps the instant that it asked for,

@@ -1,23 +1,26 @@
-//! One published source, and its layers as they arrive.
+//! One published source, and its layers as they arrive: from a peer, or over a link from the peer's shard.
 
 use std::time::{Duration, Instant};
 
+use super::link::{MirrorId, Outlet};
 use super::{ReceiveParameters, TrackId};
 use crate::forward::{
     History, HistoryLimits, KeyframeRequests, NackGenerator, ReceiveStream, SenderClock,
 };
-use crate::rtp::{Codec, MediaKind};
+use crate::rtp::{Codec, ExtensionMap, MediaKind};
 
 /// A layer that was silent for this long is taken for switched off by its sender.
 const SILENT: Duration = Duration::from_secs(1);
 
-/// A track, owned by the shard, fed by one peer.
+/// A track, owned by the shard.
 #[derive(Debug)]
 pub(super) struct Track {
     /// Its name.
     pub(super) id: TrackId,
-    /// The peer that publishes it.
-    pub(super) publisher: usize,
+    /// Where its packets come from.
+    pub(super) feed: Feed,
+    /// The publisher's header extension ids.
+    pub(super) extensions: ExtensionMap,
     /// What its m-line negotiated.
     pub(super) parameters: ReceiveParameters,
     /// Nothing of it is forwarded.
@@ -29,6 +32,32 @@ pub(super) struct Track {
     pub(super) forwarded: Option<usize>,
     /// The subscriptions to it.
     pub(super) subscriptions: Vec<usize>,
+    /// The other shards with subscriptions to it.
+    pub(super) outlets: Vec<Outlet>,
+}
+
+/// Where the packets of a track come from.
+#[derive(Debug)]
+pub(super) enum Feed {
+    /// The peer of this index, which publishes it.
+    Peer(usize),
+    /// A link: the publisher is on another shard.
+    Link(Mirror),
+}
+
+/// What a track is that has its publisher on another shard, its home.
+#[derive(Debug)]
+pub(super) struct Mirror {
+    /// The home.
+    pub(super) home: usize,
+    /// What the home calls it.
+    pub(super) id: MirrorId,
+    /// The clocks of layers of which no packet came yet: layer, generation, clock.
+    pub(super) clocks: Vec<(usize, u32, SenderClock)>,
+    /// When its timer is set.
+    pub(super) due: Option<Instant>,
+    /// When old packets are to be forgotten, if there are any.
+    pub(super) release_due: Option<Instant>,
 }
 
 /// One encoding of a track: one SSRC and its retransmissions.
@@ -36,7 +65,7 @@ pub(super) struct Track {
 pub(super) struct Layer {
     /// Tells this source from those that were in its place before.
     pub(super) generation: u32,
-    /// The media stream.
+    /// The media stream; 0 where it came over a link.
     pub(super) ssrc: u32,
     /// Loss and jitter.
     pub(super) receive: ReceiveStream,
@@ -66,16 +95,26 @@ pub(super) struct LayerCounts {
 
 impl Track {
     /// A track of which nothing has come yet.
-    pub(super) fn new(publisher: usize, parameters: ReceiveParameters) -> Self {
+    pub(super) fn new(feed: Feed, extensions: ExtensionMap, parameters: ReceiveParameters) -> Self {
         let layers = parameters.rids.len().max(1);
         Self {
             id: parameters.track,
-            publisher,
+            feed,
+            extensions,
             parameters,
             muted: false,
             layers: (0..layers).map(|_| None).collect(),
             forwarded: None,
             subscriptions: Vec::new(),
+            outlets: Vec::new(),
+        }
+    }
+
+    /// The peer that publishes it, if that is on this shard.
+    pub(super) fn publisher(&self) -> Option<usize> {
+        match self.feed {
+            Feed::Peer(peer) => Some(peer),
+            Feed::Link(_) => None,
         }
     }
 
@@ -95,21 +134,30 @@ impl Track {
         ssrc: u32,
         next_generation: &mut u32,
     ) {
-        let watched = self.is_watched();
-        let Some(slot) = self.layers.get_mut(index) else {
+        let Some(slot) = self.layers.get(index) else {
             return;
         };
         if slot.as_ref().is_some_and(|layer| layer.ssrc == ssrc) {
             return;
         }
+        self.begin_layer(now, index, *next_generation, ssrc);
+        *next_generation = next_generation.wrapping_add(1);
+    }
+
+    /// Makes a layer in the place of whatever was there.
+    pub(super) fn begin_layer(&mut self, now: Instant, index: usize, generation: u32, ssrc: u32) {
+        let watched = self.is_watched();
+        let Some(slot) = self.layers.get_mut(index) else {
+            return;
+        };
         let limits = history_limits(self.parameters.kind);
         let clock_rate = self
             .parameters
             .codecs
             .first()
             .map_or(90_000, |codec| codec.codec.clock_rate());
-        *slot = Some(Layer {
-            generation: *next_generation,
+        let layer = slot.insert(Layer {
+            generation,
             ssrc,
             receive: ReceiveStream::new(clock_rate),
             nack: NackGenerator::default(),
@@ -120,19 +168,20 @@ impl Track {
             last_packet: now,
             counts: LayerCounts::default(),
         });
-        *next_generation = next_generation.wrapping_add(1);
         // Whoever waits for a picture is waiting for one of this layer now.
-        if watched
-            && self.forwarded.is_none_or(|forwarded| forwarded == index)
-            && let Some(layer) = slot
-        {
+        if watched && self.forwarded.is_none_or(|forwarded| forwarded == index) {
             layer.keyframes.request(now);
         }
     }
 
     /// Whether somebody would look at a picture now.
     pub(super) fn is_watched(&self) -> bool {
-        self.parameters.kind == MediaKind::Video && !self.muted && !self.subscriptions.is_empty()
+        self.parameters.kind == MediaKind::Video && !self.muted && self.has_subscribers()
+    }
+
+    /// Whether anybody has subscribed to it, here or on another shard.
+    pub(super) fn has_subscribers(&self) -> bool {
+        !self.subscriptions.is_empty() || !self.outlets.is_empty()
     }
 
     /// Nobody waits for a picture any more.

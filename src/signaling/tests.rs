@@ -48,6 +48,7 @@ async fn start(settings: SignalingSettings) -> Server {
             bytes: vec![7; 32],
         },
         shards: vec![ShardAddress::default()],
+        peers_together: 16,
         ice_servers: Vec::new(),
         seed: [1; 32],
         started: Instant::now(),

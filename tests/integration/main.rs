@@ -23,4 +23,5 @@ mod process;
 mod reports;
 mod resuming;
 mod room_call;
+mod shards;
 mod simulcast;

@@ -48,6 +48,7 @@ fn a_one_to_one_call_takes_one_offer_and_one_answer_a_side() {
         callee.add_track(SubscribedTrack {
             track: track.track,
             participant: crate::shard::ParticipantId(9),
+            home: 0,
             kind: track.kind,
             codecs: track.codecs.clone(),
         });

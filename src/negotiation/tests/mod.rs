@@ -39,6 +39,7 @@ fn track(id: u64, kind: MediaKind) -> SubscribedTrack {
     SubscribedTrack {
         track: TrackId(id),
         participant: ParticipantId(9),
+        home: 0,
         kind,
         codecs: match kind {
             MediaKind::Audio => vec![Codec::Opus, Codec::Red, Codec::Pcmu],

@@ -53,6 +53,7 @@ fn config(now: Instant) -> RoomsConfig {
             bytes: vec![7; 32],
         },
         shards: vec![shard(7880), shard(7881)],
+        peers_together: 3,
         ice_servers: Vec::new(),
         seed: [42; 32],
         started: now,
@@ -134,7 +135,11 @@ impl World {
     }
 
     fn event(&mut self, event: Event) {
-        self.rooms.handle_shard_event(self.now, 0, event);
+        self.event_of(0, event);
+    }
+
+    fn event_of(&mut self, shard: usize, event: Event) {
+        self.rooms.handle_shard_event(self.now, shard, event);
         self.collect();
     }
 

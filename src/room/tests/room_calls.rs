@@ -446,6 +446,95 @@ fn calls_share_the_shards() {
 }
 
 #[test]
+fn a_room_that_outgrows_a_shard_goes_on_in_another() {
+    let mut world = World::new();
+    let names = ["Anna", "Ben", "Carl", "Dora", "Emil"];
+    let users = names.map(|name| world.v1(name));
+    for user in users {
+        world.join(user);
+    }
+    let added: Vec<(usize, Vec<usize>)> = world
+        .commands
+        .iter()
+        .filter_map(|(shard, command)| match command {
+            Command::AddPeer { shards, .. } => Some((*shard, shards.clone())),
+            _ => None,
+        })
+        .collect();
+    let alone = (0, vec![]);
+    let there = (1, vec![0]);
+    assert_eq!(
+        added,
+        [alone.clone(), alone.clone(), alone, there.clone(), there]
+    );
+    // Everybody's copies say where the others are.
+    let homes = |user: super::User| {
+        let peer = world.peer(user);
+        let mut homes: Vec<usize> = world
+            .commands
+            .iter()
+            .filter_map(|(_, command)| match command {
+                Command::SetSender {
+                    peer: of,
+                    parameters: Some(parameters),
+                    ..
+                } if *of == peer => Some(parameters.home),
+                _ => None,
+            })
+            .collect();
+        homes.sort_unstable();
+        homes.dedup();
+        homes
+    };
+    for user in users {
+        assert_eq!(homes(user), [0, 1]);
+    }
+    world.disconnect(users[3], true);
+    world.disconnect(users[4], true);
+    world.commands.clear();
+    let late = world.v1("Fritz");
+    world.join(late);
+    let again = world
+        .commands
+        .iter()
+        .find_map(|(shard, command)| match command {
+            Command::AddPeer { shards, .. } => Some((*shard, shards.clone())),
+            _ => None,
+        });
+    assert_eq!(again, Some((1, vec![0])));
+}
+
+#[test]
+fn speakers_on_all_shards_are_told_as_one_list() {
+    let mut world = World::new();
+    let users = ["Anna", "Ben", "Carl", "Dora"].map(|name| world.v1(name));
+    for user in users {
+        world.join(user);
+    }
+    let call = *world.rooms.calls.keys().next().unwrap();
+    let speakers = |list: &[(super::User, f32)]| Event::Speakers {
+        call,
+        speakers: list
+            .iter()
+            .map(|(user, level)| (crate::shard::ParticipantId(user.id), *level))
+            .collect(),
+    };
+    world.forget_all();
+    world.event_of(0, speakers(&[(users[0], 0.25)]));
+    world.event_of(1, speakers(&[(users[3], 0.5)]));
+    let one = |ids: Value, levels: Value| json!({"type": "speakers", "ids": ids, "levels": levels});
+    let first = one(json!([users[0].id]), json!([0.25]));
+    assert_eq!(world.heard(users[1]), std::slice::from_ref(&first));
+    world.pass(Duration::from_millis(200));
+    let both = one(json!([users[3].id, users[0].id]), json!([0.5, 0.25]));
+    assert_eq!(world.heard(users[1]), std::slice::from_ref(&both));
+    // Nobody of the call is on the second shard any more, which tells nothing of it.
+    world.disconnect(users[3], true);
+    world.pass(Duration::from_millis(200));
+    assert_eq!(world.heard_of(users[1], "speakers"), [first]);
+}
+
+#[test]
 fn nothing_is_left_when_all_are_gone() {
     let mut world = World::new();
     let users = [world.v1("Anna"), world.v1("Ben"), world.classic("Carl")];
@@ -462,7 +551,7 @@ fn nothing_is_left_when_all_are_gone() {
     assert!(rooms.participant_by_peer.is_empty() && rooms.publisher_by_track.is_empty());
     assert!(rooms.participant_by_token.is_empty() && rooms.participant_by_session.is_empty());
     assert!(rooms.participants_by_address.is_empty());
-    assert_eq!(rooms.peers_by_shard, [0, 0]);
+    assert_eq!(rooms.load_by_shard, [0, 0]);
 }
 
 #[test]

@@ -17,7 +17,10 @@ use crate::rtp::{
 };
 use crate::shard::{IceCredentials, PeerId};
 use crate::transport::tests::pair::Check;
-use crate::transport::{DatagramKind, Path, Transmit, Transport, TransportEvent, classify};
+use crate::transport::{
+    ChannelReliability, DatagramKind, MessageKind, Path, Transmit, Transport, TransportEvent,
+    classify,
+};
 
 /// How often a client looks for what it misses.
 const RTCP_TICK: Duration = Duration::from_millis(10);
@@ -26,6 +29,9 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(2_500);
 
 pub(super) struct Client {
     pub(super) peer: PeerId,
+    pub(super) shard: usize,
+    /// It is not in the call any more.
+    pub(super) left: bool,
     pub(super) ice: IceCredentials,
     pub(super) server_ice: IceCredentials,
     pub(super) address: SocketAddr,
@@ -51,6 +57,10 @@ pub(super) struct Client {
     pub(super) audio_level: Option<u8>,
     /// Every datagram of RTP that it sent, where a test wants them.
     pub(super) record: Option<Vec<Vec<u8>>>,
+    /// Data channels that the server opened: label and protocol.
+    pub(super) channels: BTreeMap<u16, (String, String)>,
+    /// What came on them: label, protocol and text.
+    pub(super) messages: Vec<(String, String, String)>,
     pub(super) out: VecDeque<Vec<u8>>,
 }
 
@@ -66,6 +76,8 @@ impl Client {
     ) -> Self {
         Self {
             peer,
+            shard: 0,
+            left: false,
             ice,
             server_ice,
             address,
@@ -85,6 +97,8 @@ impl Client {
             strange: 0,
             audio_level: None,
             record: None,
+            channels: BTreeMap::new(),
+            messages: Vec::new(),
             out: VecDeque::new(),
         }
     }
@@ -169,10 +183,52 @@ impl Client {
         self.collect();
     }
 
+    /// Opens a data channel that delivers all, in order.
+    pub(super) fn open_channel(&mut self, now: Instant, label: &str) -> u16 {
+        let reliability = ChannelReliability {
+            ordered: true,
+            limit: None,
+        };
+        let opened = self.transport.open_channel(now, label, "", reliability);
+        self.collect();
+        opened.unwrap()
+    }
+
+    /// Says something on it.
+    pub(super) fn say(&mut self, now: Instant, id: u16, text: &str) {
+        let sent = self
+            .transport
+            .send_message(now, id, MessageKind::Text, text.as_bytes());
+        sent.unwrap();
+        self.collect();
+    }
+
+    /// Closes it.
+    pub(super) fn close_channel(&mut self, now: Instant, id: u16) {
+        self.transport.close_channel(now, id);
+        self.collect();
+    }
+
     /// Moves out what the transport wants to send.
     fn collect(&mut self) {
         while let Some(event) = self.transport.poll_event() {
-            self.connected |= event == TransportEvent::Connected;
+            match event {
+                TransportEvent::Connected => self.connected = true,
+                TransportEvent::ChannelOpened(info) => {
+                    self.channels.insert(info.id, (info.label, info.protocol));
+                }
+                TransportEvent::ChannelMessage { id, data, .. } => {
+                    let text = String::from_utf8(data.to_vec()).unwrap();
+                    let (label, from) = self.channels[&id].clone();
+                    self.messages.push((label, from, text));
+                }
+                TransportEvent::ChannelClosed { id } => {
+                    self.channels.remove(&id);
+                }
+                TransportEvent::Failed(_)
+                | TransportEvent::PathChanged
+                | TransportEvent::Consent { .. } => {}
+            }
         }
         while let Some(Transmit { contents, .. }) = self.transport.poll_transmit() {
             // Answers to the mirrored checks are nobody's.

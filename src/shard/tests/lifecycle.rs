@@ -154,7 +154,7 @@ fn peers_come_and_go_without_a_trace() {
             .iter_mut()
             .for_each(|client| client.connected = true);
     }
-    let shard = &sim.shard;
+    let shard = &sim.shards[0];
     assert!(shard.peers.is_empty() && shard.tracks.is_empty());
     assert!(shard.subscriptions.is_empty() && shard.calls.is_empty());
     assert!(shard.peer_by_id.is_empty() && shard.track_by_id.is_empty());
@@ -173,5 +173,5 @@ fn a_peer_that_fails_is_told_and_gone() {
         matches!(event, Event::Failed { peer, reason: FailReason::Handshake } if *peer == PeerId(100))
     });
     assert!(failed);
-    assert!(sim.shard.peers.is_empty() && sim.shard.demux.is_empty());
+    assert!(sim.shards[0].peers.is_empty() && sim.shards[0].demux.is_empty());
 }

@@ -1,5 +1,8 @@
 //! The shard under a seeded network in virtual time: what clients get, and what they are told.
 
+mod across;
+mod across_data;
+mod across_random;
 mod client;
 mod clocks;
 mod codecs;

@@ -107,10 +107,10 @@ fn a_forged_check_does_not_take_back_an_address() {
     sim.clients[1].check(now);
     sim.send_up(1);
     sim.run(ms(100));
-    assert_eq!(sim.shard.demux.by_address(&address), Some(1));
+    assert_eq!(sim.shards[0].demux.by_address(&address), Some(1));
     let mut forged = sim.clients[0].server_ice.clone();
     forged.pwd = "not-the-password-of-anybody".into();
     let check = crate::transport::tests::pair::Check::new(&forged, &sim.clients[0].ice);
     sim.inject(address, &check.encode());
-    assert_eq!(sim.shard.demux.by_address(&address), Some(1));
+    assert_eq!(sim.shards[0].demux.by_address(&address), Some(1));
 }

@@ -1,4 +1,4 @@
-//! [`SimNet`]: one shard and its clients on a seeded network in virtual time.
+//! [`SimNet`]: shards and their clients on a seeded network in virtual time.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -13,9 +13,9 @@ use super::receiver::Receiver;
 use crate::forward::DropReason;
 use crate::rtp::{Codec, Extension, ExtensionMap, HeaderView, MediaKind, Mid, Rid};
 use crate::shard::{
-    Batch, CallId, CodecParameters, Command, DtlsRole, Event, IceCredentials, ParticipantId,
-    PeerId, PeerStats, ReceiveParameters, SendParameters, Shard, ShardConfig, SsrcPair, TrackId,
-    TransportParameters,
+    Batch, CallId, CodecParameters, Command, DtlsRole, Event, IceCredentials, LinkBatch,
+    ParticipantId, PeerId, PeerStats, ReceiveParameters, SctpParameters, SendParameters, Shard,
+    ShardConfig, SsrcPair, TrackId, TransportParameters,
 };
 use crate::transport::tests::pair::LIMITS;
 use crate::transport::{DatagramKind, Identity, Path, Transport, classify};
@@ -27,9 +27,11 @@ const MAX_ROUNDS: usize = 1_000;
 pub(super) struct SimNet {
     pub(super) start: Instant,
     pub(super) now: Instant,
-    pub(super) shard: Shard,
+    pub(super) shards: Vec<Shard>,
     pub(super) clients: Vec<Client>,
     pub(super) events: Vec<Event>,
+    /// Whether those who join have data channels.
+    pub(super) data: bool,
     /// The transport-cc numbers of each client that reached the shard, and when.
     pub(super) arrived: Vec<BTreeMap<u16, Instant>>,
     seed: u64,
@@ -37,6 +39,13 @@ pub(super) struct SimNet {
     batch: Batch,
     identity: Identity,
     flights: BTreeMap<(Instant, u64), Flight>,
+    /// How long a batch takes to another shard, at least and at most.
+    pub(super) link_delay: (Duration, Duration),
+    /// Batches on their way, and when the last of each pair of shards arrives.
+    link_flights: BTreeMap<(Instant, u64), LinkFlight>,
+    link_latest: BTreeMap<(usize, usize), Instant>,
+    /// Packets that crossed each pair of shards.
+    pub(super) crossed: BTreeMap<(usize, usize), usize>,
     order: u64,
     client_by_address: HashMap<SocketAddr, usize>,
     next_ssrc: u32,
@@ -50,6 +59,13 @@ struct Flight {
     datagram: Vec<u8>,
 }
 
+/// A batch on its way from one shard to another.
+struct LinkFlight {
+    from: usize,
+    to: usize,
+    batch: LinkBatch,
+}
+
 /// A source that a test publishes.
 #[derive(Clone, Copy)]
 pub(super) struct Source {
@@ -58,6 +74,8 @@ pub(super) struct Source {
     pub(super) ssrc: u32,
     pub(super) rtx: bool,
     pub(super) nack: bool,
+    /// The shard of its publisher.
+    pub(super) home: usize,
 }
 
 impl Source {
@@ -68,6 +86,7 @@ impl Source {
             ssrc: 0x1000 + track as u32 * 16,
             rtx: true,
             nack: true,
+            home: 0,
         }
     }
 
@@ -78,6 +97,10 @@ impl Source {
             nack: false,
             ..Self::video(track)
         }
+    }
+
+    pub(super) fn at(self, home: usize) -> Self {
+        Self { home, ..self }
     }
 
     /// What names its stream in payloads.
@@ -149,24 +172,40 @@ fn extensions(client: usize) -> ExtensionMap {
 
 impl SimNet {
     pub(super) fn new(seed: u64) -> Self {
+        Self::with_shards(seed, 1)
+    }
+
+    /// A network with so many shards.
+    pub(super) fn with_shards(seed: u64, shards: usize) -> Self {
         let identity = Identity::generate().unwrap();
         let start = Instant::now();
         Self {
             start,
             now: start,
-            shard: Shard::new(ShardConfig {
-                identity: identity.clone(),
-                channels: LIMITS,
-                seed,
-            }),
+            shards: (0..shards)
+                .map(|index| {
+                    Shard::new(ShardConfig {
+                        index,
+                        shards,
+                        identity: identity.clone(),
+                        channels: LIMITS,
+                        seed: seed + index as u64,
+                    })
+                })
+                .collect(),
             clients: Vec::new(),
             events: Vec::new(),
+            data: false,
             arrived: Vec::new(),
             seed,
             rng: StdRng::seed_from_u64(seed),
             batch: Batch::new(),
             identity,
             flights: BTreeMap::new(),
+            link_delay: (Duration::ZERO, Duration::ZERO),
+            link_flights: BTreeMap::new(),
+            link_latest: BTreeMap::new(),
+            crossed: BTreeMap::new(),
             order: 0,
             client_by_address: HashMap::new(),
             next_ssrc: 0x5000_0000,
@@ -185,6 +224,11 @@ impl SimNet {
 
     /// Adds a client, which begins to connect.
     pub(super) fn join(&mut self) -> usize {
+        self.join_on(0)
+    }
+
+    /// Adds a client on one of the shards.
+    pub(super) fn join_on(&mut self, shard: usize) -> usize {
         let client = self.clients.len();
         let peer = PeerId(100 + client as u64);
         let participant = ParticipantId(client as u64);
@@ -193,15 +237,20 @@ impl SimNet {
         let server_ice = credentials("server", client, 0);
         let transport = Transport::new(&self.identity, ice.clone(), LIMITS);
         let extensions = extensions(client);
-        self.command(Command::AddPeer {
+        let in_call = |shard: &usize| self.clients.iter().any(|c| c.shard == *shard && !c.left);
+        let add = Command::AddPeer {
             peer,
             call: CallId(1),
             participant,
+            shards: (0..self.shards.len()).filter(in_call).collect(),
             local_ice: server_ice.clone(),
-        });
-        self.clients.push(Client::new(
+        };
+        self.command_to(shard, add);
+        let mut new = Client::new(
             self.now, peer, ice, server_ice, address, transport, extensions,
-        ));
+        );
+        new.shard = shard;
+        self.clients.push(new);
         self.arrived.push(BTreeMap::new());
         self.client_by_address.insert(address, client);
         self.describe(client);
@@ -220,7 +269,10 @@ impl SimNet {
             remote_ice: this.server_ice.clone(),
             fingerprints: vec![self.identity.fingerprint()],
             role: DtlsRole::Client,
-            sctp: None,
+            sctp: self.data.then_some(SctpParameters {
+                remote_port: 5000,
+                max_message_size: 65_536,
+            }),
         };
         this.transport.set_parameters(self.now, &theirs);
         let transport = TransportParameters {
@@ -364,6 +416,7 @@ impl SimNet {
         let parameters = SendParameters {
             mid: format!("s{index}").parse().unwrap(),
             track: source.track,
+            home: source.home,
             kind: source.kind,
             ssrc,
             rtx_ssrc: video.then_some(ssrc + 1),
@@ -410,10 +463,50 @@ impl SimNet {
         });
     }
 
+    /// Tells the shard of its peer.
     pub(super) fn command(&mut self, command: Command) {
-        self.shard
-            .handle_command(self.now, command, &mut self.batch);
-        self.flush();
+        let peer = match &command {
+            Command::AddPeer { peer, .. }
+            | Command::SetTransport { peer, .. }
+            | Command::SetExtensions { peer, .. }
+            | Command::SetReceiver { peer, .. }
+            | Command::SetSender { peer, .. }
+            | Command::SetMuted { peer, .. }
+            | Command::SetPaused { peer, .. }
+            | Command::Stats { peer }
+            | Command::RemovePeer { peer } => *peer,
+        };
+        let of_peer = self.clients.iter().find(|client| client.peer == peer);
+        let shard = of_peer.map_or(0, |client| client.shard);
+        self.command_to(shard, command);
+    }
+
+    pub(super) fn command_to(&mut self, shard: usize, command: Command) {
+        self.shards[shard].handle_command(self.now, command, &mut self.batch);
+        self.flush(shard);
+    }
+
+    /// Takes a client out of the call. It sends nothing any more.
+    pub(super) fn leave(&mut self, client: usize) {
+        let this = &mut self.clients[client];
+        (this.left, this.checking) = (true, false);
+        for publication in &mut this.publications {
+            publication.running = false;
+        }
+        let peer = this.peer;
+        self.command(Command::RemovePeer { peer });
+    }
+
+    /// Ends what a client publishes on an m-line.
+    pub(super) fn unpublish(&mut self, client: usize, publication: usize) {
+        let this = &mut self.clients[client];
+        this.publications[publication].running = false;
+        let (peer, mid) = (this.peer, this.publications[publication].mid);
+        self.command(Command::SetReceiver {
+            peer,
+            mid,
+            parameters: None,
+        });
     }
 
     pub(super) fn receiver(&self, client: usize, index: usize) -> &Receiver {
@@ -438,19 +531,22 @@ impl SimNet {
     }
 
     pub(super) fn drops(&self, reason: DropReason) -> u64 {
-        self.shard.drops().of(reason)
+        self.shards.iter().map(|s| s.drops().of(reason)).sum()
     }
 
     /// Puts a datagram into the shard's way, as if `address` had sent it.
     pub(super) fn inject(&mut self, address: SocketAddr, datagram: &[u8]) {
+        self.inject_to(0, address, datagram);
+    }
+
+    fn inject_to(&mut self, shard: usize, address: SocketAddr, datagram: &[u8]) {
         let path = Path {
             remote: address,
             local: None,
         };
         let mut datagram = datagram.to_vec();
-        self.shard
-            .handle_datagram(self.now, path, &mut datagram, &mut self.batch);
-        self.flush();
+        self.shards[shard].handle_datagram(self.now, path, &mut datagram, &mut self.batch);
+        self.flush(shard);
     }
 
     /// Stops all publications and lets repairs come to their end.
@@ -474,10 +570,13 @@ impl SimNet {
         loop {
             self.exchange();
             let flight = self.flights.first_key_value().map(|((due, _), _)| *due);
+            let link = self.link_flights.first_key_value();
+            let shards = self.shards.iter().filter_map(Shard::poll_timeout);
             let clients = self.clients.iter().filter_map(Client::poll_timeout);
             let next = clients
                 .chain(flight)
-                .chain(self.shard.poll_timeout())
+                .chain(link.map(|((due, _), _)| *due))
+                .chain(shards)
                 .min()
                 .filter(|next| *next <= end);
             let Some(next) = next else {
@@ -501,9 +600,26 @@ impl SimNet {
             }
             self.send_up(client);
         }
-        if self.shard.poll_timeout().is_some_and(|due| due <= self.now) {
-            self.shard.handle_timeout(self.now, &mut self.batch);
-            self.flush();
+        for shard in 0..self.shards.len() {
+            let this = &mut self.shards[shard];
+            if this.poll_timeout().is_some_and(|due| due <= self.now) {
+                this.handle_timeout(self.now, &mut self.batch);
+                self.flush(shard);
+            }
+        }
+        while let Some(entry) = self.link_flights.first_entry() {
+            if entry.key().0 > self.now {
+                break;
+            }
+            let LinkFlight {
+                from,
+                to,
+                mut batch,
+            } = entry.remove();
+            self.shards[to].handle_link(self.now, from, &mut batch, &mut self.batch);
+            assert!(batch.is_read());
+            self.shards[from].recycle_link(to, batch);
+            self.flush(to);
         }
         while let Some(entry) = self.flights.first_entry() {
             if entry.key().0 > self.now {
@@ -523,7 +639,7 @@ impl SimNet {
         } = flight;
         if up {
             self.note_arrival(client, &datagram);
-            self.inject(address, &datagram);
+            self.inject_to(self.clients[client].shard, address, &datagram);
         } else if self.clients[client].address == address {
             self.clients[client].handle_datagram(self.now, &mut datagram);
             self.send_up(client);
@@ -550,8 +666,8 @@ impl SimNet {
         }
     }
 
-    /// Takes what the shard sends and tells.
-    fn flush(&mut self) {
+    /// Takes what a shard sends and tells.
+    fn flush(&mut self, shard: usize) {
         let mut batch = std::mem::take(&mut self.batch);
         for lane in batch.lanes() {
             let remote = lane.path().remote;
@@ -565,7 +681,21 @@ impl SimNet {
         batch.clear();
         self.batch = batch;
         self.events
-            .extend(std::iter::from_fn(|| self.shard.poll_event()));
+            .extend(std::iter::from_fn(|| self.shards[shard].poll_event()));
+        while let Some((to, batch)) = self.shards[shard].poll_link() {
+            let (least, most) = self.link_delay;
+            let latest = self.link_latest.entry((shard, to)).or_insert(self.now);
+            let due = self.now + self.rng.random_range(least..=most);
+            *latest = due.max(*latest);
+            self.order += 1;
+            *self.crossed.entry((shard, to)).or_default() += batch.packets();
+            let flight = LinkFlight {
+                from: shard,
+                to,
+                batch,
+            };
+            self.link_flights.insert((*latest, self.order), flight);
+        }
     }
 
     fn send(&mut self, client: usize, up: bool, address: SocketAddr, datagram: &[u8]) {

@@ -1,0 +1,249 @@
+//! What a track's home does for the shards that have subscribed to it.
+
+use std::time::Instant;
+
+use super::batch::PacketHead;
+use super::message::{Description, LinkMessage, MirrorId};
+use crate::forward::Packet;
+use crate::rtp::{Elements, MediaKind};
+use crate::shard::fanout::{CATCH_UP_PACKETS, FRESH_KEYFRAME};
+use crate::shard::peer::Place;
+use crate::shard::{Batch, Current, Event, FailReason, Shard, TrackId};
+
+/// Another shard with subscriptions to a track.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::shard) struct Outlet {
+    /// Its number.
+    pub(in crate::shard) shard: usize,
+    /// Its mirror of the track.
+    pub(in crate::shard) mirror: MirrorId,
+}
+
+impl Shard {
+    /// A shard wants a track, which may not be here yet.
+    pub(super) fn open_outlet(
+        &mut self,
+        now: Instant,
+        from: usize,
+        track: TrackId,
+        mirror: MirrorId,
+    ) {
+        let outlet = Outlet {
+            shard: from,
+            mirror,
+        };
+        let Some(index) = self.published(track) else {
+            let awaiting = self.outlets_by_track.entry(track).or_default();
+            awaiting.retain(|other| other.shard != from);
+            awaiting.push(outlet);
+            return;
+        };
+        let outlets = &mut self.tracks[index].outlets;
+        outlets.retain(|other| other.shard != from);
+        outlets.push(outlet);
+        self.describe(index, outlet, true);
+        for layer in 0..self.tracks[index].layers.len() {
+            self.tell_clock(index, layer, outlet);
+        }
+        if !self.repeat_keyframe(now, index, outlet) {
+            self.want_keyframe(now, index);
+        }
+    }
+
+    /// A shard does not want a track any more.
+    pub(super) fn close_outlet(&mut self, from: usize, track: TrackId, mirror: MirrorId) {
+        let closed = Outlet {
+            shard: from,
+            mirror,
+        };
+        if let Some(awaiting) = self.outlets_by_track.get_mut(&track) {
+            awaiting.retain(|outlet| *outlet != closed);
+            if awaiting.is_empty() {
+                self.outlets_by_track.remove(&track);
+            }
+        }
+        let Some(index) = self.published(track) else {
+            return;
+        };
+        let track = &mut self.tracks[index];
+        track.outlets.retain(|outlet| *outlet != closed);
+        if !track.has_subscribers() {
+            track.cancel_keyframes();
+        }
+    }
+
+    /// Somebody on a shard that subscribed cannot go on without a keyframe.
+    pub(super) fn keyframe_wanted(&mut self, now: Instant, from: usize, track: TrackId) {
+        if let Some(index) = self.published(track)
+            && self.tracks[index].outlets.iter().any(|o| o.shard == from)
+        {
+            self.want_keyframe(now, index);
+        }
+    }
+
+    /// A shard met a bug with what comes of this track: that is its publisher's end, as it would be here.
+    pub(super) fn abandon_publisher(&mut self, now: Instant, track: TrackId, batch: &mut Batch) {
+        let publisher = self
+            .published(track)
+            .and_then(|index| self.tracks[index].publisher());
+        let Some(peer) = publisher.map(|publisher| self.peers[publisher].id) else {
+            return;
+        };
+        self.events.push_back(Event::Failed {
+            peer,
+            reason: FailReason::Internal,
+        });
+        self.remove_peer(now, peer, batch);
+    }
+
+    /// Sends a packet that just came to every shard with subscriptions, once.
+    pub(in crate::shard) fn link_packet(&mut self, place: Place, packet: &Packet<'_>) {
+        let track = &self.tracks[place.track];
+        let Some(Some(layer)) = track.layers.get(place.layer) else {
+            return;
+        };
+        for outlet in &track.outlets {
+            let head = PacketHead {
+                mirror: outlet.mirror,
+                layer: place.layer,
+                generation: layer.generation,
+                age: None,
+            };
+            if let Err(reason) = self.outbox.packet(outlet.shard, head, packet) {
+                self.drops.count(reason);
+            }
+        }
+    }
+
+    /// Lets the other shards leave a packet without media out of their subscriptions' numbers.
+    pub(in crate::shard) fn link_skip(&mut self, place: Place, sequence: u64) {
+        if self.tracks[place.track].forwarded != Some(place.layer) {
+            return;
+        }
+        let mut nothing = Packet {
+            numbers: Default::default(),
+            marker: false,
+            payload_type: 0,
+            keyframe_start: false,
+            extensions: Elements::default(),
+            payload: &[],
+        };
+        nothing.numbers.sequence = sequence;
+        self.link_packet(place, &nothing);
+    }
+
+    /// Tells the other shards the publisher's clock of a layer.
+    pub(in crate::shard) fn link_clock(&mut self, track: usize, layer: usize) {
+        for outlet in 0..self.tracks[track].outlets.len() {
+            let outlet = self.tracks[track].outlets[outlet];
+            self.tell_clock(track, layer, outlet);
+        }
+    }
+
+    /// Tells the other shards what a track is now. With `restart` its layers begin anew.
+    pub(in crate::shard) fn link_description(&mut self, track: usize, restart: bool) {
+        for outlet in 0..self.tracks[track].outlets.len() {
+            let outlet = self.tracks[track].outlets[outlet];
+            self.describe(track, outlet, restart);
+        }
+    }
+
+    /// Tells the other shards that a track was muted or unmuted.
+    pub(in crate::shard) fn link_muted(&mut self, track: usize, muted: bool) {
+        for Outlet { shard, mirror } in &self.tracks[track].outlets {
+            let mirror = *mirror;
+            self.outbox
+                .message(*shard, LinkMessage::Muted { mirror, muted });
+        }
+    }
+
+    /// A track begins: shards that waited for it are told.
+    pub(in crate::shard) fn link_begin(&mut self, track: usize) {
+        let id = self.tracks[track].id;
+        self.tracks[track].outlets = self.outlets_by_track.remove(&id).unwrap_or_default();
+        self.link_description(track, true);
+    }
+
+    /// A track is over. The other shards are told, and wait in case it comes again.
+    pub(in crate::shard) fn link_end(&mut self, track: TrackId, outlets: Vec<Outlet>) {
+        for Outlet { shard, mirror } in &outlets {
+            let mirror = *mirror;
+            self.outbox.message(*shard, LinkMessage::Ended { mirror });
+        }
+        if !outlets.is_empty() {
+            self.outlets_by_track.insert(track, outlets);
+        }
+    }
+
+    /// The track of this name, if its publisher is here; its publisher is now the peer being worked on.
+    fn published(&mut self, track: TrackId) -> Option<usize> {
+        let index = self.track_by_id.get(&track).copied()?;
+        let publisher = self.tracks[index].publisher()?;
+        self.current = Some(Current::Peer(publisher));
+        Some(index)
+    }
+
+    fn describe(&mut self, track: usize, outlet: Outlet, restart: bool) {
+        let track = &self.tracks[track];
+        let description = Box::new(Description {
+            parameters: track.parameters.clone(),
+            extensions: track.extensions,
+            muted: track.muted,
+            restart,
+        });
+        let mirror = outlet.mirror;
+        let message = LinkMessage::Describe {
+            mirror,
+            description,
+        };
+        self.outbox.message(outlet.shard, message);
+    }
+
+    fn tell_clock(&mut self, track: usize, layer: usize, outlet: Outlet) {
+        let Some(Some(source)) = self.tracks[track].layers.get(layer) else {
+            return;
+        };
+        if let Some(clock) = source.clock {
+            let message = LinkMessage::Clock {
+                mirror: outlet.mirror,
+                layer,
+                generation: source.generation,
+                clock,
+            };
+            self.outbox.message(outlet.shard, message);
+        }
+    }
+
+    /// Sends a shard what it needs to begin at once: all since the last keyframe, if that is fresh.
+    fn repeat_keyframe(&mut self, now: Instant, track: usize, outlet: Outlet) -> bool {
+        let track = &self.tracks[track];
+        if track.muted || track.parameters.kind == MediaKind::Audio {
+            return false;
+        }
+        let Some(index) = track.forwarded else {
+            return false;
+        };
+        let Some(Some(layer)) = track.layers.get(index) else {
+            return false;
+        };
+        let history = &layer.history;
+        let Some(packets) = history.since_keyframe(now, CATCH_UP_PACKETS, FRESH_KEYFRAME) else {
+            return false;
+        };
+        let head = PacketHead {
+            mirror: outlet.mirror,
+            layer: index,
+            generation: layer.generation,
+            age: history.keyframe_age(now),
+        };
+        for packet in packets {
+            if self.outbox.packet(outlet.shard, head, &packet).is_err() {
+                return false;
+            }
+        }
+        let mirror = outlet.mirror;
+        self.outbox
+            .message(outlet.shard, LinkMessage::CaughtUp { mirror });
+        true
+    }
+}
