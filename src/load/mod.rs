@@ -13,5 +13,6 @@ pub(crate) mod peer;
 pub(crate) mod plan;
 pub mod report;
 pub(crate) mod target;
+pub(crate) mod traffic;
 
 pub use options::{LoadConfig, LoadError, LoadOptions};
