@@ -6,11 +6,13 @@
 //! thread. Whom it drives is a stranger to it: it never looks into a server, except for the processor
 //! time and the memory of the process.
 
+pub mod limit;
 pub(crate) mod media;
 pub(crate) mod negotiator;
 pub mod options;
 pub(crate) mod peer;
 pub(crate) mod plan;
+pub mod plot;
 pub mod report;
 pub(crate) mod target;
 pub(crate) mod traffic;

@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 
 use rustc_hash::FxHashMap;
 
-use super::key::{FixedKey, TAG_LEN};
+use super::keys::{Side, fixed_keys};
 use super::registration::Registration;
-use crate::rtp::{HeaderView, extend};
+use crate::rtp::HeaderView;
+use crate::rtp::sequence::extend;
 use crate::shard::{Batch, LaneSlot};
-use crate::transport::{DatagramKind, Path, classify};
+use crate::transport::{DatagramKind, Path, Srtp, classify};
 
 /// Endpoints of one run.
 const MAX_ENDPOINTS: usize = 20_000;
@@ -26,7 +27,7 @@ pub(super) struct Forwarder {
 struct Endpoint {
     path: Path,
     registration: Registration,
-    key: FixedKey,
+    srtp: Srtp,
     slot: LaneSlot,
     streams: Vec<Stream>,
     /// Who gets what it sends.
@@ -41,7 +42,7 @@ struct Stream {
 impl Forwarder {
     /// Takes one datagram, and writes what it causes.
     pub(super) fn handle_datagram(&mut self, path: Path, datagram: &mut [u8], batch: &mut Batch) {
-        if classify(datagram) == DatagramKind::Rtp {
+        if classify(datagram) == Some(DatagramKind::Rtp) {
             self.forward(path, datagram, batch);
         } else if let Some(registration) = Registration::parse(datagram)
             && self.register(path, registration)
@@ -63,13 +64,17 @@ impl Forwarder {
                 ..Self::default()
             };
         }
+        let path = Path {
+            remote: SocketAddr::new(path.remote.ip(), registration.port),
+            ..path
+        };
         if let Some(&known) = self.by_address.get(&path.remote) {
             return self.endpoints[known].registration == registration;
         }
         if self.endpoints.len() >= MAX_ENDPOINTS {
             return false;
         }
-        let Some(key) = FixedKey::new(registration.endpoint) else {
+        let Ok(srtp) = fixed_keys(registration.endpoint, Side::Forwarder) else {
             return false;
         };
         let index = self.endpoints.len();
@@ -88,7 +93,7 @@ impl Forwarder {
         self.endpoints.push(Endpoint {
             path,
             registration,
-            key,
+            srtp,
             slot: LaneSlot::default(),
             streams: Vec::new(),
             receivers,
@@ -108,7 +113,7 @@ impl Forwarder {
         let Some(index) = sender.index(ssrc, sequence) else {
             return;
         };
-        let Ok(len) = sender.key.open(datagram, header_len, ssrc, index) else {
+        let Ok(len) = sender.srtp.open_rtp(datagram, header_len, index) else {
             return;
         };
         let plain = &datagram[..len];
@@ -116,13 +121,12 @@ impl Forwarder {
         let receivers = std::mem::take(&mut sender.receivers);
         for &to in &receivers {
             let Endpoint {
-                path, key, slot, ..
+                path, srtp, slot, ..
             } = &mut self.endpoints[to];
             batch.lane(slot, *path).write(|out| {
                 let start = out.len();
-                out.reserve(len + TAG_LEN);
                 out.extend_from_slice(plain);
-                key.seal(out, start, header_len, ssrc, index)
+                srtp.seal_rtp(out, start, header_len, index).is_ok()
             });
         }
         self.endpoints[from].receivers = receivers;
@@ -164,6 +168,7 @@ mod tests {
             run: 1,
             endpoint,
             room,
+            port: 1_000 + endpoint as u16,
             receives,
         }
     }
@@ -171,9 +176,10 @@ mod tests {
     fn register(forwarder: &mut Forwarder, registration: Registration) -> bool {
         let mut batch = Batch::new();
         let mut datagram = registration.datagram();
-        forwarder.handle_datagram(path(registration.endpoint), &mut datagram, &mut batch);
+        let signalling = path(0);
+        forwarder.handle_datagram(signalling, &mut datagram, &mut batch);
         let answers: Vec<_> = sent(&batch);
-        assert!(answers.is_empty() || answers == [(path(registration.endpoint), datagram)]);
+        assert!(answers.is_empty() || answers == [(signalling, datagram)]);
         !answers.is_empty()
     }
 
@@ -195,14 +201,14 @@ mod tests {
 
     fn sealed(from: u32, index: u64, payload: &[u8]) -> Vec<u8> {
         let mut out = packet(index as u16, payload);
-        let key = FixedKey::new(from).unwrap();
-        assert!(key.seal(&mut out, 0, 12, SSRC, index));
+        let mut srtp = fixed_keys(from, Side::Endpoint).unwrap();
+        srtp.seal_rtp(&mut out, 0, 12, index).expect("sealed");
         out
     }
 
     fn opened(by: u32, index: u64, mut datagram: Vec<u8>) -> Vec<u8> {
-        let key = FixedKey::new(by).unwrap();
-        let len = key.open(&mut datagram, 12, SSRC, index).expect("opened");
+        let mut srtp = fixed_keys(by, Side::Endpoint).unwrap();
+        let len = srtp.open_rtp(&mut datagram, 12, index).expect("opened");
         datagram.truncate(len);
         datagram
     }
@@ -210,10 +216,17 @@ mod tests {
     #[test]
     fn a_packet_goes_to_all_others_of_its_room_who_receive() {
         let mut forwarder = Forwarder::default();
-        for (endpoint, room, receives) in
-            [(1, 1, true), (2, 1, true), (3, 1, false), (4, 2, true), (5, 1, true)]
-        {
-            assert!(register(&mut forwarder, registration(endpoint, room, receives)));
+        for (endpoint, room, receives) in [
+            (1, 1, true),
+            (2, 1, true),
+            (3, 1, false),
+            (4, 2, true),
+            (5, 1, true),
+        ] {
+            assert!(register(
+                &mut forwarder,
+                registration(endpoint, room, receives)
+            ));
         }
         let mut batch = Batch::new();
         forwarder.handle_datagram(path(1), &mut sealed(1, 10, b"frame"), &mut batch);
@@ -230,8 +243,9 @@ mod tests {
         let mut forwarder = Forwarder::default();
         register(&mut forwarder, registration(1, 1, false));
         register(&mut forwarder, registration(2, 1, true));
+        let mut batch = Batch::new();
         for index in 65_534..65_538 {
-            let mut batch = Batch::new();
+            batch.clear();
             forwarder.handle_datagram(path(1), &mut sealed(1, index, b"x"), &mut batch);
             let (_, datagram) = sent(&batch).pop().expect("forwarded");
             assert_eq!(opened(2, index, datagram), packet(index as u16, b"x"));

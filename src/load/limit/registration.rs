@@ -1,12 +1,12 @@
-//! How an endpoint of the generator tells the forwarder that it is there: one datagram, which comes back.
+//! How the generator tells the forwarder of an endpoint: one datagram, which comes back.
 
 /// Neither STUN, DTLS nor RTP begins so (RFC 7983).
 const MAGIC: [u8; 8] = *b"XP-LIMIT";
-const LEN: usize = MAGIC.len() + 8 + 4 + 4 + 1;
+const LEN: usize = MAGIC.len() + 8 + 4 + 4 + 2 + 1;
 const RECEIVES: u8 = 1;
 
-/// Who sends from an address. The forwarder sends it back as it came; without an answer the endpoint
-/// repeats it.
+/// An endpoint of the generator. The forwarder sends the datagram back as it came; without an answer it is
+/// repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Registration {
     /// The run of the generator; a new one replaces all endpoints of the one before.
@@ -15,6 +15,9 @@ pub(crate) struct Registration {
     pub(crate) endpoint: u32,
     /// What its members send goes to all others of the room who receive.
     pub(crate) room: u32,
+    /// The endpoint's UDP port. Its address is the one that the registration comes from, so that nobody
+    /// can have packets sent elsewhere.
+    pub(crate) port: u16,
     /// Whether it receives.
     pub(crate) receives: bool,
 }
@@ -27,6 +30,7 @@ impl Registration {
         out.extend_from_slice(&self.run.to_be_bytes());
         out.extend_from_slice(&self.endpoint.to_be_bytes());
         out.extend_from_slice(&self.room.to_be_bytes());
+        out.extend_from_slice(&self.port.to_be_bytes());
         out.push(if self.receives { RECEIVES } else { 0 });
         out
     }
@@ -37,11 +41,13 @@ impl Registration {
         let (run, rest) = fields.split_first_chunk()?;
         let (endpoint, rest) = rest.split_first_chunk()?;
         let (room, rest) = rest.split_first_chunk()?;
+        let (port, rest) = rest.split_first_chunk()?;
         let &[flags] = rest else { return None };
         Some(Self {
             run: u64::from_be_bytes(*run),
             endpoint: u32::from_be_bytes(*endpoint),
             room: u32::from_be_bytes(*room),
+            port: u16::from_be_bytes(*port),
             receives: flags & RECEIVES != 0,
         })
     }
@@ -58,6 +64,7 @@ mod tests {
                 run: 0x0123_4567_89ab_cdef,
                 endpoint: 7,
                 room: 300,
+                port: 40_000,
                 receives,
             };
             let datagram = registration.datagram();
@@ -67,6 +74,6 @@ mod tests {
             }
             assert_eq!(Registration::parse(&[&datagram[..], b"x"].concat()), None);
         }
-        assert_eq!(Registration::parse(&[0x80; 25]), None);
+        assert_eq!(Registration::parse(&[0x80; LEN]), None);
     }
 }

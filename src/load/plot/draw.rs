@@ -136,7 +136,10 @@ fn curve(svg: &mut String, index: usize, places: &[(f64, f64)]) {
         return;
     }
     let style = index % STYLES;
-    let list: Vec<String> = places.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
+    let list: Vec<String> = places
+        .iter()
+        .map(|(x, y)| format!("{x:.1},{y:.1}"))
+        .collect();
     // A string takes all that is written to it.
     let _ = writeln!(
         svg,
@@ -158,10 +161,7 @@ fn mark(svg: &mut String, index: usize, (x, y): (f64, f64)) {
             x - 4.0,
             y - 4.0
         ),
-        _ => format!(
-            "<path d=\"M{x:.1} {:.1}l5 9h-10z\"",
-            y - 5.0
-        ),
+        _ => format!("<path d=\"M{x:.1} {:.1}l5 9h-10z\"", y - 5.0),
     };
     let _ = writeln!(svg, "{shape} class=\"c{style}\"/>");
 }
@@ -200,7 +200,10 @@ fn text(svg: &mut String, class: &str, (x, y): (f64, f64), anchor: &str, words: 
 /// As short as it can be said: `0.1`, `2.5`, `1000`.
 fn number(value: f64) -> String {
     let rounded = format!("{value:.3}");
-    rounded.trim_end_matches('0').trim_end_matches('.').to_owned()
+    rounded
+        .trim_end_matches('0')
+        .trim_end_matches('.')
+        .to_owned()
 }
 
 fn escaped(words: &str) -> String {
@@ -240,7 +243,14 @@ mod tests {
         assert_eq!(svg.matches("<polyline").count(), 4);
         // Two points in two panels and one in the legend.
         assert_eq!(svg.matches("<circle").count(), 5);
-        for words in ["subscribers", "µs", "ms", ">crosspoint<", ">janus<", "prefers-color-scheme:dark"] {
+        for words in [
+            "subscribers",
+            "µs",
+            "ms",
+            ">crosspoint<",
+            ">janus<",
+            "prefers-color-scheme:dark",
+        ] {
             assert!(svg.contains(words), "{words} is missing");
         }
         // From left to right, whatever order they came in.
@@ -251,7 +261,14 @@ mod tests {
             .next()
             .expect("a list")
             .split(' ')
-            .map(|place| place.split(',').next().expect("x").parse().expect("a number"))
+            .map(|place| {
+                place
+                    .split(',')
+                    .next()
+                    .expect("x")
+                    .parse()
+                    .expect("a number")
+            })
             .collect();
         assert!(xs[0] < xs[1]);
     }

@@ -51,7 +51,7 @@ struct Direction {
 impl Srtp {
     /// Takes the exporter's output (RFC 5764 section 4.2), which is
     /// [`SrtpProfile::keying_material_len`] bytes long.
-    pub(super) fn new(
+    pub(crate) fn new(
         crypto: &dyn RTCCrypto,
         profile: SrtpProfile,
         keying_material: &[u8],

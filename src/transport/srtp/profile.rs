@@ -55,7 +55,7 @@ impl SrtpProfile {
     }
 
     /// How much the DTLS exporter must give: two keys and two salts.
-    pub(in crate::transport) fn keying_material_len(self) -> usize {
+    pub(crate) fn keying_material_len(self) -> usize {
         2 * (self.key_len() + self.salt_len())
     }
 }
