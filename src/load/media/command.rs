@@ -1,9 +1,11 @@
 //! What a peer's negotiation tells the media thread.
 
 use std::net::{SocketAddr, UdpSocket};
+use std::time::Instant;
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
+use crate::load::measure::Tally;
 use crate::load::plan::VideoPlan;
 use crate::rtp::{ExtensionMap, MediaKind, Mid, Rid};
 use crate::shard::{DtlsRole, Fingerprint, IceCredentials};
@@ -26,6 +28,37 @@ pub(crate) enum MediaCommand {
     SetLayers(PeerKey, Mid, Vec<Rid>),
     /// The peer is over.
     RemovePeer(PeerKey),
+    /// Asks how far everybody is.
+    Progress(oneshot::Sender<Vec<PeerProgress>>),
+    /// Asks for everything that was counted since this was asked last.
+    Measure(oneshot::Sender<Box<Measured>>),
+    /// Ends the thread.
+    Stop,
+}
+
+/// How far a peer is.
+#[derive(Clone, Debug)]
+pub(crate) struct PeerProgress {
+    /// The client that it belongs to, as in the plan.
+    pub(crate) client: usize,
+    /// What became of it.
+    pub(crate) state: PeerState,
+    /// When it was connected.
+    pub(crate) connected: Option<Instant>,
+    /// The SRTP profile as IANA names it.
+    pub(crate) srtp: Option<&'static str>,
+    /// Tracks of which something came: ever, or, in a measurement, since the last one.
+    pub(crate) tracks: usize,
+}
+
+/// What was counted between two measurements.
+pub(crate) struct Measured {
+    /// When this one was made.
+    pub(crate) at: Instant,
+    /// What was counted.
+    pub(crate) tally: Tally,
+    /// All peers.
+    pub(crate) peers: Vec<PeerProgress>,
 }
 
 /// A peer as it begins.
