@@ -6,7 +6,9 @@
 //! thread. Whom it drives is a stranger to it: it never looks into a server, except for the processor
 //! time and the memory of the process.
 
+pub(crate) mod endpoint;
 pub mod limit;
+pub(crate) mod measure;
 pub(crate) mod media;
 pub(crate) mod negotiator;
 pub mod options;

@@ -1,12 +1,15 @@
 //! What a peer's negotiation tells the media thread.
 
 use std::net::{SocketAddr, UdpSocket};
+use std::time::Instant;
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
+use crate::load::measure::Tally;
 use crate::load::plan::VideoPlan;
 use crate::rtp::{ExtensionMap, MediaKind, Mid, Rid};
 use crate::shard::{DtlsRole, Fingerprint, IceCredentials};
+use crate::transport::Srtp;
 
 /// One peer connection of the run. Never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,6 +21,8 @@ pub(crate) enum MediaCommand {
     AddPeer(Box<NewPeer>),
     /// Takes what the remote description says about the transport, each time one was applied.
     SetTransport(PeerKey, Box<TransportSetup>),
+    /// Instead of a transport: sends to the address at once, with keys that both sides know.
+    ConnectWithoutHandshake(PeerKey, SocketAddr, Box<Srtp>),
     /// A trickled candidate.
     AddCandidate(PeerKey, SocketAddr),
     /// What the peer sends and receives from now on; what is in it already goes on as it was.
@@ -26,6 +31,37 @@ pub(crate) enum MediaCommand {
     SetLayers(PeerKey, Mid, Vec<Rid>),
     /// The peer is over.
     RemovePeer(PeerKey),
+    /// Asks how far everybody is.
+    Progress(oneshot::Sender<Vec<PeerProgress>>),
+    /// Asks for everything that was counted since this was asked last.
+    Measure(oneshot::Sender<Box<Measured>>),
+    /// Ends the thread.
+    Stop,
+}
+
+/// How far a peer is.
+#[derive(Clone, Debug)]
+pub(crate) struct PeerProgress {
+    /// The client that it belongs to, as in the plan.
+    pub(crate) client: usize,
+    /// What became of it.
+    pub(crate) state: PeerState,
+    /// When it was connected.
+    pub(crate) connected: Option<Instant>,
+    /// The SRTP profile as IANA names it.
+    pub(crate) srtp: Option<&'static str>,
+    /// Tracks of which something came: ever, or, in a measurement, since the last one.
+    pub(crate) tracks: usize,
+}
+
+/// What was counted between two measurements.
+pub(crate) struct Measured {
+    /// When this one was made.
+    pub(crate) at: Instant,
+    /// What was counted.
+    pub(crate) tally: Tally,
+    /// All peers.
+    pub(crate) peers: Vec<PeerProgress>,
 }
 
 /// A peer as it begins.

@@ -3,8 +3,12 @@
 //! Peers tell it by [`MediaCommand`] what was negotiated. It knows no SDP, no server and no signalling.
 
 mod command;
+mod link;
+mod socket;
+mod thread;
 
 pub(crate) use command::{
-    MediaCommand, MediaSetup, NewPeer, PeerKey, PeerState, ReceiverSetup, SenderSetup, SourcePlan,
-    StreamSetup, TransportSetup,
+    Measured, MediaCommand, MediaSetup, NewPeer, PeerKey, PeerProgress, PeerState, ReceiverSetup,
+    SenderSetup, SourcePlan, StreamSetup, TransportSetup,
 };
+pub(crate) use thread::{MediaSettings, MediaThread};

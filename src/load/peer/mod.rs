@@ -6,12 +6,14 @@
 mod seat;
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use tokio::sync::watch;
 
-use crate::load::media::{MediaCommand, PeerKey, PeerState};
+use crate::load::media::{MediaCommand, MediaSetup, PeerKey, PeerState};
 use crate::load::negotiator::{Agreed, Negotiator, NegotiatorError, parse_candidate};
 use crate::rtp::{Mid, Rid};
+use crate::transport::Srtp;
 
 pub(crate) use crate::load::negotiator::Publishes;
 pub(crate) use seat::{GOODBYE, MediaHandle, Seat};
@@ -19,6 +21,7 @@ pub(crate) use seat::{GOODBYE, MediaHandle, Seat};
 /// One peer connection of a client. It ends when it is dropped.
 pub(crate) struct Peer {
     key: PeerKey,
+    address: SocketAddr,
     negotiator: Negotiator,
     media: MediaHandle,
     state: watch::Receiver<PeerState>,
@@ -45,6 +48,24 @@ impl fmt::Display for PeerError {
 impl std::error::Error for PeerError {}
 
 impl Peer {
+    /// The address of its socket.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Instead of a negotiation: sends to `remote`, and takes what comes, with keys that both sides know.
+    pub(crate) fn connect_without_handshake(
+        &self,
+        remote: SocketAddr,
+        srtp: Srtp,
+        media: MediaSetup,
+    ) {
+        let connect = MediaCommand::ConnectWithoutHandshake(self.key, remote, Box::new(srtp));
+        self.media.send(connect);
+        self.media
+            .send(MediaCommand::SetMedia(self.key, Box::new(media)));
+    }
+
     /// An offer of everything that this peer publishes, or of receiving alone.
     pub(crate) fn offer(&mut self) -> String {
         self.negotiator.offer()

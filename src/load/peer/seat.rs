@@ -114,6 +114,7 @@ impl Seat {
         })));
         Ok(Peer {
             key,
+            address: candidate,
             negotiator,
             media: self.media.clone(),
             state: watched,

@@ -97,6 +97,8 @@ pub struct Loss {
     pub strange: u64,
     /// Packets that the generator itself was told to lose.
     pub injected: u64,
+    /// Packets for which the generator's own socket had no room.
+    pub unsent: u64,
 }
 
 /// A distribution.

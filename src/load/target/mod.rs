@@ -5,6 +5,7 @@
 //! media. A further target is one file here and one entry where the driver opens them.
 
 mod janus;
+mod limit;
 mod web_socket;
 
 use std::fmt;

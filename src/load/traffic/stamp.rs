@@ -34,6 +34,11 @@ impl Stamp {
         bytes
     }
 
+    /// Whether data of this length has a stamp.
+    pub(crate) fn fits(len: usize, video: bool) -> bool {
+        len >= place(video).end
+    }
+
     /// The stamp of a plain payload, without its descriptor. `None` where it is too short for one, or
     /// altered.
     pub(crate) fn read(data: &[u8], video: bool) -> Option<Self> {
@@ -54,11 +59,6 @@ fn place(video: bool) -> Range<usize> {
     start..start + STAMP_LEN
 }
 
-/// Whether data of this length has a stamp.
-fn fits(len: usize, video: bool) -> bool {
-    len >= place(video).end
-}
-
 /// Appends data of `len` bytes, or as many as `header` has: the header, the stamp where there is room, and
 /// filling that does not compress.
 pub(crate) fn fill(out: &mut Vec<u8>, header: &[u8], len: usize, stamp: Stamp, video: bool) {
@@ -70,7 +70,7 @@ pub(crate) fn fill(out: &mut Vec<u8>, header: &[u8], len: usize, stamp: Stamp, v
         out.extend_from_slice(&FILLING[..part]);
         left -= part;
     }
-    if fits(out.len() - start, video) {
+    if Stamp::fits(out.len() - start, video) {
         let place = place(video);
         if let Some(at) = out.get_mut(start + place.start..start + place.end) {
             at.copy_from_slice(&stamp.to_bytes());
