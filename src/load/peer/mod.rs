@@ -14,7 +14,7 @@ use crate::load::negotiator::{Agreed, Negotiator, NegotiatorError, parse_candida
 use crate::rtp::{Mid, Rid};
 
 pub(crate) use crate::load::negotiator::Publishes;
-pub(crate) use seat::{MediaHandle, Seat};
+pub(crate) use seat::{GOODBYE, MediaHandle, Seat};
 
 /// One peer connection of a client. It ends when it is dropped.
 pub(crate) struct Peer {
