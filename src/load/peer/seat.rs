@@ -51,22 +51,22 @@ impl MediaHandle {
 pub(crate) struct Seat {
     plan: ClientPlan,
     media: MediaHandle,
-    joined: Option<Box<dyn FnOnce() + Send>>,
+    joined: Box<dyn Fn() + Send + Sync>,
     leave: watch::Receiver<bool>,
 }
 
 impl Seat {
-    /// A seat for a client of the plan. `joined` is called at most once; `leave` turns true at the end.
+    /// A seat for a client of the plan. `joined` may be called often; `leave` turns true at the end.
     pub(crate) fn new(
         plan: ClientPlan,
         media: MediaHandle,
-        joined: Box<dyn FnOnce() + Send>,
+        joined: Box<dyn Fn() + Send + Sync>,
         leave: watch::Receiver<bool>,
     ) -> Self {
         Self {
             plan,
             media,
-            joined: Some(joined),
+            joined,
             leave,
         }
     }
@@ -123,16 +123,14 @@ impl Seat {
 
     /// Says that the server has let the client in: everything that it publishes is accepted, and whatever
     /// comes later, comes by itself.
-    pub(crate) fn joined(&mut self) {
-        if let Some(joined) = self.joined.take() {
-            joined();
-        }
+    pub(crate) fn joined(&self) {
+        (self.joined)();
     }
 
     /// Resolves when the run is over. It may be dropped and asked again.
-    pub(crate) async fn leaving(&mut self) {
+    pub(crate) async fn leaving(&self) {
         // Without a sender there is no run.
-        let _ = self.leave.wait_for(|leave| *leave).await;
+        let _ = self.leave.clone().wait_for(|leave| *leave).await;
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Made by the driver; read by people, by scripts and by the drawing. Knows no server.
 
+mod text;
+
 use serde::Serialize;
 
 /// All runs of one command.
@@ -38,7 +40,9 @@ pub struct RunReport {
     pub seconds: f64,
     /// It was ended by Ctrl-C before its time.
     pub ended_early: bool,
-    /// Clients that joined and connected.
+    /// Clients of the plan.
+    pub clients: usize,
+    /// Those that joined and are connected.
     pub joined: usize,
     /// Clients that failed or left early, and why: each reason, and how often it was given.
     pub failed: Vec<(String, usize)>,
