@@ -36,10 +36,7 @@ fn main() -> ExitCode {
             Ok(config) => serve(&config),
             Err(error) => misused(&error),
         },
-        Some(Command::Load(options)) => match options.resolve() {
-            Ok(config) => put_load(&config),
-            Err(error) => misused(&error),
-        },
+        Some(Command::Load(options)) => load(*options),
     }
 }
 
@@ -53,6 +50,26 @@ fn executor() -> std::io::Result<tokio::runtime::Runtime> {
         .worker_threads(2)
         .enable_all()
         .build()
+}
+
+/// Does what was asked of the load generator.
+fn load(options: LoadOptions) -> ExitCode {
+    if let Some(address) = options.limit_listen {
+        return match load::limit::serve(address) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error),
+        };
+    }
+    if let (false, Some(svg)) = (options.from.is_empty(), &options.plot) {
+        return match load::plot::plot_files(&options.from, svg) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error),
+        };
+    }
+    match options.resolve() {
+        Ok(config) => put_load(&config),
+        Err(error) => misused(&error),
+    }
 }
 
 /// Puts a load on a server and prints the report.
@@ -81,6 +98,11 @@ fn put_load(config: &LoadConfig) -> ExitCode {
         }
     } else {
         print!("{report}");
+    }
+    if let Some(svg) = &config.plot
+        && let Err(error) = load::plot::plot_report(&report, svg)
+    {
+        return fail(&error);
     }
     ExitCode::SUCCESS
 }

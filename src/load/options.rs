@@ -1,6 +1,7 @@
 //! Options of `crosspoint load`, checked once at the start.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -118,9 +119,27 @@ pub struct LoadOptions {
     #[arg(long, value_name = "FILE")]
     pub plot: Option<PathBuf>,
 
-    /// Measure what the machine needs at least: receive, encrypt and send, without a server's work
+    /// With --plot: draw the reports of --json in this file, one or a list of them, instead of putting a load on
+    /// anything; may be repeated
+    #[arg(long, value_name = "FILE", requires = "plot")]
+    pub from: Vec<PathBuf>,
+
+    /// Measure the machine's floor instead of a server: a bare forwarder that receives, encrypts and sends
+    ///
+    /// The forwarder is a process of its own, started on loopback, or the one of `--url udp://ADDR:PORT` (see
+    /// --limit-listen). For each packet it looks up the sender by its address, opens the packet with AES-128-GCM, copies
+    /// it for each receiver of the room and seals the copy with the receiver's own key. After all that the kernel had
+    /// (at most as much as a shard's tick) was read, each receiver's packets leave in runs of equal length, one system
+    /// call for each run (GSO). It reads with GRO, as the server does. It does no ICE, DTLS, replay checks, header
+    /// rewriting, retransmission, RTCP (which it drops), congestion control or statistics, and keys are fixed: no server
+    /// that forwards the same packets by the same system calls can need less.
     #[arg(long)]
     pub limit: bool,
+
+    /// Be the bare forwarder of --limit on this UDP address, and nothing else; port 0 takes a free one. It forwards for
+    /// whoever asks, with keys that are no secret: for measurements only
+    #[arg(long, value_name = "ADDR:PORT", exclusive = true)]
+    pub limit_listen: Option<SocketAddr>,
 }
 
 /// Who sends what to whom.
@@ -324,7 +343,15 @@ impl LoadOptions {
                 "it only where video is published",
             ));
         }
-        if let Some(url) = self.url.as_ref().filter(|url| !is_web_socket(url)) {
+        if self.limit {
+            if let Some(url) = self.url.as_ref().filter(|url| !url.starts_with("udp://")) {
+                return Err(wrong(
+                    "url",
+                    url,
+                    "with --limit the address of a bare forwarder, such as udp://127.0.0.1:7900",
+                ));
+            }
+        } else if let Some(url) = self.url.as_ref().filter(|url| !is_web_socket(url)) {
             return Err(wrong(
                 "url",
                 url,

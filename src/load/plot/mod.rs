@@ -1,13 +1,14 @@
 //! The picture of a report: CPU per forwarded packet and p99 latency against subscribers, as an SVG.
 //!
-//! Called by [`crate::load`] for `--plot`. It draws what it is given, and knows neither targets nor
-//! reports. The SVG needs no font, script or style from elsewhere, and follows the reader's light or
+//! Called by `main` for `--plot`, with a report just made or with files of them (`--from`). The SVG needs no font, script or style from elsewhere, and follows the reader's light or
 //! dark colours.
 
 mod axis;
 mod draw;
+mod lines;
 
 pub use draw::plot;
+pub use lines::{PlotError, plot_files, plot_report};
 
 /// What was measured for one target, in the order it is named in the legend.
 #[derive(Clone, Debug, PartialEq)]

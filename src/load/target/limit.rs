@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::UdpSocket;
 use tokio::process::{Child, Command};
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use super::{Running, Target, TargetError};
@@ -44,7 +45,7 @@ const VP8: u8 = 96;
 pub(super) struct Limit {
     address: SocketAddr,
     process: Option<u32>,
-    child: Option<Child>,
+    child: Mutex<Option<Child>>,
     /// Tells this run's endpoints from those of others.
     run: u64,
     rooms: usize,
@@ -66,7 +67,7 @@ impl Limit {
         Ok(Self {
             address,
             process,
-            child,
+            child: Mutex::new(child),
             run: rand::random(),
             rooms: config.rooms,
             publishers: config.publishers,
@@ -181,9 +182,9 @@ impl Target for Limit {
         Box::pin(self.stay(seat))
     }
 
-    fn close(mut self: Box<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    fn close(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async move {
-            if let Some(mut child) = self.child.take() {
+            if let Some(mut child) = self.child.lock().await.take() {
                 // It is over, or was so already.
                 let _ = child.kill().await;
             }
@@ -207,7 +208,11 @@ fn address_of(url: &str) -> Result<SocketAddr, TargetError> {
 async fn start() -> Result<(Child, SocketAddr), TargetError> {
     let failed = |reason: String| TargetError::Connect(format!("the bare forwarder: {reason}"));
     let io = |error: std::io::Error| failed(error.to_string());
-    let mut child = Command::new(std::env::current_exe().map_err(io)?)
+    let mut command = Command::new(std::env::current_exe().map_err(io)?);
+    // Ctrl-C is for the generator, which ends the forwarder itself.
+    #[cfg(unix)]
+    command.process_group(0);
+    let mut child = command
         .args(["load", "--limit-listen", "127.0.0.1:0"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

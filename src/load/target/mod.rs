@@ -2,16 +2,25 @@
 //!
 //! Called by the driver, which gives every client a [`Seat`]. A target moves SDP between the server and the
 //! seat's [`Peer`](super::peer::Peer)s and says when the server has let the client in; it never touches
-//! media. A further target is one file here and one entry where the driver opens them.
+//! media. A further target is one file here and one arm of [`open`].
 
+mod child;
+mod crosspoint;
 mod janus;
 mod limit;
 mod web_socket;
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 
+use self::crosspoint::Crosspoint;
+use self::janus::Janus;
+use self::limit::Limit;
+use crate::load::LoadConfig;
+use crate::load::options::TargetKind;
 use crate::load::peer::Seat;
+use crate::load::plan::Plan;
 
 /// What [`Target::run`] gives.
 pub(crate) type Running<'a> = Pin<Box<dyn Future<Output = Result<(), TargetError>> + Send + 'a>>;
@@ -28,8 +37,19 @@ pub(crate) trait Target: Send + Sync {
     /// [`Seat::leaving`] resolves; then it says goodbye and returns. An error ends this client only.
     fn run<'a>(&'a self, seat: &'a mut Seat) -> Running<'a>;
 
-    /// Ends what was started for the run.
-    fn close(self: Box<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+    /// Ends what was started for the run, after all clients have gone.
+    fn close(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+}
+
+/// Makes the target that the options name, and starts its server where none is given.
+pub(crate) async fn open(config: &LoadConfig, plan: &Plan) -> Result<Arc<dyn Target>, TargetError> {
+    if config.limit {
+        return Ok(Arc::new(Limit::open(config).await?));
+    }
+    match config.target {
+        TargetKind::Crosspoint => Ok(Arc::new(Crosspoint::open(config, plan).await?)),
+        TargetKind::Janus => Ok(Arc::new(Janus::open(config).await?)),
+    }
 }
 
 /// Why a client is not, or no longer, in its room.

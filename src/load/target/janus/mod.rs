@@ -115,7 +115,7 @@ impl Target for Janus {
         })
     }
 
-    fn close(self: Box<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    fn close(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async move {
             let Ok(mut control) = Connection::open(&self.url).await else {
                 return;
