@@ -9,7 +9,6 @@ import signal
 import subprocess
 import tempfile
 import threading
-import time
 
 SERVER_ADDRESS = "10.77.0.1"
 GENERATOR_ADDRESS = "10.77.0.2"
@@ -138,6 +137,3 @@ def processor_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def now():
-    """Seconds of a clock that only goes forward."""
-    return time.monotonic()

@@ -57,15 +57,25 @@ impl From<AskError> for TargetError {
 impl Connection {
     /// Connects and makes a session.
     pub(super) async fn open(url: &str) -> Result<Self, TargetError> {
-        let socket = JsonSocket::connect(url, "janus-protocol").await?;
-        let mut connection = Self {
-            socket,
+        let mut connection = Self::connect(url).await?;
+        connection.begin().await?;
+        Ok(connection)
+    }
+
+    /// Connects without a session.
+    pub(super) async fn connect(url: &str) -> Result<Self, TargetError> {
+        Ok(Self {
+            socket: JsonSocket::connect(url, "janus-protocol").await?,
             session: 0,
             transactions: 0,
             waiting: VecDeque::new(),
-        };
-        connection.session = connection.made(json!({ "janus": "create" })).await?;
-        Ok(connection)
+        })
+    }
+
+    /// Makes the session.
+    pub(super) async fn begin(&mut self) -> Result<(), TargetError> {
+        self.session = self.made(json!({ "janus": "create" })).await?;
+        Ok(())
     }
 
     /// Our address on the way to Janus.
@@ -73,7 +83,7 @@ impl Connection {
         self.socket.local()
     }
 
-    /// The version that Janus says it has.
+    /// The version that Janus says it has. It knows the request outside of sessions only.
     pub(super) async fn version(&mut self) -> Result<String, TargetError> {
         let transaction = self.request(json!({ "janus": "info" })).await?;
         match self.answer(&transaction).await? {

@@ -46,8 +46,9 @@ impl Janus {
                     .to_owned(),
             ));
         };
-        let mut control = Connection::open(&url).await?;
+        let mut control = Connection::connect(&url).await?;
         let version = control.version().await?;
+        control.begin().await?;
         let handle = control.attach().await?;
         // Rooms of another run may still be there.
         let first_room = u64::from(rand::random::<u32>()) << 16;
