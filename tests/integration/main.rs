@@ -16,6 +16,7 @@ mod hostile;
 mod ice;
 mod leaving;
 mod limits;
+mod load;
 mod loss;
 mod memory;
 mod muting;
