@@ -21,6 +21,8 @@ use crate::transport::Identity;
 
 /// How long clients may take to join, after the last of them began.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(30);
+/// Where some have failed, the others' tracks are not waited for longer than this without any change.
+const STALL_TIMEOUT: Duration = Duration::from_secs(3);
 /// How often it is looked whether all are there.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 /// How long goodbyes may take.
@@ -29,8 +31,20 @@ const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The end that was asked for by Ctrl-C. It can be waited for again and again.
 pub(super) type Ended = watch::Receiver<bool>;
 
+/// A client needs two sockets, and a server that is started inherits what is allowed here.
+fn allow_open_files() {
+    #[cfg(target_os = "linux")]
+    {
+        use nix::sys::resource::{Resource, getrlimit, setrlimit};
+        if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+            let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+        }
+    }
+}
+
 /// One run for each number of subscribers, or until the end is asked for.
 pub(super) async fn run(config: &LoadConfig, ended: Ended) -> Result<Report, LoadError> {
+    allow_open_files();
     let mut report = Report {
         version: env!("CARGO_PKG_VERSION"),
         target: config.target.name().to_owned(),
@@ -196,6 +210,7 @@ impl Run<'_> {
     async fn settle(&mut self) -> Result<(), LoadError> {
         let end = Instant::now() + JOIN_TIMEOUT;
         let expected = self.expected_tracks();
+        let mut last = (Instant::now(), (0, 0));
         loop {
             self.clients.reap();
             let peers = self.progress().await?;
@@ -206,7 +221,12 @@ impl Run<'_> {
             let joined = self.clients.joined.load(Ordering::Relaxed);
             let all = self.plan.clients.len();
             let all_there = there >= all && joined >= all && tracks >= expected;
-            if all_there || over >= all || Instant::now() >= end || *self.ended.borrow() {
+            if last.1 != (there, tracks) {
+                last = (Instant::now(), (there, tracks));
+            }
+            let hopeless = over > 0 && there + over >= all && last.0.elapsed() > STALL_TIMEOUT;
+            if hopeless || all_there || over >= all || Instant::now() >= end || *self.ended.borrow()
+            {
                 return Ok(());
             }
             self.pause(LOOK_INTERVAL).await;

@@ -477,3 +477,112 @@ fn ranged<T: PartialOrd + Copy + fmt::Display>(
         )),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: LoadOptions,
+    }
+
+    fn options(line: &[&str]) -> Result<LoadConfig, String> {
+        let line = std::iter::once("load").chain(line.iter().copied());
+        let parsed = Line::try_parse_from(line).map_err(|error| {
+            assert_eq!(error.exit_code(), 2);
+            error.to_string()
+        })?;
+        parsed.options.resolve().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn each_profile_has_its_numbers() {
+        for (profile, rooms, publishers, subscribers, video) in [
+            ("meeting", 1, 8, 8, true),
+            ("webinar", 1, 1, 50, true),
+            ("audio", 1, 10, 200, false),
+            ("one-to-one", 50, 2, 2, true),
+        ] {
+            let config = options(&["--profile", profile]).unwrap();
+            assert_eq!(config.profile.name(), profile);
+            assert_eq!((config.rooms, config.publishers), (rooms, publishers));
+            assert_eq!(config.subscribers, [subscribers]);
+            assert_eq!(config.video_bitrate.is_some(), video);
+            assert!(config.audio);
+        }
+    }
+
+    #[test]
+    fn a_list_of_subscribers_is_several_runs() {
+        let config = options(&["--profile", "webinar", "--subscribers", "10,50,150"]).unwrap();
+        assert_eq!(config.subscribers, [10, 50, 150]);
+    }
+
+    #[test]
+    fn impairment_is_in_shares_and_durations() {
+        let line = [
+            "--loss",
+            "5",
+            "--delay",
+            "20",
+            "--jitter",
+            "7",
+            "--reorder",
+            "0.5",
+        ];
+        let found = options(&line).unwrap().impairment;
+        assert_eq!((found.loss, found.reorder), (0.05, 0.005));
+        assert_eq!(found.delay, Duration::from_millis(20));
+        assert_eq!(found.jitter, Duration::from_millis(7));
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_with_what_is_allowed() {
+        for (line, words) in [
+            (
+                &["--profile", "party"][..],
+                "meeting, webinar, audio, one-to-one",
+            ),
+            (&["--target", "other"], "crosspoint, janus"),
+            (&["--srtp", "none"], "aes-128-gcm, aes-cm-128-hmac-sha1-80"),
+            (
+                &["--seconds", "0"],
+                "`--seconds` cannot be `0`: allowed is 1 to 86400",
+            ),
+            (&["--seconds", "soon"], "a number, 1 to 86400"),
+            (
+                &["--loss", "60"],
+                "`--loss` cannot be `60`: allowed is 0 to 50",
+            ),
+            (&["--loss", "NaN"], "allowed is 0 to 50"),
+            (&["--rooms", "0"], "1 to 10000"),
+            (&["--subscribers", "8,x"], "1 to 1000, or a list"),
+            (
+                &["--publishers", "9", "--subscribers", "8"],
+                "1 to 8: in a meeting",
+            ),
+            (
+                &["--profile", "one-to-one", "--subscribers", "3"],
+                "--rooms says how many",
+            ),
+            (
+                &["--profile", "webinar", "--subscribers", "1000"],
+                "1 to 999",
+            ),
+            (&["--no-audio", "--no-video"], "video is published"),
+            (&["--profile", "audio", "--simulcast"], "video is published"),
+            (&["--url", "http://localhost"], "ws://127.0.0.1:8080/ws"),
+            (
+                &["--url", "ws://a/ws", "--server-arg=--shards=1"],
+                "without --url",
+            ),
+        ] {
+            let error = options(line).unwrap_err();
+            assert!(error.contains(words), "{line:?}: {error}");
+        }
+    }
+}

@@ -94,3 +94,88 @@ impl Plan {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::LoadOptions;
+
+    fn plan(options: LoadOptions) -> Plan {
+        let config = options.resolve().unwrap();
+        Plan::new(&config, config.subscribers[0])
+    }
+
+    fn of(profile: Profile) -> LoadOptions {
+        LoadOptions {
+            profile: Some(profile),
+            ..LoadOptions::default()
+        }
+    }
+
+    #[test]
+    fn in_a_meeting_everybody_gets_everything_of_the_others() {
+        let plan = plan(of(Profile::Meeting));
+        assert_eq!(plan.clients.len(), 8);
+        for client in &plan.clients {
+            assert!(client.publishes() && client.receives);
+            assert_eq!(client.expected, (7, 7));
+        }
+    }
+
+    #[test]
+    fn a_smaller_meeting_has_fewer_publishers_without_being_told() {
+        let options = |publishers| LoadOptions {
+            subscribers: Some(vec![3]),
+            publishers,
+            ..of(Profile::Meeting)
+        };
+        let three = plan(options(None));
+        assert!(three.clients.iter().all(|client| client.expected == (2, 2)));
+        let one = plan(options(Some(1)));
+        let expected: Vec<_> = one.clients.iter().map(|client| client.expected).collect();
+        assert_eq!(expected, [(0, 0), (1, 1), (1, 1)]);
+    }
+
+    #[test]
+    fn webinars_and_audio_rooms_have_senders_that_do_not_receive() {
+        for (profile, publishers, subscribers, expected) in [
+            (Profile::Webinar, 1, 50, (1, 1)),
+            (Profile::Audio, 10, 200, (10, 0)),
+        ] {
+            let plan = plan(of(profile));
+            let (senders, receivers) = plan.clients.split_at(publishers);
+            assert!(senders.iter().all(|c| c.publishes() && !c.receives));
+            assert_eq!(receivers.len(), subscribers);
+            assert!(
+                receivers
+                    .iter()
+                    .all(|c| !c.publishes() && c.expected == expected)
+            );
+        }
+    }
+
+    #[test]
+    fn pairs_are_rooms_of_two() {
+        let plan = plan(of(Profile::OneToOne));
+        assert_eq!(plan.clients.len(), 100);
+        for room in 0..50 {
+            let members = plan.clients.iter().filter(|client| client.room == room);
+            assert_eq!(members.count(), 2);
+        }
+        let names: std::collections::BTreeSet<_> = plan.clients.iter().map(|c| &c.name).collect();
+        assert_eq!(names.len(), 100);
+        assert!(plan.clients.iter().all(|client| client.expected == (1, 1)));
+    }
+
+    #[test]
+    fn the_seed_is_in_the_plan() {
+        let seeded = |seed| {
+            plan(LoadOptions {
+                seed: Some(seed),
+                ..LoadOptions::default()
+            })
+        };
+        assert_eq!(seeded(1), seeded(1));
+        assert_ne!(seeded(1), seeded(2));
+    }
+}

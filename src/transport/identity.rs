@@ -44,9 +44,9 @@ impl Identity {
         Self::with_client_profiles(&[GCM[0], GCM[1], CM])
     }
 
-    /// As a DTLS client it offers AES-128-GCM first.
+    /// As a DTLS client it offers AES-128-GCM first; as a server it takes nothing else of who offers AES-GCM.
     pub(crate) fn preferring_gcm() -> Result<Self, IdentityError> {
-        Self::with_client_profiles(&[GCM[0], CM])
+        Self::with_profiles(&[GCM[0], CM], &[GCM[0]])
     }
 
     /// It knows AES-CM-HMAC-SHA1-80 only, in either role.

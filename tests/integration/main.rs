@@ -16,7 +16,11 @@ mod hostile;
 mod ice;
 mod leaving;
 mod limits;
+<<<<<<< HEAD
 mod load_limit;
+=======
+mod load;
+>>>>>>> load
 mod loss;
 mod memory;
 mod muting;

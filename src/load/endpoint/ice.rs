@@ -125,6 +125,12 @@ impl Agent {
         self.selected
     }
 
+    /// Whether the other side knows the pair: what is sent before may be dropped there, as Janus does, and then
+    /// waits for its repetition.
+    pub(super) fn is_agreed(&self) -> bool {
+        self.selected.is_some() && (self.confirmed || !self.controlling)
+    }
+
     /// The round trip of the last check that was answered.
     pub(super) fn rtt(&self) -> Option<Duration> {
         self.rtt
@@ -154,7 +160,7 @@ impl Agent {
             let controlled = !self.controlling;
             if let Some(candidate) = self.candidates.iter_mut().find(|c| c.address == from) {
                 candidate.nominated |= controlled && request.use_candidate;
-                if candidate.nominated && candidate.valid && self.selected.is_none() {
+                if candidate.nominated && candidate.valid {
                     self.selected = Some(from);
                 }
             }
@@ -190,9 +196,11 @@ impl Agent {
                 self.rtt = Some(now.saturating_duration_since(sent));
                 self.deadline = Some(now + CONSENT_TIMEOUT);
                 self.confirmed |= self.selected == Some(address);
-                if self.selected.is_none() && (self.controlling || candidate.nominated) {
+                let is_better = candidate.nominated && self.selected != Some(address);
+                if self.selected.is_none() || is_better {
+                    // The controlling side says at once which pair it is; the other may use any valid
+                    // one until it is told (RFC 8445 section 12.1).
                     self.selected = Some(address);
-                    // The controlling side says at once which pair it is.
                     candidate.next_check = now;
                     candidate.interval = FIRST_INTERVAL;
                 }

@@ -13,6 +13,8 @@ mod pacer;
 mod publication;
 mod reception;
 mod sending;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -51,6 +53,8 @@ pub(crate) struct Endpoint {
     /// When it was connected.
     connected: Option<Instant>,
     has_transport: bool,
+    /// Records that wait for a way: a handshake may begin before a check of ours was answered.
+    held: Vec<bytes::BytesMut>,
     seed: u64,
     /// One of so many packets is decrypted.
     sample: u32,
@@ -85,6 +89,7 @@ impl Endpoint {
             state: PeerState::Connecting,
             connected: None,
             has_transport: false,
+            held: Vec::new(),
             seed,
             sample,
             extensions: ExtensionMap::default(),
@@ -109,6 +114,11 @@ impl Endpoint {
     /// When it was connected.
     pub(crate) fn connected_at(&self) -> Option<Instant> {
         self.connected
+    }
+
+    /// The only address that it speaks with, once connected.
+    pub(crate) fn remote(&self) -> Option<SocketAddr> {
+        self.ice.selected().filter(|_| self.srtp.is_some())
     }
 
     /// The SRTP profile as IANA names it, once connected.
@@ -363,7 +373,7 @@ impl Endpoint {
     }
 
     fn begin_dtls(&mut self, around: &mut Surroundings<'_>) {
-        if self.ice.selected().is_none() || !self.has_transport {
+        if !self.ice.is_agreed() || !self.has_transport {
             return;
         }
         let mut records = Vec::new();
@@ -373,8 +383,9 @@ impl Endpoint {
     }
 
     fn send_dtls(&mut self, around: &mut Surroundings<'_>, records: Vec<bytes::BytesMut>) {
+        self.held.extend(records);
         if let Some(to) = self.ice.selected() {
-            for record in records {
+            for record in self.held.drain(..) {
                 around.out.push(to, &record);
             }
         }

@@ -1,6 +1,6 @@
 //! How media leaves an endpoint: captured, paced, sealed, and sent again where asked for.
 
-use super::outgoing::{Content, Packet};
+use super::outgoing::Content;
 use super::publication::Due;
 use super::{Endpoint, Surroundings};
 use crate::rtp::rtcp::{RtcpPacket, RtcpPackets};

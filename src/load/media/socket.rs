@@ -35,6 +35,8 @@ impl Default for ReadBuffers {
 pub(super) struct PeerSocket {
     pub(super) socket: UdpSocket,
     state: UdpSocketState,
+    /// Whom it is connected with: the kernel need not look for the way each time.
+    connected: Option<SocketAddr>,
 }
 
 impl PeerSocket {
@@ -49,7 +51,15 @@ impl PeerSocket {
         Ok(Self {
             socket: UdpSocket::from_std(socket),
             state,
+            connected: None,
         })
+    }
+
+    /// From now on only this address is spoken with.
+    pub(super) fn connect(&mut self, remote: SocketAddr) {
+        if self.connected.is_none() && self.socket.connect(remote).is_ok() {
+            self.connected = Some(remote);
+        }
     }
 
     /// Reads one batch and hands out every datagram. Returns whether there may be more.
@@ -86,7 +96,12 @@ impl PeerSocket {
     /// Sends one datagram, as a browser does: one for each call. Returns false where the kernel's buffer is
     /// full; other errors are the network's.
     pub(super) fn send(&self, to: SocketAddr, datagram: &[u8]) -> bool {
-        match self.socket.send_to(datagram, to) {
+        let sent = match self.connected {
+            Some(remote) if remote == to => self.socket.send(datagram),
+            Some(_) => return true,
+            None => self.socket.send_to(datagram, to),
+        };
+        match sent {
             Err(error) => error.kind() != io::ErrorKind::WouldBlock,
             Ok(_) => true,
         }
@@ -139,7 +154,7 @@ mod tests {
             segment_size: Some(1_000),
             src_ip: None,
         };
-        state.send((&sender).into(), &transmit).unwrap();
+        state.try_send((&sender).into(), &transmit).unwrap();
         let mut poll = mio::Poll::new().unwrap();
         let mut socket = peer;
         poll.registry()

@@ -399,6 +399,9 @@ impl Media {
         self.out.clear();
         if *peer.state.borrow() != *peer.endpoint.state() {
             peer.state.send_replace(peer.endpoint.state().clone());
+            if let Some(remote) = peer.endpoint.remote() {
+                peer.socket.connect(remote);
+            }
         }
         let due = peer.endpoint.poll_timeout();
         if let Some(due) = due

@@ -8,6 +8,8 @@ mod candidate;
 mod describe;
 mod local;
 mod machine;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use candidate::parse as parse_candidate;
 pub(crate) use local::{Local, Publishes};

@@ -27,21 +27,13 @@ pub(crate) struct Peer {
     state: watch::Receiver<PeerState>,
 }
 
-/// Why a peer has no media.
+/// A peer that could not be opened: this machine gives no socket for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum PeerError {
-    /// It has no socket, or the media thread is over.
-    Local(String),
-    /// ICE or DTLS failed.
-    Failed(String),
-}
+pub(crate) struct PeerError(String);
 
 impl fmt::Display for PeerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Local(reason) => f.write_str(reason),
-            Self::Failed(reason) => write!(f, "the peer connection failed: {reason}"),
-        }
+        f.write_str(&self.0)
     }
 }
 
@@ -106,13 +98,15 @@ impl Peer {
             .send(MediaCommand::SetLayers(self.key, mid, rids));
     }
 
-    /// Resolves when ICE and DTLS are done, or will never be.
-    pub(crate) async fn connected(&mut self) -> Result<(), PeerError> {
-        let is_over = |state: &PeerState| *state != PeerState::Connecting;
-        match self.state.wait_for(is_over).await.as_deref() {
-            Ok(PeerState::Failed(reason)) => Err(PeerError::Failed(reason.clone())),
-            Ok(_) => Ok(()),
-            Err(_) => Err(PeerError::Local("the media thread is over".to_owned())),
+    /// Resolves with the reason when ICE or DTLS fails, before or after it was connected.
+    pub(crate) fn failure(&self) -> impl Future<Output = String> + Send + use<> {
+        let mut state = self.state.clone();
+        async move {
+            let has_failed = |state: &PeerState| matches!(state, PeerState::Failed(_));
+            match state.wait_for(has_failed).await.as_deref() {
+                Ok(PeerState::Failed(reason)) => reason.clone(),
+                Ok(_) | Err(_) => "the media thread is over".to_owned(),
+            }
         }
     }
 

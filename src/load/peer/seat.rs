@@ -80,7 +80,7 @@ impl Seat {
     /// socket has it: it becomes the only candidate.
     pub(crate) fn open_peer(&self, local: IpAddr, publishes: Publishes) -> Result<Peer, PeerError> {
         let failed = |error: std::io::Error| {
-            PeerError::Local(format!(
+            PeerError(format!(
                 "no UDP socket: {error}; more open files are allowed after: ulimit -n 65536"
             ))
         };

@@ -9,6 +9,6 @@ mod stamp;
 mod video;
 
 pub(crate) use packets::{DESCRIPTOR_LEN, Vp8Header, split_evenly};
-pub(crate) use speech::{PACKET_TIME, Speech, SpeechPacket};
-pub(crate) use stamp::{STAMP_LEN, Stamp, fill};
+pub(crate) use speech::{PACKET_TIME, Speech};
+pub(crate) use stamp::{Stamp, fill};
 pub(crate) use video::{FRAME_TIME, FrameSizes, KEYFRAME_INTERVAL};
