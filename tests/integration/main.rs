@@ -16,11 +16,8 @@ mod hostile;
 mod ice;
 mod leaving;
 mod limits;
-<<<<<<< HEAD
-mod load_limit;
-=======
 mod load;
->>>>>>> load
+mod load_limit;
 mod loss;
 mod memory;
 mod muting;

@@ -51,11 +51,6 @@ impl Forwarder {
         }
     }
 
-    /// Number of endpoints.
-    pub(super) fn endpoints(&self) -> usize {
-        self.endpoints.len()
-    }
-
     /// Returns false when there is no room for it.
     fn register(&mut self, path: Path, registration: Registration) -> bool {
         if registration.run != self.run {
@@ -270,13 +265,13 @@ mod tests {
         let mut forwarder = Forwarder::default();
         assert!(register(&mut forwarder, registration(1, 1, true)));
         assert!(register(&mut forwarder, registration(1, 1, true)));
-        assert_eq!(forwarder.endpoints(), 1);
+        assert_eq!(forwarder.endpoints.len(), 1);
         assert!(register(&mut forwarder, registration(2, 1, true)));
         let next = Registration {
             run: 2,
             ..registration(3, 1, true)
         };
         assert!(register(&mut forwarder, next));
-        assert_eq!(forwarder.endpoints(), 1);
+        assert_eq!(forwarder.endpoints.len(), 1);
     }
 }

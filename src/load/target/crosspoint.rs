@@ -51,12 +51,14 @@ impl Crosspoint {
         let peer = seat
             .open_peer(socket.local(), publishes(seat.plan()))
             .map_err(|error| TargetError::Connect(error.to_string()))?;
+        let failure = peer.failure();
         let mut client = Client {
             name: seat.plan().name.clone(),
             peer,
         };
         let stayed = tokio::select! {
             stayed = client.stay(seat, &mut socket, &self.version) => stayed,
+            reason = failure => Err(TargetError::Media(reason)),
             () = seat.leaving() => Ok(()),
         };
         if stayed.is_ok() {
@@ -144,6 +146,11 @@ impl Client {
                         .await?;
                     if self.peer.needs_offer() {
                         self.offer(socket).await?;
+                    }
+                }
+                Some("new-ice-candidate") => {
+                    if let Some(candidate) = message["candidate"]["candidate"].as_str() {
+                        self.peer.add_candidate(candidate);
                     }
                 }
                 Some("wanted") => self.take_wanted(&message),

@@ -63,6 +63,8 @@ pub(crate) enum TargetError {
     Protocol(String),
     /// The connection broke.
     Closed(String),
+    /// The signalling went well, but no media connection came about, or it failed later.
+    Media(String),
 }
 
 impl fmt::Display for TargetError {
@@ -71,6 +73,7 @@ impl fmt::Display for TargetError {
             Self::Connect(reason) => write!(f, "no connection to the server: {reason}"),
             Self::Refused(reason) => write!(f, "the server refused: {reason}"),
             Self::Protocol(reason) => write!(f, "the server is not understood: {reason}"),
+            Self::Media(reason) => write!(f, "the media connection failed: {reason}"),
             Self::Closed(reason) => write!(f, "the server closed the connection: {reason}"),
         }
     }

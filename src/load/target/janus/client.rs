@@ -88,8 +88,14 @@ impl<'a> Client<'a> {
                 let current = feeds.borrow_and_update().clone();
                 self.subscribe(seat, &current).await?;
             }
+            let failures = (
+                failure_of(self.publisher.as_ref()),
+                failure_of(self.subscriber.as_ref()),
+            );
             tokio::select! {
                 () = seat.leaving() => return Ok(()),
+                reason = failures.0 => return Err(TargetError::Media(reason)),
+                reason = failures.1 => return Err(TargetError::Media(reason)),
                 message = self.connection.next() => {
                     let message = message?;
                     self.take(message).await?;
@@ -268,6 +274,17 @@ fn jsep(kind: &str, sdp: String) -> Value {
 
 fn protocol(error: impl std::fmt::Display) -> TargetError {
     TargetError::Protocol(error.to_string())
+}
+
+/// Resolves when the peer connection fails, and never where there is none.
+fn failure_of(peer: Option<&(Handle, Peer)>) -> impl Future<Output = String> + Send + use<> {
+    let failure = peer.map(|(_, peer)| peer.failure());
+    async move {
+        match failure {
+            Some(failure) => failure.await,
+            None => std::future::pending().await,
+        }
+    }
 }
 
 /// Resolves with each change, and never where there is nothing to change.
