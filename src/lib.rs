@@ -23,6 +23,7 @@
 
 pub mod config;
 pub mod forward;
+pub mod load;
 pub mod negotiation;
 pub mod room;
 pub mod rtp;

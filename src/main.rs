@@ -1,34 +1,121 @@
-//! The `crosspoint` command: reads the options, starts the server, and ends it on Ctrl-C or SIGTERM.
+//! The `crosspoint` command: reads the options, starts the server or what else was asked for, and ends it on
+//! Ctrl-C or SIGTERM.
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use crosspoint::config::{Config, LogFormat, Options};
+use crosspoint::load::{self, LoadConfig, LoadOptions};
 use crosspoint::server::{Server, ServerError};
 
 /// Exit status of a wrong command line, as clap has it.
 const USAGE: u8 = 2;
 
+/// Hosts group calls in the browser: serves the page, carries the signalling and forwards the media.
+#[derive(Parser)]
+#[command(name = "crosspoint", version, about, max_term_width = 100)]
+#[command(args_conflicts_with_subcommands = true)]
+struct CommandLine {
+    #[command(flatten)]
+    serve: Options,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What it does instead of serving.
+#[derive(Subcommand)]
+enum Command {
+    Load(Box<LoadOptions>),
+}
+
 fn main() -> ExitCode {
-    let config = match Options::parse().resolve() {
-        Ok(config) => config,
-        Err(error) => {
-            eprintln!("crosspoint: {error}");
-            return ExitCode::from(USAGE);
-        }
-    };
-    start_logging(&config);
-    let executor = match tokio::runtime::Builder::new_multi_thread()
+    let line = CommandLine::parse();
+    match line.command {
+        None => match line.serve.resolve() {
+            Ok(config) => serve(&config),
+            Err(error) => misused(&error),
+        },
+        Some(Command::Load(options)) => load(*options),
+    }
+}
+
+fn misused(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("crosspoint: {error}");
+    ExitCode::from(USAGE)
+}
+
+fn executor() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
-    {
+}
+
+/// Does what was asked of the load generator.
+fn load(options: LoadOptions) -> ExitCode {
+    if let Some(address) = options.limit_listen {
+        return match load::limit::serve(address) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error),
+        };
+    }
+    if let (false, Some(svg)) = (options.from.is_empty(), &options.plot) {
+        return match load::plot::plot_files(&options.from, svg) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error),
+        };
+    }
+    match options.resolve() {
+        Ok(config) => put_load(&config),
+        Err(error) => misused(&error),
+    }
+}
+
+/// Puts a load on a server and prints the report.
+fn put_load(config: &LoadConfig) -> ExitCode {
+    log_to_stderr(
+        "warn,rtc_dtls=error,rtc_sctp=error,rtc_srtp=error",
+        LogFormat::Text,
+    );
+    let executor = match executor() {
         Ok(executor) => executor,
         Err(error) => return fail(&error),
     };
     let result = executor.block_on(async {
-        let server = Server::bind(&config).await?;
+        let ended = end_asked().map_err(|error| load::LoadError::Run(error.to_string()))?;
+        load::run(config, ended).await
+    });
+    let report = match result {
+        Ok(report) => report,
+        Err(error @ load::LoadError::Value { .. }) => return misused(&error),
+        Err(error) => return fail(&error),
+    };
+    if config.json {
+        match serde_json::to_string_pretty(&report) {
+            Ok(json) => println!("{json}"),
+            Err(error) => return fail(&error),
+        }
+    } else {
+        print!("{report}");
+    }
+    if let Some(svg) = &config.plot
+        && let Err(error) = load::plot::plot_report(&report, svg)
+    {
+        return fail(&error);
+    }
+    ExitCode::SUCCESS
+}
+
+/// Serves until it is ended.
+fn serve(config: &Config) -> ExitCode {
+    start_logging(config);
+    let executor = match executor() {
+        Ok(executor) => executor,
+        Err(error) => return fail(&error),
+    };
+    let result = executor.block_on(async {
+        let server = Server::bind(config).await?;
         // Whoever reads the address may end the program at once.
         let ended = end_asked().map_err(ServerError::System)?;
         for url in server.urls() {
@@ -55,12 +142,16 @@ fn start_logging(config: &Config) {
         ",rtc_dtls=error,rtc_sctp=error,rtc_srtp=error"
     };
     // The filter was checked with the other options.
-    let filter = tracing_subscriber::EnvFilter::new(format!("{}{quiet}", config.log));
+    log_to_stderr(&format!("{}{quiet}", config.log), config.log_format);
+}
+
+fn log_to_stderr(filter: &str, format: LogFormat) {
+    let filter = tracing_subscriber::EnvFilter::new(filter);
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
-    match config.log_format {
+    match format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),
     }

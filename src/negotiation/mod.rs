@@ -15,7 +15,7 @@ mod extensions;
 mod line;
 mod machine;
 mod offer;
-mod remote;
+pub(crate) mod remote;
 mod source;
 mod state;
 mod sync;

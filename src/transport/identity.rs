@@ -44,9 +44,27 @@ impl Identity {
         Self::with_client_profiles(&[GCM[0], GCM[1], CM])
     }
 
+    /// As a DTLS client it offers AES-128-GCM first; as a server it takes nothing else of who offers AES-GCM.
+    pub(crate) fn preferring_gcm() -> Result<Self, IdentityError> {
+        Self::with_profiles(&[GCM[0], CM], &[GCM[0]])
+    }
+
+    /// It knows AES-CM-HMAC-SHA1-80 only, in either role.
+    pub(crate) fn without_gcm() -> Result<Self, IdentityError> {
+        Self::with_profiles(&[CM], &[CM])
+    }
+
     /// As a DTLS client it offers these SRTP profiles.
     pub(super) fn with_client_profiles(
         profiles: &[SrtpProtectionProfile],
+    ) -> Result<Self, IdentityError> {
+        Self::with_profiles(profiles, &GCM)
+    }
+
+    /// As a DTLS client it offers the first, as a server it takes the second of who offers AES-GCM.
+    fn with_profiles(
+        profiles: &[SrtpProtectionProfile],
+        server: &[SrtpProtectionProfile],
     ) -> Result<Self, IdentityError> {
         let provider = ::crypto::default_provider().map_err(IdentityError::new)?;
         let names = vec!["crosspoint".to_owned()];
@@ -75,7 +93,7 @@ impl Identity {
         };
         Ok(Self(Arc::new(Shared {
             client: config(true, profiles)?,
-            server_gcm: config(false, &GCM)?,
+            server_gcm: config(false, server)?,
             server_cm: config(false, &[CM])?,
             fingerprint,
             provider,

@@ -4,6 +4,7 @@
 //! knows about tracks, rooms or sockets.
 
 mod channel;
+mod check;
 mod classify;
 mod dtls;
 mod ice;
@@ -21,12 +22,16 @@ use std::net::{IpAddr, SocketAddr};
 pub use channel::{
     ChannelError, ChannelInfo, ChannelLimits, ChannelReliability, MessageKind, ReliabilityLimit,
 };
+pub(crate) use check::{BindingAnswer, BindingCheck};
 pub use classify::{DatagramKind, classify};
 pub use dtls::DtlsError;
+pub(crate) use dtls::{Dtls, DtlsEvent};
 pub use identity::{Identity, IdentityError};
 pub use replay::ReplayWindow;
 pub use srtp::SrtpError;
+pub(crate) use srtp::{Srtp, SrtpProfile};
 pub use stun::{StunError, stun_username};
+pub(crate) use stun::{StunMessage, integrity_key};
 pub use wire::{Transmit, Transport, TransportEvent};
 
 /// Between which addresses a datagram travels.

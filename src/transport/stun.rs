@@ -1,4 +1,5 @@
-//! The few STUN messages (RFC 8489) that an ICE-lite agent reads and writes.
+//! The few STUN messages (RFC 8489) that an ICE-lite agent reads and writes. The asking half is in
+//! [`super::check`].
 //!
 //! Read in place and never copied: checks arrive before anything is known about their sender.
 
@@ -7,22 +8,23 @@ use std::net::{IpAddr, SocketAddr};
 use ring::hmac;
 
 const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
-const HEADER_LEN: usize = 20;
-const BINDING_REQUEST: u16 = 0x0001;
+pub(super) const HEADER_LEN: usize = 20;
+pub(super) const BINDING_REQUEST: u16 = 0x0001;
 const BINDING_INDICATION: u16 = 0x0011;
-const BINDING_SUCCESS: u16 = 0x0101;
-const BINDING_ERROR: u16 = 0x0111;
+pub(super) const BINDING_SUCCESS: u16 = 0x0101;
+pub(super) const BINDING_ERROR: u16 = 0x0111;
 
-const USERNAME: u16 = 0x0006;
-const MESSAGE_INTEGRITY: u16 = 0x0008;
-const ERROR_CODE: u16 = 0x0009;
+pub(super) const USERNAME: u16 = 0x0006;
+pub(super) const MESSAGE_INTEGRITY: u16 = 0x0008;
+pub(super) const ERROR_CODE: u16 = 0x0009;
 const UNKNOWN_ATTRIBUTES: u16 = 0x000a;
 const MESSAGE_INTEGRITY_SHA256: u16 = 0x001c;
 const XOR_MAPPED_ADDRESS: u16 = 0x0020;
-const PRIORITY: u16 = 0x0024;
-const USE_CANDIDATE: u16 = 0x0025;
-const FINGERPRINT: u16 = 0x8028;
-const ICE_CONTROLLED: u16 = 0x8029;
+pub(super) const PRIORITY: u16 = 0x0024;
+pub(super) const USE_CANDIDATE: u16 = 0x0025;
+pub(super) const FINGERPRINT: u16 = 0x8028;
+pub(super) const ICE_CONTROLLED: u16 = 0x8029;
+pub(super) const ICE_CONTROLLING: u16 = 0x802a;
 
 /// More attributes than that are in no check of any browser.
 const MAX_ATTRIBUTES: usize = 32;
@@ -52,7 +54,7 @@ pub enum StunError {
 
 /// What a datagram that looked like STUN is.
 #[derive(Debug)]
-pub(super) enum StunMessage<'a> {
+pub(crate) enum StunMessage<'a> {
     Request(BindingRequest<'a>),
     /// A keepalive; it refreshes no consent (RFC 7675).
     Indication,
@@ -60,12 +62,12 @@ pub(super) enum StunMessage<'a> {
 
 /// A binding request with a right FINGERPRINT, not authenticated yet.
 #[derive(Debug)]
-pub(super) struct BindingRequest<'a> {
+pub(crate) struct BindingRequest<'a> {
     pub(super) transaction: [u8; 12],
     /// `local:remote` from the receiver's point of view.
-    pub(super) username: &'a str,
+    pub(crate) username: &'a str,
     pub(super) priority: u32,
-    pub(super) use_candidate: bool,
+    pub(crate) use_candidate: bool,
     /// The sender believes to be controlled, as we are.
     pub(super) controlled: bool,
     /// Comprehension-required attributes that are not known, zeros after the last.
@@ -86,7 +88,7 @@ pub fn stun_username(datagram: &[u8]) -> Option<&str> {
 }
 
 impl<'a> StunMessage<'a> {
-    pub(super) fn parse(datagram: &'a [u8]) -> Result<Self, StunError> {
+    pub(crate) fn parse(datagram: &'a [u8]) -> Result<Self, StunError> {
         let (kind, body) = split(datagram).ok_or(StunError::Malformed)?;
         match kind {
             BINDING_REQUEST => BindingRequest::parse(datagram, body).map(StunMessage::Request),
@@ -156,36 +158,27 @@ impl<'a> BindingRequest<'a> {
     }
 
     /// Whether the MESSAGE-INTEGRITY was made with the key of this password.
-    pub(super) fn is_from_holder_of(&self, key: &hmac::Key) -> bool {
-        let Some(header) = self.covered.get(..HEADER_LEN) else {
-            return false;
-        };
-        // The length in the header counts up to the end of MESSAGE-INTEGRITY (RFC 8489 section 14.5).
-        let length = (self.covered.len() - HEADER_LEN + 24) as u16;
-        let mut context = hmac::Context::with_key(key);
-        context.update(&header[..2]);
-        context.update(&length.to_be_bytes());
-        context.update(&self.covered[4..]);
-        ::crypto::constant_time_eq(context.sign().as_ref(), self.integrity)
+    pub(crate) fn is_from_holder_of(&self, key: &hmac::Key) -> bool {
+        is_signed(self.covered, self.integrity, key)
     }
 
     /// The answer that the check succeeded, to be sent back to `remote`.
-    pub(super) fn success(&self, remote: SocketAddr, key: &hmac::Key) -> Vec<u8> {
-        let mut response = Response::new(BINDING_SUCCESS, &self.transaction);
+    pub(crate) fn success(&self, remote: SocketAddr, key: &hmac::Key) -> Vec<u8> {
+        let mut response = Writer::new(BINDING_SUCCESS, &self.transaction);
         response.xor_mapped_address(remote);
         response.finish(key)
     }
 
     /// 487: the sender must take the controlling role.
     pub(super) fn role_conflict(&self, key: &hmac::Key) -> Vec<u8> {
-        let mut response = Response::new(BINDING_ERROR, &self.transaction);
+        let mut response = Writer::new(BINDING_ERROR, &self.transaction);
         response.attribute(ERROR_CODE, &error_code(487, b"Role Conflict"));
         response.finish(key)
     }
 
     /// 420: the sender must not use these attributes.
     pub(super) fn unknown_attribute(&self, key: &hmac::Key) -> Vec<u8> {
-        let mut response = Response::new(BINDING_ERROR, &self.transaction);
+        let mut response = Writer::new(BINDING_ERROR, &self.transaction);
         response.attribute(ERROR_CODE, &error_code(420, b"Unknown Attribute"));
         let unknown = self.unknown.iter().filter(|&&kind| kind != 0);
         let unknown: Vec<u8> = unknown.flat_map(|kind| kind.to_be_bytes()).collect();
@@ -195,12 +188,26 @@ impl<'a> BindingRequest<'a> {
 }
 
 /// The HMAC key of a short-term password (RFC 8489 section 9.1.1).
-pub(super) fn integrity_key(password: &str) -> hmac::Key {
+pub(crate) fn integrity_key(password: &str) -> hmac::Key {
     hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, password.as_bytes())
 }
 
+/// Whether `integrity` is the MESSAGE-INTEGRITY of what precedes it.
+pub(super) fn is_signed(covered: &[u8], integrity: &[u8], key: &hmac::Key) -> bool {
+    let Some(header) = covered.get(..HEADER_LEN) else {
+        return false;
+    };
+    // The length in the header counts up to the end of MESSAGE-INTEGRITY (RFC 8489 section 14.5).
+    let length = (covered.len() - HEADER_LEN + 24) as u16;
+    let mut context = hmac::Context::with_key(key);
+    context.update(&header[..2]);
+    context.update(&length.to_be_bytes());
+    context.update(&covered[4..]);
+    ::crypto::constant_time_eq(context.sign().as_ref(), integrity)
+}
+
 /// The type and the attributes of a whole message.
-fn split(datagram: &[u8]) -> Option<(u16, &[u8])> {
+pub(super) fn split(datagram: &[u8]) -> Option<(u16, &[u8])> {
     let (header, body) = datagram.split_first_chunk::<HEADER_LEN>()?;
     let kind = u16::from_be_bytes([header[0], header[1]]);
     let length = usize::from(u16::from_be_bytes([header[2], header[3]]));
@@ -208,22 +215,22 @@ fn split(datagram: &[u8]) -> Option<(u16, &[u8])> {
         .then_some((kind, body))
 }
 
-struct Attribute<'a> {
-    kind: u16,
-    value: &'a [u8],
+pub(super) struct Attribute<'a> {
+    pub(super) kind: u16,
+    pub(super) value: &'a [u8],
     /// Where the attribute's header starts in the body.
-    offset: usize,
+    pub(super) offset: usize,
 }
 
-struct Attributes<'a> {
+pub(super) struct Attributes<'a> {
     body: &'a [u8],
     offset: usize,
     left: usize,
-    malformed: bool,
+    pub(super) malformed: bool,
 }
 
 impl<'a> Attributes<'a> {
-    fn new(body: &'a [u8]) -> Self {
+    pub(super) fn new(body: &'a [u8]) -> Self {
         Self {
             body,
             offset: 0,
@@ -260,12 +267,13 @@ impl<'a> Iterator for Attributes<'a> {
     }
 }
 
-struct Response {
+/// A message being written.
+pub(super) struct Writer {
     bytes: Vec<u8>,
 }
 
-impl Response {
-    fn new(kind: u16, transaction: &[u8; 12]) -> Self {
+impl Writer {
+    pub(super) fn new(kind: u16, transaction: &[u8; 12]) -> Self {
         let mut bytes = Vec::with_capacity(96);
         bytes.extend_from_slice(&kind.to_be_bytes());
         bytes.extend_from_slice(&[0, 0]);
@@ -274,7 +282,7 @@ impl Response {
         Self { bytes }
     }
 
-    fn attribute(&mut self, kind: u16, value: &[u8]) {
+    pub(super) fn attribute(&mut self, kind: u16, value: &[u8]) {
         self.bytes.extend_from_slice(&kind.to_be_bytes());
         self.bytes
             .extend_from_slice(&(value.len() as u16).to_be_bytes());
@@ -309,7 +317,8 @@ impl Response {
         self.bytes[2..4].copy_from_slice(&length.to_be_bytes());
     }
 
-    fn finish(mut self, key: &hmac::Key) -> Vec<u8> {
+    /// Adds integrity and fingerprint.
+    pub(super) fn finish(mut self, key: &hmac::Key) -> Vec<u8> {
         self.set_length(24);
         let tag = hmac::sign(key, &self.bytes);
         self.attribute(MESSAGE_INTEGRITY, tag.as_ref());
@@ -320,7 +329,7 @@ impl Response {
     }
 }
 
-fn fingerprint_of(covered: &[u8]) -> [u8; 4] {
+pub(super) fn fingerprint_of(covered: &[u8]) -> [u8; 4] {
     ::stun::fingerprint::fingerprint_value(covered).to_be_bytes()
 }
 

@@ -16,6 +16,8 @@ mod hostile;
 mod ice;
 mod leaving;
 mod limits;
+mod load;
+mod load_limit;
 mod loss;
 mod memory;
 mod muting;

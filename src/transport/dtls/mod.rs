@@ -35,7 +35,7 @@ pub enum DtlsError {
 }
 
 /// What the association tells its transport.
-pub(super) enum DtlsEvent {
+pub(crate) enum DtlsEvent {
     /// The handshake is done and the fingerprint is right.
     Connected(Box<Srtp>),
     /// Decrypted application data: an SCTP packet.
@@ -59,7 +59,7 @@ const EXPORTER: &str = "EXTRACTOR-dtls_srtp";
 const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 
 /// One peer's DTLS association.
-pub(super) struct Dtls {
+pub(crate) struct Dtls {
     identity: Identity,
     stage: Stage,
     role: Option<DtlsRole>,
@@ -90,7 +90,7 @@ struct Repeat {
 }
 
 impl Dtls {
-    pub(super) fn new(identity: Identity) -> Self {
+    pub(crate) fn new(identity: Identity) -> Self {
         Self {
             identity,
             stage: Stage::Waiting(ClientHello::default()),
@@ -105,7 +105,7 @@ impl Dtls {
 
     /// Takes the remote description. The role stays what it was first (RFC 8842 section 5.5 would begin
     /// a new association for another one).
-    pub(super) fn set_remote(
+    pub(crate) fn set_remote(
         &mut self,
         now: Instant,
         role: DtlsRole,
@@ -120,7 +120,7 @@ impl Dtls {
     }
 
     /// There is a path now, and what is needed to begin may be known.
-    pub(super) fn begin(&mut self, now: Instant, out: &mut Vec<BytesMut>) -> Vec<DtlsEvent> {
+    pub(crate) fn begin(&mut self, now: Instant, out: &mut Vec<BytesMut>) -> Vec<DtlsEvent> {
         let (Stage::Waiting(hello), Some(role)) = (&mut self.stage, self.role) else {
             return Vec::new();
         };
@@ -151,12 +151,12 @@ impl Dtls {
         self.deadline = Some(now + HANDSHAKE_TIMEOUT);
     }
 
-    pub(super) fn is_connected(&self) -> bool {
+    pub(crate) fn is_connected(&self) -> bool {
         matches!(self.stage, Stage::Connected(_))
     }
 
     /// Reads one datagram; what is to be sent is appended to `out`.
-    pub(super) fn handle(
+    pub(crate) fn handle(
         &mut self,
         now: Instant,
         datagram: &[u8],
@@ -270,7 +270,7 @@ impl Dtls {
     }
 
     /// Says goodbye, if there is somebody to say it to.
-    pub(super) fn close(&mut self, now: Instant, out: &mut Vec<BytesMut>) {
+    pub(crate) fn close(&mut self, now: Instant, out: &mut Vec<BytesMut>) {
         if let Stage::Handshaking(endpoint) | Stage::Connected(endpoint) = &mut self.stage {
             endpoint.stop(now, PEER);
             self.flush(now, out);
@@ -278,7 +278,7 @@ impl Dtls {
         self.end(FailReason::Closed);
     }
 
-    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let supplier = match &self.stage {
             Stage::Handshaking(endpoint) => endpoint.poll_timeout(&PEER),
             _ => None,
@@ -289,7 +289,7 @@ impl Dtls {
             .min()
     }
 
-    pub(super) fn handle_timeout(
+    pub(crate) fn handle_timeout(
         &mut self,
         now: Instant,
         out: &mut Vec<BytesMut>,

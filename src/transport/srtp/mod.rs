@@ -15,7 +15,7 @@ use ::crypto::{CryptoError, RTCCrypto};
 use self::cipher::{Cipher, Kind};
 use self::rtcp::RtcpIndices;
 
-pub(super) use self::profile::SrtpProfile;
+pub(crate) use self::profile::SrtpProfile;
 
 /// Why a packet was not opened or sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub enum SrtpError {
 }
 
 /// The keys of both directions, after the DTLS handshake.
-pub(super) struct Srtp {
+pub(crate) struct Srtp {
     profile: SrtpProfile,
     is_client: bool,
     /// Opens what the peer sends.
@@ -51,7 +51,7 @@ struct Direction {
 impl Srtp {
     /// Takes the exporter's output (RFC 5764 section 4.2), which is
     /// [`SrtpProfile::keying_material_len`] bytes long.
-    pub(super) fn new(
+    pub(crate) fn new(
         crypto: &dyn RTCCrypto,
         profile: SrtpProfile,
         keying_material: &[u8],
@@ -87,12 +87,12 @@ impl Srtp {
         self.is_client
     }
 
-    pub(super) fn profile(&self) -> SrtpProfile {
+    pub(crate) fn profile(&self) -> SrtpProfile {
         self.profile
     }
 
     /// Decrypts `packet[header_len..]`, leaves the plain packet at the front and returns its length.
-    pub(super) fn open_rtp(
+    pub(crate) fn open_rtp(
         &mut self,
         packet: &mut [u8],
         header_len: usize,
@@ -102,7 +102,7 @@ impl Srtp {
     }
 
     /// Encrypts `out[start + header_len..]` and appends the tag.
-    pub(super) fn seal_rtp(
+    pub(crate) fn seal_rtp(
         &mut self,
         out: &mut Vec<u8>,
         start: usize,
@@ -112,7 +112,7 @@ impl Srtp {
         self.outbound.rtp.seal_rtp(out, start, header_len, index)
     }
 
-    pub(super) fn open_rtcp(&mut self, packet: &mut [u8]) -> Result<usize, SrtpError> {
+    pub(crate) fn open_rtcp(&mut self, packet: &mut [u8]) -> Result<usize, SrtpError> {
         let (ssrc, index) = self.inbound.rtcp.rtcp_index(packet)?;
         if !self.rtcp.check(ssrc, index) {
             return Err(SrtpError::Replayed);
@@ -122,7 +122,7 @@ impl Srtp {
         Ok(length)
     }
 
-    pub(super) fn seal_rtcp(&mut self, out: &mut Vec<u8>, start: usize) -> Result<(), SrtpError> {
+    pub(crate) fn seal_rtcp(&mut self, out: &mut Vec<u8>, start: usize) -> Result<(), SrtpError> {
         let index = self.rtcp.next()?;
         self.outbound.rtcp.seal_rtcp(out, start, index)
     }

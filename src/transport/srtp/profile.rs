@@ -4,7 +4,7 @@ use ::dtls::extension::extension_use_srtp::SrtpProtectionProfile;
 
 /// A DTLS-SRTP protection profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::transport) enum SrtpProfile {
+pub(crate) enum SrtpProfile {
     AeadAes128Gcm,
     AeadAes256Gcm,
     Aes128CmHmacSha1_80,
@@ -22,7 +22,7 @@ impl SrtpProfile {
     }
 
     /// As IANA lists it under "DTLS-SRTP Protection Profiles".
-    pub(in crate::transport) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::AeadAes128Gcm => "SRTP_AEAD_AES_128_GCM",
             Self::AeadAes256Gcm => "SRTP_AEAD_AES_256_GCM",
@@ -47,7 +47,7 @@ impl SrtpProfile {
     }
 
     /// What a packet grows by, in bytes; an SRTCP packet by four more.
-    pub(in crate::transport) fn tag_len(self) -> usize {
+    pub(crate) fn tag_len(self) -> usize {
         match self {
             Self::AeadAes128Gcm | Self::AeadAes256Gcm => 16,
             Self::Aes128CmHmacSha1_80 => 10,
@@ -55,7 +55,7 @@ impl SrtpProfile {
     }
 
     /// How much the DTLS exporter must give: two keys and two salts.
-    pub(in crate::transport) fn keying_material_len(self) -> usize {
+    pub(crate) fn keying_material_len(self) -> usize {
         2 * (self.key_len() + self.salt_len())
     }
 }
