@@ -15,9 +15,11 @@ use tokio::task::JoinSet;
 use crate::config::{Config, ListenAddress};
 use crate::negotiation;
 use crate::room::{self, Rooms, RoomsConfig};
-use crate::runtime::{BindError, MediaSocket, Runtime, ShardAddress, shard_addresses};
+use crate::runtime::{
+    BindError, MediaSocket, Metrics, Runtime, RuntimeSettings, ShardAddress, shard_addresses,
+};
 use crate::shard::{Command, Shard, ShardConfig};
-use crate::signaling::{self, Shards, SignalingSettings};
+use crate::signaling::{self, MetricsSource, Shards, SignalingSettings};
 use crate::transport::{ChannelLimits, Identity, IdentityError};
 
 /// Data channels that one peer may have open: its own, and one for each sender of each label.
@@ -156,10 +158,15 @@ impl Server {
             .enumerate()
             .map(|(index, socket)| (socket, new_shard(index, &config, &identity)))
             .collect();
-        let (runtime, events) = Runtime::start(pairs).map_err(ServerError::System)?;
+        let settings = RuntimeSettings {
+            max_hold: config.max_hold,
+            segments: true,
+        };
+        let (runtime, events) = Runtime::start(pairs, settings).map_err(ServerError::System)?;
         let runtime = Arc::new(runtime);
         let (control, rooms) = signaling::spawn(rooms, ToShards(Arc::clone(&runtime)), events);
         let settings = Arc::new(SignalingSettings {
+            metrics: Some(metrics_source(runtime.metrics())),
             allowed_origins: (!config.allowed_origins.is_empty())
                 .then(|| config.allowed_origins.clone()),
         });
@@ -188,6 +195,10 @@ impl Server {
         }
         ended.map_err(ServerError::System)
     }
+}
+
+fn metrics_source(metrics: Metrics) -> MetricsSource {
+    MetricsSource::new(move || metrics.render())
 }
 
 /// Control's way to the shards.

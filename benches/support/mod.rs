@@ -1,33 +1,15 @@
 //! Shards and clients in one memory: the least that makes packets flow through them, for measurements.
 
-use std::net::SocketAddr;
+mod client;
+
 use std::time::{Duration, Instant};
 
-use crosspoint::rtp::{
-    Codec, Extension, ExtensionMap, ExtensionValues, HeaderFields, MediaKind, own_extensions,
-    write_header,
-};
-use crosspoint::shard::{
-    Batch, CallId, CodecParameters, Command, DtlsRole, IceCredentials, ParticipantId, PeerId,
-    ReceiveParameters, SctpParameters, SendParameters, Shard, ShardConfig, SsrcPair, TrackId,
-    TransportParameters,
-};
-use crosspoint::transport::{
-    ChannelLimits, DatagramKind, Identity, Path, Transport, TransportEvent, classify,
-};
-use crypto::default_provider;
-use stun::attributes::{ATTR_ICE_CONTROLLING, ATTR_PRIORITY, ATTR_USE_CANDIDATE, ATTR_USERNAME};
-use stun::fingerprint::FINGERPRINT;
-use stun::integrity::MessageIntegrity;
-use stun::message::{BINDING_REQUEST, Message, Setter, TransactionId};
+use crosspoint::rtp::{ExtensionValues, HeaderFields, own_extensions, write_header};
+use crosspoint::shard::{Batch, Command, Shard, ShardConfig};
+use crosspoint::transport::{DatagramKind, Identity, Path, TransportEvent, classify};
 
-const LIMITS: ChannelLimits = ChannelLimits {
-    max_message_bytes: 65_536,
-    max_channels: 8,
-    max_buffered_bytes: 262_144,
-};
-const TRACK: TrackId = TrackId(1);
-const SSRC: u32 = 0x1234_5678;
+#[allow(unused_imports, reason = "each bench and test uses a part")]
+pub(crate) use client::{Client, LIMITS, Source, extensions, publish, subscribe};
 
 /// Shards and their clients, of which the first, on the first shard, publishes.
 pub(crate) struct Memory {
@@ -41,63 +23,8 @@ pub(crate) struct Memory {
     sequence: u64,
 }
 
-struct Client {
-    shard: usize,
-    peer: PeerId,
-    address: SocketAddr,
-    ice: IceCredentials,
-    server_ice: IceCredentials,
-    transport: Transport,
-    connected: bool,
-}
-
 /// A sealed packet, to be handed to [`Memory::deliver`].
 pub(crate) type Datagram = Vec<u8>;
-
-fn credentials(name: &str, client: usize) -> IceCredentials {
-    IceCredentials {
-        ufrag: format!("{name}{client}"),
-        pwd: format!("the-password-of-{name}-{client}"),
-    }
-}
-
-fn vp8() -> CodecParameters {
-    CodecParameters {
-        payload_type: 96,
-        codec: Codec::Vp8,
-        rtx: Some(97),
-        nack: true,
-        pli: true,
-        fir: false,
-        transport_cc: true,
-    }
-}
-
-fn extensions() -> ExtensionMap {
-    let mut map = ExtensionMap::default();
-    map.insert(1, Extension::Mid);
-    map.insert(3, Extension::TransportCc);
-    map
-}
-
-/// A check as a controlling agent sends it.
-fn check(to: &IceCredentials, from: &IceCredentials) -> Vec<u8> {
-    let provider = default_provider().expect("a provider");
-    let integrity =
-        MessageIntegrity::new_short_term_integrity_with_provider(to.pwd.clone(), provider.crypto());
-    let mut message = Message::new();
-    message.set_type(BINDING_REQUEST);
-    message.write_header();
-    TransactionId::new().add_to(&mut message).expect("an id");
-    let username = format!("{}:{}", to.ufrag, from.ufrag);
-    message.add(ATTR_USERNAME, username.as_bytes());
-    message.add(ATTR_PRIORITY, &1000u32.to_be_bytes());
-    message.add(ATTR_USE_CANDIDATE, &[]);
-    message.add(ATTR_ICE_CONTROLLING, &[7; 8]);
-    integrity.add_to(&mut message).expect("integrity");
-    FINGERPRINT.add_to(&mut message).expect("a fingerprint");
-    message.raw
-}
 
 fn server_path() -> Path {
     Path {
@@ -136,105 +63,32 @@ impl Memory {
         }
     }
 
-    /// Adds a client and connects it. With `subscribe`, it gets the track.
-    pub(crate) fn join(&mut self, subscribe: bool) {
-        self.join_on(0, subscribe);
+    /// Adds a client and connects it. With `subscribes`, it gets the track.
+    pub(crate) fn join(&mut self, subscribes: bool) {
+        self.join_on(0, subscribes);
     }
 
     /// Adds a client on one of the shards.
-    pub(crate) fn join_on(&mut self, shard: usize, subscribe: bool) {
+    pub(crate) fn join_on(&mut self, shard: usize, subscribes: bool) {
         let index = self.clients.len();
-        let peer = PeerId(1 + index as u64);
-        let ice = credentials("client", index);
-        let server_ice = credentials("server", index);
-        let mut transport = Transport::new(&self.identity, ice.clone(), LIMITS);
-        let add = Command::AddPeer {
-            peer,
-            call: CallId(1),
-            participant: ParticipantId(index as u64),
-            shards: Vec::new(),
-            local_ice: server_ice.clone(),
-        };
-        let ours = TransportParameters {
-            local_ice: ice.clone(),
-            remote_ice: server_ice.clone(),
-            fingerprints: vec![self.identity.fingerprint()],
-            role: DtlsRole::Client,
-            sctp: self.data.then_some(SctpParameters {
-                remote_port: 5000,
-                max_message_size: 65_536,
-            }),
-        };
-        transport.set_parameters(self.now, &ours);
-        let set = Command::SetTransport {
-            peer,
-            transport: TransportParameters {
-                local_ice: server_ice.clone(),
-                remote_ice: ice.clone(),
-                role: DtlsRole::Server,
-                ..ours
-            },
-        };
-        let extend = Command::SetExtensions {
-            peer,
-            extensions: Box::new(extensions()),
-        };
         let address = ([198, 51, (index >> 8) as u8, index as u8], 4000).into();
-        self.clients.push(Client {
-            shard,
-            peer,
-            address,
-            ice,
-            server_ice,
-            transport,
-            connected: false,
-        });
-        for command in [add, set, extend] {
+        let (mut client, commands) =
+            Client::new(self.now, &self.identity, index, address, self.data);
+        client.shard = shard;
+        let peer = client.peer;
+        self.clients.push(client);
+        for command in commands {
             self.command(index, command);
         }
         self.shake_hands(index);
-        if subscribe {
-            self.subscribe(index);
+        if subscribes {
+            self.command(index, subscribe(peer, 0, &Source::VIDEO));
         }
-    }
-
-    fn subscribe(&mut self, client: usize) {
-        let mid = "s0".parse().expect("a mid");
-        let peer = self.clients[client].peer;
-        let command = Command::SetSender {
-            peer,
-            mid,
-            parameters: Some(SendParameters {
-                mid,
-                track: TRACK,
-                home: 0,
-                kind: MediaKind::Video,
-                ssrc: 0x5000,
-                rtx_ssrc: Some(0x5001),
-                codecs: vec![vp8()],
-            }),
-        };
-        self.command(client, command);
     }
 
     /// The first client publishes the track.
     pub(crate) fn publish(&mut self) {
-        let mid = "0".parse().expect("a mid");
-        let command = Command::SetReceiver {
-            peer: self.clients[0].peer,
-            mid,
-            parameters: Some(ReceiveParameters {
-                mid,
-                track: TRACK,
-                kind: MediaKind::Video,
-                codecs: vec![vp8()],
-                ssrcs: vec![SsrcPair {
-                    ssrc: SSRC,
-                    rtx: Some(SSRC + 1),
-                }],
-                rids: Vec::new(),
-            }),
-        };
+        let command = publish(self.clients[0].peer, &Source::VIDEO);
         self.command(0, command);
     }
 
@@ -276,13 +130,7 @@ impl Memory {
 
     /// Checks in both directions.
     fn check(&mut self, index: usize) {
-        let client = &mut self.clients[index];
-        let mirrored = check(&client.ice, &client.server_ice);
-        let mirrored = client
-            .transport
-            .handle_stun(self.now, server_path(), &mirrored);
-        mirrored.expect("a valid check");
-        let mut check = check(&client.server_ice, &client.ice);
+        let mut check = self.clients[index].check(self.now, server_path());
         self.deliver(index, &mut check);
         self.flush();
     }
@@ -349,7 +197,7 @@ impl Memory {
 
     /// Hands clients what they need to connect, and forgets the rest.
     fn flush(&mut self) {
-        let lanes = self.batch.lanes().iter();
+        let lanes = self.batch.lanes();
         let dtls: Vec<_> = lanes
             .flat_map(|lane| {
                 lane.datagrams()
@@ -389,7 +237,7 @@ impl Memory {
             payload_type: 96,
             sequence: number as u16,
             timestamp: (number / 10) as u32 * 3_000,
-            ssrc: SSRC,
+            ssrc: Source::VIDEO.ssrc,
         };
         let mut out = Vec::with_capacity(1_300);
         write_header(&mut out, &fields, &own_extensions(&extensions(), &values));
@@ -409,6 +257,13 @@ impl Memory {
         out
     }
 
+    /// Encrypts a packet as the publisher does.
+    #[allow(dead_code, reason = "one bench does only this")]
+    pub(crate) fn seal(&mut self, out: &mut Vec<u8>, header_len: usize, index: u64) -> bool {
+        let transport = &mut self.clients[0].transport;
+        transport.seal_rtp(out, 0, header_len, index).is_ok()
+    }
+
     /// Lets packets pass one by one, at 1,000 a second, and returns how many copies left.
     pub(crate) fn run(&mut self, packets: &mut [Datagram]) -> usize {
         let mut copies = 0;
@@ -425,7 +280,7 @@ impl Memory {
 
     /// Counts the datagrams in the batch, and empties it.
     pub(crate) fn take_copies(&mut self) -> usize {
-        let lanes = self.batch.lanes().iter();
+        let lanes = self.batch.lanes();
         let copies = lanes.map(|lane| lane.datagrams().count()).sum();
         self.batch.clear();
         copies

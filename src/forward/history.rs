@@ -42,6 +42,7 @@ struct Entry {
     marker: bool,
     payload_type: u8,
     keyframe_start: bool,
+    padding: u8,
     profile: u16,
     extensions_len: u16,
     payload_len: u16,
@@ -107,6 +108,7 @@ impl History {
                 marker: packet.marker,
                 payload_type: packet.payload_type,
                 keyframe_start: packet.keyframe_start,
+                padding: packet.padding,
                 profile,
                 extensions_len,
                 payload_len,
@@ -272,6 +274,7 @@ impl History {
             keyframe_start: entry.keyframe_start,
             extensions: Elements::new(entry.profile, extensions),
             payload,
+            padding: entry.padding,
         })
     }
 
@@ -341,6 +344,7 @@ mod tests {
             keyframe_start: false,
             extensions: Elements::default(),
             payload,
+            padding: 0,
         }
     }
 

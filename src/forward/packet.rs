@@ -30,4 +30,7 @@ pub struct Packet<'a> {
     pub extensions: Elements<'a>,
     /// Without padding.
     pub payload: &'a [u8],
+    /// Bytes of padding that its copies get. It belongs to the packet, so that a copy that is sent again
+    /// under its own number is the same to the last byte (RFC 7714 section 8.1).
+    pub padding: u8,
 }

@@ -20,6 +20,6 @@ pub use extension::{Extension, ExtensionMap};
 pub use header::{HeaderFields, HeaderView, RtpError};
 pub use id::{Mid, Rid};
 pub use write::{
-    ExtensionBuffer, ExtensionValues, abs_send_time, forward_extensions, own_extensions,
-    write_header,
+    ExtensionBuffer, ExtensionValues, PassedOn, abs_send_time, own_extensions, pad,
+    write_copied_header, write_header,
 };

@@ -43,8 +43,7 @@ impl ExtensionBuffer {
         *head_len = data_len;
         body.copy_from_slice(data);
         self.len = end;
-        // Ids over 14, empty and long elements have no one-byte form (RFC 8285 section 4.2).
-        self.needs_two_byte |= id > 14 || data.is_empty() || data.len() > 16;
+        self.needs_two_byte |= needs_two_byte(id, data);
         true
     }
 
@@ -70,39 +69,95 @@ pub struct ExtensionValues {
     pub abs_send_time: Option<u32>,
 }
 
-/// The extensions of a packet that is forwarded from a peer that numbers them by `source_map` to one
-/// that numbers them by `destination_map`: mid, transport-cc and abs-send-time are those of `values`,
-/// rid and repaired-rid are left out, the others are copied. What the destination did not negotiate is
-/// left out.
-pub fn forward_extensions(
-    source: Elements<'_>,
-    source_map: &ExtensionMap,
-    destination_map: &ExtensionMap,
-    values: &ExtensionValues,
-) -> ExtensionBuffer {
-    let mut buffer = own_extensions(destination_map, values);
-    for Element { id, data } in source {
-        let Some(extension) = source_map.extension(id) else {
-            continue;
+/// How many kinds of extensions a forwarder passes on.
+const PASSED_ON: usize = 6;
+
+/// What a packet's header extensions say to whoever gets a copy, by name instead of by the source's ids: read
+/// once, written for each receiver.
+#[derive(Clone, Copy, Debug)]
+pub struct PassedOn<'a> {
+    elements: [(Extension, &'a [u8]); PASSED_ON],
+    len: usize,
+}
+
+impl<'a> PassedOn<'a> {
+    /// Reads the extensions of a peer that numbers them by `map`. Mid, rids, transport-cc and abs-send-time are
+    /// between that peer and its receiver, and are left out. Of two of one kind the first counts.
+    pub fn read(source: Elements<'a>, map: &ExtensionMap) -> Self {
+        let mut passed = Self {
+            elements: [(Extension::Mid, &[]); PASSED_ON],
+            len: 0,
         };
-        let copied = match extension {
-            Extension::Mid
-            | Extension::Rid
-            | Extension::RepairedRid
-            | Extension::TransportCc
-            | Extension::AbsSendTime => false,
-            Extension::AudioLevel
-            | Extension::VideoOrientation
-            | Extension::PlayoutDelay
-            | Extension::DependencyDescriptor
-            | Extension::AbsCaptureTime
-            | Extension::ColorSpace => true,
-        };
-        if let (true, Some(id)) = (copied, destination_map.id(extension)) {
-            buffer.push(id, data);
+        for Element { id, data } in source {
+            let Some(extension) = map.extension(id) else {
+                continue;
+            };
+            let is_passed_on = match extension {
+                Extension::Mid
+                | Extension::Rid
+                | Extension::RepairedRid
+                | Extension::TransportCc
+                | Extension::AbsSendTime => false,
+                Extension::AudioLevel
+                | Extension::VideoOrientation
+                | Extension::PlayoutDelay
+                | Extension::DependencyDescriptor
+                | Extension::AbsCaptureTime
+                | Extension::ColorSpace => true,
+            };
+            let is_known = passed.iter().any(|(known, _)| known == extension);
+            if is_passed_on
+                && !is_known
+                && let Some(slot) = passed.elements.get_mut(passed.len)
+            {
+                *slot = (extension, data);
+                passed.len += 1;
+            }
         }
+        passed
     }
-    buffer
+
+    fn iter(&self) -> impl Iterator<Item = (Extension, &'a [u8])> + '_ {
+        self.elements.iter().take(self.len).copied()
+    }
+
+    /// As the receiver numbers them, its mid first; what it did not negotiate is left out.
+    fn elements<'b>(
+        &'b self,
+        map: &'b ExtensionMap,
+        mid: &'b Mid,
+    ) -> impl Iterator<Item = (u8, &'b [u8])> {
+        let mid = map.id(Extension::Mid).map(|id| (id, mid.as_bytes()));
+        let passed = self.iter();
+        mid.into_iter()
+            .chain(passed.filter_map(|(extension, data)| Some((map.id(extension)?, data))))
+    }
+}
+
+/// Appends the header of a copy for a receiver that numbers extensions by `map`, on the m-line `mid`.
+pub fn write_copied_header(
+    out: &mut Vec<u8>,
+    fields: &HeaderFields,
+    passed: &PassedOn<'_>,
+    map: &ExtensionMap,
+    mid: &Mid,
+) {
+    let start = out.len();
+    write_fixed(out, fields, true);
+    let block = begin_extensions(out);
+    let two_byte = passed
+        .elements(map, mid)
+        .any(|(id, data)| needs_two_byte(id, data));
+    for (id, data) in passed.elements(map, mid) {
+        write_element(out, two_byte, id, data);
+    }
+    if out.len() > block {
+        end_extensions(out, block, two_byte);
+    } else {
+        // None after all.
+        out.truncate(start);
+        write_fixed(out, fields, false);
+    }
 }
 
 /// The extensions of a packet that has no source: only `values`, where `map` has an id for them.
@@ -132,39 +187,66 @@ pub fn abs_send_time(clock: std::time::Duration) -> u32 {
 /// Appends a header: version 2, no padding, no CSRC, and an extension block where there are elements,
 /// in the one-byte form where all of them have one.
 pub fn write_header(out: &mut Vec<u8>, fields: &HeaderFields, extensions: &ExtensionBuffer) {
-    let extension_bit = if extensions.is_empty() { 0 } else { 0x10 };
-    let marker = if fields.marker { 0x80 } else { 0 };
-    out.extend_from_slice(&[0x80 | extension_bit, marker | (fields.payload_type & 0x7f)]);
-    out.extend_from_slice(&fields.sequence.to_be_bytes());
-    out.extend_from_slice(&fields.timestamp.to_be_bytes());
-    out.extend_from_slice(&fields.ssrc.to_be_bytes());
+    write_fixed(out, fields, !extensions.is_empty());
     if !extensions.is_empty() {
-        write_extensions(out, extensions);
+        let block = begin_extensions(out);
+        for Element { id, data } in extensions.iter() {
+            write_element(out, extensions.needs_two_byte, id, data);
+        }
+        end_extensions(out, block, extensions.needs_two_byte);
     }
 }
 
-fn write_extensions(out: &mut Vec<u8>, extensions: &ExtensionBuffer) {
-    let profile = if extensions.needs_two_byte {
-        TWO_BYTE
-    } else {
-        ONE_BYTE
-    };
-    out.extend_from_slice(&profile.to_be_bytes());
-    out.extend_from_slice(&[0, 0]);
-    let start = out.len();
-    if extensions.needs_two_byte {
-        out.extend_from_slice(extensions.bytes.get(..extensions.len).unwrap_or_default());
-    } else {
-        for Element { id, data } in extensions.iter() {
-            // An element of this form has 1 to 16 bytes, written as 0 to 15.
-            out.push((id << 4) | (data.len() as u8).wrapping_sub(1) & 0x0f);
-            out.extend_from_slice(data);
-        }
+fn write_fixed(out: &mut Vec<u8>, fields: &HeaderFields, extended: bool) {
+    let mut fixed = [0; 12];
+    fixed[0] = 0x80 | u8::from(extended) << 4;
+    fixed[1] = u8::from(fields.marker) << 7 | (fields.payload_type & 0x7f);
+    fixed[2..4].copy_from_slice(&fields.sequence.to_be_bytes());
+    fixed[4..8].copy_from_slice(&fields.timestamp.to_be_bytes());
+    fixed[8..].copy_from_slice(&fields.ssrc.to_be_bytes());
+    out.extend_from_slice(&fixed);
+}
+
+/// Ends the plain packet that begins at `start` with `padding` bytes, of which the last is their count
+/// (RFC 3550 section 5.1). With 0 it stays as it is.
+pub fn pad(out: &mut Vec<u8>, start: usize, padding: u8) {
+    if let (1.., Some(first)) = (padding, out.get_mut(start)) {
+        *first |= 0x20;
+        out.resize(out.len() + usize::from(padding) - 1, 0);
+        out.push(padding);
     }
-    let words = (out.len() - start).div_ceil(4);
-    out.resize(start + words * 4, 0);
-    if let Some(len) = out.get_mut(start - 2..start) {
-        len.copy_from_slice(&(words as u16).to_be_bytes());
+}
+
+/// Leaves room for profile and length, and says where the elements begin.
+fn begin_extensions(out: &mut Vec<u8>) -> usize {
+    out.extend_from_slice(&[0; 4]);
+    out.len()
+}
+
+/// Ids over 14, empty and long elements have no one-byte form (RFC 8285 section 4.2).
+fn needs_two_byte(id: u8, data: &[u8]) -> bool {
+    id > 14 || data.is_empty() || data.len() > 16
+}
+
+/// `data` has at most 255 bytes; in the one-byte form 1 to 16, written as 0 to 15.
+fn write_element(out: &mut Vec<u8>, two_byte: bool, id: u8, data: &[u8]) {
+    let len = data.len() as u8;
+    if two_byte {
+        out.extend_from_slice(&[id, len]);
+    } else {
+        out.push((id << 4) | len.wrapping_sub(1) & 0x0f);
+    }
+    out.extend_from_slice(data);
+}
+
+/// Fills the block that begins at `block` to whole words, and writes what it is before it.
+fn end_extensions(out: &mut Vec<u8>, block: usize, two_byte: bool) {
+    let words = (out.len() - block).div_ceil(4);
+    out.resize(block + words * 4, 0);
+    let profile = if two_byte { TWO_BYTE } else { ONE_BYTE };
+    if let Some(head) = out.get_mut(block - 4..block) {
+        head[..2].copy_from_slice(&profile.to_be_bytes());
+        head[2..].copy_from_slice(&(words as u16).to_be_bytes());
     }
 }
 
@@ -244,21 +326,16 @@ mod tests {
         let mut packet = vec![];
         write_header(&mut packet, &fields(), &buffer);
 
-        let values = ExtensionValues {
-            mid: Mid::from_bytes(b"ours").ok(),
-            transport_cc: Some(0x0a0b),
-            abs_send_time: None,
-        };
         let view = HeaderView::parse(&packet).unwrap();
-        let forwarded = forward_extensions(view.elements(), &source_map, &destination_map, &values);
+        let passed = PassedOn::read(view.elements(), &source_map);
+        let mid = Mid::from_bytes(b"ours").unwrap();
         let mut packet = vec![];
-        write_header(&mut packet, &fields(), &forwarded);
+        write_copied_header(&mut packet, &fields(), &passed, &destination_map, &mid);
         let view = HeaderView::parse(&packet).unwrap();
         assert_eq!(
             view.extensions(&destination_map),
             crate::rtp::Extensions {
                 mid: Mid::from_bytes(b"ours").ok(),
-                transport_cc: Some(0x0a0b),
                 audio_level: Some(crate::rtp::AudioLevel {
                     voice: true,
                     level: 5
@@ -267,7 +344,27 @@ mod tests {
                 ..Default::default()
             }
         );
-        assert_eq!(view.elements().count(), 4);
+        assert_eq!(view.elements().count(), 3);
+
+        let nothing = ExtensionMap::default();
+        let mut packet = vec![];
+        write_copied_header(&mut packet, &fields(), &passed, &nothing, &mid);
+        assert_eq!(packet.len(), 12);
+        assert_eq!(packet[0], 0x80);
+    }
+
+    #[test]
+    fn padding_is_counted_in_its_last_byte_and_no_part_of_the_payload() {
+        for padding in [0, 1, 2, 64, 255] {
+            let mut packet = vec![9, 9];
+            write_header(&mut packet, &fields(), &ExtensionBuffer::default());
+            packet.extend_from_slice(b"payload");
+            pad(&mut packet, 2, padding);
+            let view = HeaderView::parse(&packet[2..]).unwrap();
+            assert_eq!(view.padding_len(), Ok(usize::from(padding)));
+            assert_eq!(view.payload().unwrap(), b"payload");
+            assert_eq!(packet.len(), 2 + 12 + 7 + usize::from(padding));
+        }
     }
 
     #[test]

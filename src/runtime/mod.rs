@@ -4,10 +4,16 @@
 //! time, sends what the shard wrote, and carries what shards have for each other.
 
 mod addresses;
+mod counters;
+mod hold;
+mod kernel;
 mod links;
+mod metrics;
 mod socket;
 mod thread;
 
 pub use addresses::{ShardAddress, shard_addresses};
+pub use counters::ShardCounters;
+pub use metrics::Metrics;
 pub use socket::{BindError, MediaSocket};
-pub use thread::{Runtime, ShardEvent};
+pub use thread::{Runtime, RuntimeSettings, ShardEvent};

@@ -9,7 +9,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
-use crate::shard::Batch;
+use super::counters::ShardCounters;
+use crate::shard::Lane;
 use crate::transport::Path;
 
 /// What the kernel should buffer in each direction: about 30 ms of 1 Gbit/s.
@@ -107,11 +108,15 @@ pub(super) struct ShardSocket {
     metas: Vec<RecvMeta>,
     /// Errors of reads since the last that went well.
     failures: u32,
+    /// Whether datagrams may leave as segments of one call.
+    segments: bool,
+    /// What went in and out.
+    counters: ShardCounters,
 }
 
 impl ShardSocket {
     /// Takes the socket over. Must be called inside the shard's tokio runtime.
-    pub(super) fn new(socket: MediaSocket) -> io::Result<Self> {
+    pub(super) fn new(socket: MediaSocket, segments: bool) -> io::Result<Self> {
         let MediaSocket { socket, port, ipv6 } = socket;
         let state = UdpSocketState::new((&socket).into())?;
         size_buffers(&state, &socket, port);
@@ -124,7 +129,14 @@ impl ShardSocket {
                 .collect(),
             metas: vec![RecvMeta::default(); BATCH_SIZE],
             failures: 0,
+            segments,
+            counters: ShardCounters::default(),
         })
+    }
+
+    /// What went in and out so far.
+    pub(super) fn counters(&self) -> ShardCounters {
+        self.counters
     }
 
     /// Waits until there is something to read.
@@ -132,16 +144,24 @@ impl ShardSocket {
         self.socket.readable().await
     }
 
-    /// Reads one batch and hands every datagram to `each`. Returns false when there was nothing.
-    pub(super) fn read(&mut self, mut each: impl FnMut(Path, &mut [u8])) -> io::Result<bool> {
+    /// Reads one batch and hands every datagram to `each`. Returns false when there was nothing. `rested` says
+    /// that the thread did not wait for the socket: then the executor does not know what has come since.
+    pub(super) fn read(
+        &mut self,
+        rested: bool,
+        mut each: impl FnMut(Path, &mut [u8]),
+    ) -> io::Result<bool> {
         let mut slices: [IoSliceMut<'_>; BATCH_SIZE] = {
             let mut buffers = self.buffers.iter_mut();
             std::array::from_fn(|_| IoSliceMut::new(buffers.next().map_or(&mut [], |b| &mut b[..])))
         };
         let (socket, state, metas) = (&self.socket, &self.state, &mut self.metas);
-        let result = socket.try_io(Interest::READABLE, || {
-            state.recv(socket.into(), &mut slices, metas)
-        });
+        let mut receive = || state.recv(socket.into(), &mut slices, metas);
+        let result = if rested {
+            receive()
+        } else {
+            socket.try_io(Interest::READABLE, receive)
+        };
         let count = match result {
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
@@ -159,48 +179,59 @@ impl ShardSocket {
                 remote: canonical(meta.addr),
                 local: meta.dst_ip.map(|ip| ip.to_canonical()),
             };
+            self.counters.bytes_in += meta.len as u64;
             for datagram in buffer[..meta.len].chunks_mut(meta.stride.max(1)) {
+                self.counters.datagrams_in += 1;
                 each(path, datagram);
             }
         }
         Ok(count > 0)
     }
 
-    /// Sends everything in `batch`, waiting when the kernel's buffer is full. What a single
-    /// destination refuses is dropped, as the network would.
-    pub(super) async fn flush(&self, batch: &Batch) {
-        let max_segments = self.state.max_gso_segments();
-        for lane in batch.lanes() {
-            let path = lane.path();
-            for (contents, segment) in lane.runs(max_segments) {
-                let transmit = Transmit {
-                    destination: self.destination(path.remote),
-                    ecn: None,
-                    contents,
-                    segment_size: Some(segment),
-                    src_ip: path.local.map(|ip| self.source(ip)),
-                };
-                self.send(&transmit).await;
+    /// Sends a lane, waiting when the kernel's buffer is full. What a single destination refuses is dropped,
+    /// as the network would.
+    pub(super) async fn send(&mut self, lane: &Lane) {
+        let max_segments = if self.segments {
+            self.state.max_gso_segments()
+        } else {
+            1
+        };
+        let path = lane.path();
+        let destination = self.destination(path.remote);
+        let src_ip = path.local.map(|ip| self.source(ip));
+        for (contents, segment) in lane.runs(max_segments) {
+            let transmit = Transmit {
+                destination,
+                ecn: None,
+                contents,
+                segment_size: Some(segment),
+                src_ip,
+            };
+            let datagrams = contents.len().div_ceil(segment) as u64;
+            match self.transmit(&transmit).await {
+                Ok(()) => {
+                    self.counters.sends += 1;
+                    self.counters.datagrams_out += datagrams;
+                    self.counters.bytes_out += contents.len() as u64;
+                }
+                Err(error) => {
+                    tracing::trace!(%destination, %error, "not sent");
+                    self.counters.refused += datagrams;
+                }
             }
         }
     }
 
-    async fn send(&self, transmit: &Transmit<'_>) {
+    async fn transmit(&self, transmit: &Transmit<'_>) -> io::Result<()> {
         loop {
             let result = self.socket.try_io(Interest::WRITABLE, || {
                 self.state.try_send((&self.socket).into(), transmit)
             });
             match result {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if self.socket.writable().await.is_err() {
-                        return;
-                    }
+                    self.socket.writable().await?;
                 }
-                Err(error) => {
-                    tracing::trace!(destination = %transmit.destination, %error, "not sent");
-                    return;
-                }
-                Ok(()) => return,
+                result => return result,
             }
         }
     }

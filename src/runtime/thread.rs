@@ -3,13 +3,16 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
+use super::counters::{CounterCell, ShardCounters};
+use super::hold::Hold;
 use super::links::Links;
+use super::metrics::Metrics;
 use super::socket::{MediaSocket, ShardSocket};
-use crate::shard::{Batch, Command, Event, LinkBatch, Shard};
+use crate::shard::{Batch, Command, Event, Lane, LinkBatch, Shard};
 
 /// Batches read in one tick before what they caused is sent: bounds memory and delay under load.
 const READS_PER_TICK: usize = 8;
@@ -17,11 +20,36 @@ const READS_PER_TICK: usize = 8;
 /// Batches of other shards read in one tick, for the same reason.
 const LINKS_PER_TICK: usize = 64;
 
+/// While datagrams are held, the socket is read this often: less than once for each datagram that comes, and
+/// often enough for the kernel's buffer.
+const READ_INTERVAL: Duration = Duration::from_micros(500);
+
+/// Counters are published this often while there is something to count.
+const PUBLISH_INTERVAL: Duration = Duration::from_millis(100);
+
 /// Events that may wait for control; what does not fit stays in the shard until there is room.
 const EVENT_QUEUE: usize = 4_096;
 
 /// An event, and the index of the shard that told it.
 pub type ShardEvent = (usize, Event);
+
+/// How the threads send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RuntimeSettings {
+    /// How long a busy shard holds datagrams back, so that more of them leave in one call; 0 for never.
+    pub max_hold: Duration,
+    /// Whether datagrams may leave as segments of one call (GSO), where the system can do that.
+    pub segments: bool,
+}
+
+impl Default for RuntimeSettings {
+    fn default() -> Self {
+        Self {
+            max_hold: Duration::from_millis(5),
+            segments: true,
+        }
+    }
+}
 
 /// The running shards. Dropping it ends them.
 #[derive(Debug)]
@@ -35,12 +63,15 @@ struct ShardHandle {
     // never wait for a shard while that shard waits for it.
     commands: mpsc::UnboundedSender<Command>,
     thread: JoinHandle<()>,
+    port: u16,
+    counters: CounterCell,
 }
 
 impl Runtime {
     /// Starts one thread for each pair of a socket and a shard.
     pub fn start(
         pairs: Vec<(MediaSocket, Shard)>,
+        settings: RuntimeSettings,
     ) -> io::Result<(Self, mpsc::Receiver<ShardEvent>)> {
         let (events, receiver) = mpsc::channel(EVENT_QUEUE);
         let mut shards = Vec::with_capacity(pairs.len());
@@ -52,10 +83,13 @@ impl Runtime {
                 .enable_io()
                 .enable_time()
                 .build()?;
+            let port = socket.port();
             let socket = {
                 let _inside = executor.enter();
-                ShardSocket::new(socket)?
+                ShardSocket::new(socket, settings.segments)?
             };
+            let counters = CounterCell::default();
+            let published = counters.clone();
             let thread = std::thread::Builder::new()
                 .name(format!("shard-{index}"))
                 .spawn(move || {
@@ -66,12 +100,20 @@ impl Runtime {
                         batch: Batch::new(),
                         links,
                         events,
+                        hold: Hold::new(Instant::now(), settings.max_hold),
+                        counters: published,
+                        publish_at: None,
                     };
                     if let Err(error) = executor.block_on(tick.run(queue)) {
                         tracing::error!(shard = index, %error, "the media socket failed; its calls are over");
                     }
                 })?;
-            shards.push(ShardHandle { commands, thread });
+            shards.push(ShardHandle {
+                commands,
+                thread,
+                port,
+                counters,
+            });
         }
         Ok((Self { shards }, receiver))
     }
@@ -79,6 +121,24 @@ impl Runtime {
     /// Number of shards.
     pub fn shards(&self) -> usize {
         self.shards.len()
+    }
+
+    /// The counters of each shard.
+    pub fn counters(&self) -> Vec<ShardCounters> {
+        self.shards
+            .iter()
+            .map(|handle| handle.counters.read())
+            .collect()
+    }
+
+    /// A reader of all counters that outlives the runtime.
+    pub fn metrics(&self) -> Metrics {
+        let shards = self.shards.iter();
+        Metrics {
+            shards: shards
+                .map(|handle| (handle.port, handle.counters.clone()))
+                .collect(),
+        }
     }
 
     /// Queues a command for one shard. A shard that is over ignores it.
@@ -90,7 +150,10 @@ impl Runtime {
 
     /// Lets every shard do what it was told so far, and waits for its end.
     pub fn stop(self) {
-        for ShardHandle { commands, thread } in self.shards {
+        for ShardHandle {
+            commands, thread, ..
+        } in self.shards
+        {
             drop(commands);
             let _ = thread.join();
         }
@@ -105,26 +168,42 @@ struct Tick {
     batch: Batch,
     links: Links,
     events: mpsc::Sender<ShardEvent>,
+    hold: Hold,
+    counters: CounterCell,
+    /// When the counters are to be published, if they changed.
+    publish_at: Option<Instant>,
 }
 
 impl Tick {
     async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) -> io::Result<()> {
         loop {
-            let timeout = self.shard.poll_timeout();
-            tokio::select! {
-                ready = self.socket.readable() => {
-                    ready?;
-                    self.read()?;
-                }
-                command = commands.recv() => match command {
-                    Some(command) => self.command(command),
-                    None => {
-                        self.socket.flush(&self.batch).await;
-                        return Ok(());
+            self.hold.rest(Instant::now());
+            if self.batch.oldest().is_some() {
+                self.rest();
+                self.begin();
+                self.read(true)?;
+            } else {
+                let timeout = [self.shard.poll_timeout(), self.publish_at];
+                let timeout = timeout.into_iter().flatten().min();
+                tokio::select! {
+                    ready = self.socket.readable() => {
+                        ready?;
+                        self.begin();
+                        self.read(false)?;
                     }
-                },
-                Some((from, link)) = self.links.recv() => self.take_link(from, link),
-                () = sleep_until(timeout) => {}
+                    command = commands.recv() => match command {
+                        Some(command) => {
+                            self.begin();
+                            self.command(command);
+                        }
+                        None => return Ok(()),
+                    },
+                    Some((from, link)) = self.links.recv() => {
+                        self.begin();
+                        self.take_link(from, link);
+                    }
+                    () = sleep_until(timeout) => self.begin(),
+                }
             }
             while let Ok(command) = commands.try_recv() {
                 self.command(command);
@@ -144,17 +223,34 @@ impl Tick {
             }
             // Before the flush, which takes longest: the others go on meanwhile.
             self.post();
-            self.socket.flush(&self.batch).await;
-            self.batch.clear();
+            // Farewells wait for nobody.
+            let over = commands.is_closed() && commands.is_empty();
+            self.flush(over).await;
             self.tell();
+            self.publish();
         }
     }
 
-    fn read(&mut self) -> io::Result<()> {
+    /// The thread was woken.
+    fn begin(&mut self) {
+        let now = Instant::now();
+        self.hold.wake(now);
+        self.batch.begin(now, !self.hold.length().is_zero());
+    }
+
+    /// Waits for the oldest lane's time, or for the next look at the socket.
+    fn rest(&self) {
+        let opened = self.batch.oldest().and_then(Lane::opened);
+        let waited = opened.map_or(Duration::MAX, |opened| opened.elapsed());
+        let left = self.hold.length().saturating_sub(waited);
+        std::thread::sleep(left.min(READ_INTERVAL));
+    }
+
+    fn read(&mut self, rested: bool) -> io::Result<()> {
         let now = Instant::now();
         let (shard, batch) = (&mut self.shard, &mut self.batch);
         for _ in 0..READS_PER_TICK {
-            let more = self.socket.read(|path, datagram| {
+            let more = self.socket.read(rested, |path, datagram| {
                 if catch(|| shard.handle_datagram(now, path, datagram, batch)).is_err() {
                     shard.abandon_current(now, batch);
                 }
@@ -164,6 +260,36 @@ impl Tick {
             }
         }
         Ok(())
+    }
+
+    /// Sends the lanes that waited long enough, or all.
+    async fn flush(&mut self, all: bool) {
+        let now = Instant::now();
+        while let Some(lane) = self.batch.oldest() {
+            let is_over = || self.hold.is_over(now, lane.opened(), self.batch.bytes());
+            if !all && !is_over() {
+                return;
+            }
+            self.socket.send(lane).await;
+            self.batch.pop();
+        }
+    }
+
+    /// Publishes the counters now and then.
+    fn publish(&mut self) {
+        let now = Instant::now();
+        match self.publish_at {
+            Some(at) if at <= now => {
+                self.publish_at = None;
+                self.counters.publish(ShardCounters {
+                    drops: *self.shard.drops(),
+                    busy: self.hold.share(),
+                    ..self.socket.counters()
+                });
+            }
+            Some(_) => {}
+            None => self.publish_at = Some(now + PUBLISH_INTERVAL),
+        }
     }
 
     fn command(&mut self, command: Command) {

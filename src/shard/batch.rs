@@ -1,89 +1,162 @@
-//! The datagrams of one tick, in lanes: one lane for each destination, ready to be sent as segments.
+//! Datagrams on their way out, in lanes: back to back for one destination, ready to be sent as segments.
+
+use std::collections::VecDeque;
+use std::time::Instant;
 
 use crate::transport::Path;
 
-/// Datagrams to send, written by the core and flushed by the runtime. Reused from tick to tick, so
-/// that a steady load allocates nothing.
-#[derive(Debug, Default)]
+/// Lanes that are kept for reuse, beyond which a burst's memory is given back.
+const MAX_SPARE: usize = 8_192;
+
+/// A lane that grew beyond this is not kept either.
+const MAX_SPARE_BYTES: usize = 128 * 1024;
+
+/// Datagrams to send, written by the core and flushed by the runtime, which may wait with a lane so that
+/// more come into it. Memory is reused, so that a steady load allocates nothing.
+#[derive(Debug)]
 pub struct Batch {
-    lanes: Vec<Lane>,
-    used: usize,
-    generation: u64,
+    /// Oldest first.
+    lanes: VecDeque<Lane>,
+    /// The number of the oldest lane. They are numbered in the order in which they were opened.
+    first: u64,
+    spare: Vec<Lane>,
+    bytes: usize,
+    now: Option<Instant>,
+    held: bool,
 }
 
 /// Datagrams to one destination, back to back: equal neighbours can leave in one system call.
 #[derive(Debug)]
 pub struct Lane {
     path: Path,
+    opened: Option<Instant>,
     buffer: Vec<u8>,
     sizes: Vec<u16>,
 }
 
-/// Where a peer's lane is in the current batch. Kept by the peer, checked against the generation.
+/// Which lane its owner writes to, as long as that is in the batch and has the same path. Who wants its
+/// datagrams to stay together has a slot of its own.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LaneSlot {
-    generation: u64,
-    index: usize,
+    number: u64,
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Batch {
     /// An empty batch.
     pub fn new() -> Self {
         Self {
-            // Slots start at generation 0, so no slot matches before it was assigned.
-            generation: 1,
-            ..Self::default()
+            lanes: VecDeque::new(),
+            // Slots start at number 0, so no slot matches before it was assigned.
+            first: 1,
+            spare: Vec::new(),
+            bytes: 0,
+            now: None,
+            held: false,
         }
     }
 
-    /// The lane to `path`. `slot` remembers it for the rest of the tick, as long as the path is the same.
-    pub fn lane(&mut self, slot: &mut LaneSlot, path: Path) -> &mut Lane {
-        let known = slot.generation == self.generation && self.lanes[slot.index].path == path;
-        if !known {
-            *slot = LaneSlot {
-                generation: self.generation,
-                index: self.open(path),
-            };
+    /// Tells the time, at which the lanes are opened that are opened from now on, and whether lanes
+    /// will wait for more before they are sent.
+    pub fn begin(&mut self, now: Instant, held: bool) {
+        self.now = Some(now);
+        self.held = held;
+    }
+
+    /// Whether lanes wait for more before they are sent, so that it pays to make datagrams equally long.
+    pub fn is_held(&self) -> bool {
+        self.held
+    }
+
+    /// Writes one datagram at the end of the buffer that it is given, which is the slot's lane to `path`; with
+    /// `false`, or nothing written, takes it back. Returns its size.
+    pub fn write(
+        &mut self,
+        slot: &mut LaneSlot,
+        path: Path,
+        datagram: impl FnOnce(&mut Vec<u8>) -> bool,
+    ) -> usize {
+        let known = slot.number.checked_sub(self.first);
+        let known = known.and_then(|index| self.lanes.get(usize::try_from(index).ok()?));
+        if known.is_none_or(|lane| lane.path != path) {
+            slot.number = self.open(path);
         }
-        &mut self.lanes[slot.index]
+        let index = (slot.number - self.first) as usize;
+        let size = self.lanes[index].write(datagram);
+        self.bytes += size;
+        size
     }
 
     /// Adds one finished datagram, for what is rare.
     pub fn push(&mut self, path: Path, contents: &[u8]) {
-        let index = self.open(path);
-        self.lanes[index].write(|out| {
+        self.write(&mut LaneSlot::default(), path, |out| {
             out.extend_from_slice(contents);
             true
         });
     }
 
-    /// What is to be sent. Some lanes may be empty.
-    pub fn lanes(&self) -> &[Lane] {
-        &self.lanes[..self.used]
+    /// What is to be sent, oldest lane first. Some lanes may be empty.
+    pub fn lanes(&self) -> impl Iterator<Item = &Lane> {
+        self.lanes.iter()
+    }
+
+    /// The oldest lane.
+    pub fn oldest(&self) -> Option<&Lane> {
+        self.lanes.front()
+    }
+
+    /// Forgets the oldest lane, which was sent.
+    pub fn pop(&mut self) {
+        if let Some(lane) = self.lanes.pop_front() {
+            self.first += 1;
+            self.recycle(lane);
+        }
+    }
+
+    /// Bytes that wait.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Forgets everything, keeping the memory.
     pub fn clear(&mut self) {
-        for lane in &mut self.lanes[..self.used] {
-            lane.buffer.clear();
-            lane.sizes.clear();
+        while !self.lanes.is_empty() {
+            self.pop();
         }
-        self.used = 0;
-        self.generation += 1;
     }
 
-    fn open(&mut self, path: Path) -> usize {
-        let index = self.used;
-        self.used += 1;
-        match self.lanes.get_mut(index) {
-            Some(lane) => lane.path = path,
-            None => self.lanes.push(Lane {
+    fn recycle(&mut self, mut lane: Lane) {
+        self.bytes -= lane.buffer.len();
+        lane.buffer.clear();
+        lane.sizes.clear();
+        if self.spare.len() < MAX_SPARE && lane.buffer.capacity() <= MAX_SPARE_BYTES {
+            self.spare.push(lane);
+        }
+    }
+
+    fn open(&mut self, path: Path) -> u64 {
+        let number = self.first + self.lanes.len() as u64;
+        let opened = self.now;
+        let lane = match self.spare.pop() {
+            Some(lane) => Lane {
                 path,
+                opened,
+                ..lane
+            },
+            None => Lane {
+                path,
+                opened,
                 buffer: Vec::new(),
                 sizes: Vec::new(),
-            }),
-        }
-        index
+            },
+        };
+        self.lanes.push_back(lane);
+        number
     }
 }
 
@@ -93,8 +166,12 @@ impl Lane {
         self.path
     }
 
-    /// Writes one datagram at the end of the buffer that it is given; with `false`, or nothing written, takes it back.
-    pub fn write(&mut self, datagram: impl FnOnce(&mut Vec<u8>) -> bool) -> usize {
+    /// When its first datagram was written, if the batch was told the time.
+    pub fn opened(&self) -> Option<Instant> {
+        self.opened
+    }
+
+    fn write(&mut self, datagram: impl FnOnce(&mut Vec<u8>) -> bool) -> usize {
         let start = self.buffer.len();
         let keep = datagram(&mut self.buffer);
         let size = self.buffer.len().saturating_sub(start);
@@ -157,6 +234,7 @@ mod tests {
     fn lane_of(sizes: &[usize]) -> Lane {
         let mut lane = Lane {
             path: path(1),
+            opened: None,
             buffer: Vec::new(),
             sizes: Vec::new(),
         };
@@ -196,20 +274,48 @@ mod tests {
         assert_eq!(lane.datagrams().map(<[u8]>::len).collect::<Vec<_>>(), [10]);
     }
 
+    fn one(out: &mut Vec<u8>) -> bool {
+        out.push(0);
+        true
+    }
+
     #[test]
-    fn a_slot_holds_for_one_tick_and_one_path() {
+    fn a_slot_keeps_its_lane_while_that_waits_and_its_path_is_the_same() {
         let mut batch = Batch::new();
         let mut slot = LaneSlot::default();
         for port in [1, 1, 2] {
-            batch.lane(&mut slot, path(port)).write(|out| {
-                out.push(0);
-                true
-            });
+            batch.write(&mut slot, path(port), one);
         }
-        assert_eq!(batch.lanes().len(), 2);
+        assert_eq!(batch.lanes().count(), 2);
+        batch.pop();
+        batch.write(&mut slot, path(2), one);
+        let counts: Vec<_> = batch.lanes().map(|lane| lane.datagrams().count()).collect();
+        assert_eq!(counts, [2]);
         batch.clear();
-        assert_eq!(batch.lanes().len(), 0);
-        batch.lane(&mut slot, path(2));
-        assert_eq!(batch.lanes().len(), 1);
+        batch.write(&mut slot, path(2), one);
+        assert_eq!(batch.lanes().count(), 1);
+        assert_eq!(batch.bytes(), 1);
+    }
+
+    #[test]
+    fn lanes_leave_in_the_order_in_which_they_were_opened() {
+        let start = Instant::now();
+        let mut batch = Batch::new();
+        let mut slots = [LaneSlot::default(); 3];
+        for round in 0..5 {
+            let now = start + std::time::Duration::from_millis(round);
+            batch.begin(now, true);
+            for (slot, port) in slots.iter_mut().zip(1..) {
+                batch.write(slot, path(port), one);
+            }
+            if round >= 1 {
+                batch.pop();
+            }
+        }
+        let opened: Vec<_> = batch.lanes().map(|lane| lane.opened().unwrap()).collect();
+        assert!(opened.is_sorted());
+        assert_eq!(batch.oldest().unwrap().opened(), opened.first().copied());
+        let left: usize = batch.lanes().map(|lane| lane.datagrams().count()).sum();
+        assert_eq!(left, batch.bytes());
     }
 }

@@ -7,9 +7,7 @@ use super::subscription::Subscription;
 use super::timers::{Timer, Timers};
 use super::{Batch, Event, Shard};
 use crate::forward::{DropReason, Packet, Rewritten, Source};
-use crate::rtp::{
-    Codec, ExtensionMap, ExtensionValues, HeaderFields, MediaKind, forward_extensions, write_header,
-};
+use crate::rtp::{Codec, HeaderFields, MediaKind, PassedOn, pad, write_copied_header};
 
 /// A newcomer is served from the history if the keyframe in it is at most this old. An older one would
 /// make it play a long catch-up, and a new keyframe is nearly as quick.
@@ -53,7 +51,7 @@ impl Shard {
         let Some(main_codec) = source.codec else {
             return;
         };
-        let map = track.extensions;
+        let passed = PassedOn::read(packet.extensions, &track.extensions);
         let mut keyframe_wanted = false;
         for &index in &track.subscriptions {
             let subscription = &mut subscriptions[index];
@@ -107,7 +105,7 @@ impl Shard {
             let out = Outgoing {
                 payload_type,
                 numbers,
-                map: &map,
+                passed: &passed,
             };
             if let Err(reason) = send_copy(peer, subscription, packet, &out, Copy::Media, batch) {
                 drops.count(reason);
@@ -211,7 +209,7 @@ impl Shard {
             let out = Outgoing {
                 payload_type,
                 numbers,
-                map: &map,
+                passed: &PassedOn::read(packet.extensions, &map),
             };
             if let Err(reason) = send_copy(peer, subscription, &packet, &out, Copy::Media, batch) {
                 drops.count(reason);
@@ -243,8 +241,8 @@ fn report_now(now: Instant, index: usize, peer: &mut Peer, timers: &mut Timers) 
 pub(super) struct Outgoing<'a> {
     pub(super) payload_type: u8,
     pub(super) numbers: Rewritten,
-    /// The publisher's header extension ids.
-    pub(super) map: &'a ExtensionMap,
+    /// What the publisher's header extensions say.
+    pub(super) passed: &'a PassedOn<'a>,
 }
 
 /// Writes one copy into the peer's lane and encrypts it there.
@@ -281,15 +279,16 @@ pub(super) fn send_copy(
         timestamp: out.numbers.timestamp,
         ssrc,
     };
-    let values = ExtensionValues {
-        mid: Some(parameters.mid),
-        ..ExtensionValues::default()
+    let (transport, map) = (&mut peer.transport, &peer.extensions);
+    // The packets of one picture stay together; small ones, of any stream, are beside them.
+    let slot = match parameters.kind {
+        MediaKind::Video => &mut subscription.lane,
+        MediaKind::Audio => &mut peer.lane,
     };
-    let extensions = forward_extensions(packet.extensions, out.map, &peer.extensions, &values);
-    let transport = &mut peer.transport;
-    let size = batch.lane(&mut peer.lane, path).write(|buffer| {
+    let padding = if rtx.is_some() { 0 } else { packet.padding };
+    let size = batch.write(slot, path, |buffer| {
         let start = buffer.len();
-        write_header(buffer, &fields, &extensions);
+        write_copied_header(buffer, &fields, out.passed, map, &parameters.mid);
         let header_len = buffer.len() - start;
         if rtx.is_some() {
             // The original sequence number goes first (RFC 4588 section 4).
@@ -302,6 +301,7 @@ pub(super) fn send_copy(
             out.numbers.picture_id,
             out.numbers.tl0_pic_idx,
         );
+        pad(buffer, start, padding);
         transport.seal_rtp(buffer, start, header_len, index).is_ok()
     });
     if size == 0 {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::fanout::{Copy, Outgoing, send_copy};
 use super::{Batch, Shard};
 use crate::forward::{DropReason, SenderClock};
+use crate::rtp::PassedOn;
 use crate::rtp::rtcp::{ReportBlock, RtcpPacket, RtcpPackets};
 
 /// Retransmissions that one datagram of NACKs may cause: what a history holds would be a flood.
@@ -199,11 +200,11 @@ impl Shard {
         let payload_type = subscription
             .payload_type(packet.payload_type)
             .ok_or(DropReason::NoCodec)?;
-        let map = track.extensions;
+        let passed = PassedOn::read(packet.extensions, &track.extensions);
         let out = Outgoing {
             payload_type,
             numbers: origin.rewrite(&packet.numbers),
-            map: &map,
+            passed: &passed,
         };
         let peer = &mut peers[index];
         send_copy(peer, subscription, &packet, &out, Copy::Again, batch)

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::peer::Place;
 use super::{Batch, Shard};
-use crate::forward::{DropReason, Packet, PacketNumbers, Received};
+use crate::forward::{DropReason, Packet, PacketNumbers, Padding, Received};
 use crate::rtp::payload::{is_keyframe_start, picture_ids};
 use crate::rtp::sequence::extend;
 use crate::rtp::{Codec, Extensions, HeaderFields, HeaderView, MediaKind};
@@ -56,34 +56,30 @@ impl Shard {
             None => self.bind(index, &fields, &extensions, srtp_index)?,
         };
         let payload = view.payload().map_err(|_| DropReason::Malformed)?;
-        if place.rtx {
-            self.handle_retransmission(now, index, place, &view, payload, &extensions, batch)
+        let packet = if place.rtx {
+            self.recovered(index, place, view, payload)?
         } else {
             let generation = &mut self.next_generation;
             self.tracks[place.track].ensure_layer(now, place.layer, fields.ssrc, generation);
-            let packet = Arrived {
+            Arrived {
                 view,
                 payload,
                 sequence: srtp_index,
                 payload_type: fields.payload_type,
                 retransmitted: false,
-            };
-            self.handle_media(now, index, place, &packet, &extensions, batch)
-        }
+            }
+        };
+        self.handle_media(now, index, place, &packet, &extensions, batch)
     }
 
-    /// Takes a retransmission apart (RFC 4588 section 4) and goes on with the packet in it.
-    #[expect(clippy::too_many_arguments)]
-    fn handle_retransmission(
-        &mut self,
-        now: Instant,
+    /// Takes a retransmission apart (RFC 4588 section 4): the packet in it.
+    fn recovered<'a>(
+        &self,
         index: usize,
         place: Place,
-        view: &HeaderView<'_>,
-        payload: &[u8],
-        extensions: &Extensions<'_>,
-        batch: &mut Batch,
-    ) -> Result<(), DropReason> {
+        view: HeaderView<'a>,
+        payload: &'a [u8],
+    ) -> Result<Arrived<'a>, DropReason> {
         let Some((original, payload)) = payload.split_first_chunk::<2>() else {
             // Browsers probe for bandwidth with padding on this stream.
             return Err(DropReason::PaddingOnly);
@@ -110,14 +106,13 @@ impl Shard {
         if sequence > reference + MAX_AHEAD {
             return Err(DropReason::UnknownRetransmission);
         }
-        let packet = Arrived {
-            view: *view,
+        Ok(Arrived {
+            view,
             payload,
             sequence,
             payload_type,
             retransmitted: true,
-        };
-        self.handle_media(now, index, place, &packet, extensions, batch)
+        })
     }
 
     /// Updates what is known of the layer, keeps the packet for retransmissions, and forwards it.
@@ -175,7 +170,8 @@ impl Shard {
         if let Some(level) = extensions.audio_level {
             self.observe_level(now, index, level);
         }
-        let packet = arrived.packet(parameters.codec, extensions);
+        let mut packet = arrived.packet(parameters.codec, extensions);
+        packet.padding = self.padding(place, &packet, arrived.retransmitted, batch.is_held());
         self.keep(now, place, parameters.codec, &packet);
         if kind == MediaKind::Video && !self.selects(now, place, packet.keyframe_start) {
             self.lower_keyframes(place);
@@ -189,6 +185,25 @@ impl Shard {
         self.fan_out(now, place, codec, &packet, batch);
         self.lower_keyframes(place);
         Ok(())
+    }
+
+    /// Bytes that make the packet as long as its neighbours.
+    fn padding(&mut self, place: Place, packet: &Packet<'_>, late: bool, held: bool) -> u8 {
+        let track = &mut self.tracks[place.track];
+        let Some(Some(layer)) = track.layers.get_mut(place.layer) else {
+            return 0;
+        };
+        let len = packet.payload.len() + packet.extensions.block().1.len();
+        match track.parameters.kind {
+            // Its neighbours left long ago.
+            _ if late => 0,
+            MediaKind::Video => {
+                let timestamp = packet.numbers.timestamp;
+                layer.padding.of_video(timestamp, len, packet.marker)
+            }
+            MediaKind::Audio if held => Padding::of_voice(len),
+            MediaKind::Audio => 0,
+        }
     }
 
     /// Keeps a packet for retransmissions and newcomers.
@@ -336,6 +351,7 @@ impl<'a> Arrived<'a> {
             keyframe_start,
             extensions: self.view.elements(),
             payload: self.payload,
+            padding: 0,
         }
     }
 }

@@ -250,8 +250,7 @@ impl Shard {
             .ok_or(DropReason::WrongPath)?;
         self.current = Some(Current::Peer(index));
         let peer = self.peers.get_mut(index).ok_or(DropReason::WrongPath)?;
-        peer.counts.packets_received += 1;
-        peer.counts.bytes_received += datagram.len() as u64;
+        peer.count_received(datagram);
         if peer.connected {
             Ok(index)
         } else {
@@ -271,8 +270,7 @@ impl Shard {
             .ok_or(DropReason::Malformed)?;
         self.current = Some(Current::Peer(index));
         let peer = self.peers.get_mut(index).ok_or(DropReason::Malformed)?;
-        peer.counts.packets_received += 1;
-        peer.counts.bytes_received += datagram.len() as u64;
+        peer.count_received(datagram);
         let result = peer.transport.handle_stun(now, path, datagram);
         // Whoever forges a check for a peer that left an address does not get it back there.
         if result.is_ok() && peer.transport.accepts(&path.remote) {
@@ -296,8 +294,7 @@ impl Shard {
             .ok_or(DropReason::WrongPath)?;
         self.current = Some(Current::Peer(index));
         let peer = self.peers.get_mut(index).ok_or(DropReason::WrongPath)?;
-        peer.counts.packets_received += 1;
-        peer.counts.bytes_received += datagram.len() as u64;
+        peer.count_received(datagram);
         let result = peer.transport.handle_dtls(now, path, datagram);
         self.pump(now, index, batch);
         result.map_err(|_| DropReason::Malformed)

@@ -26,7 +26,7 @@ pub(super) struct Peer {
     pub(super) connected: bool,
     /// Where its datagrams go.
     pub(super) path: Option<Path>,
-    /// Where it is in the current batch.
+    /// Where its audio and RTCP are in the batch.
     pub(super) lane: LaneSlot,
     /// The addresses it has in the demultiplexer, oldest first.
     pub(super) addresses: Vec<SocketAddr>,
@@ -158,6 +158,12 @@ impl Peer {
             counts_then: PeerCounts::default(),
             worst_loss: 0.0,
         }
+    }
+
+    /// Counts a datagram that came from it.
+    pub(super) fn count_received(&mut self, datagram: &[u8]) {
+        self.counts.packets_received += 1;
+        self.counts.bytes_received += datagram.len() as u64;
     }
 
     /// Gives an SSRC its place, which is taken from the SSRC that had it before. Returns false when the

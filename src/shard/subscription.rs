@@ -7,7 +7,7 @@ use rand::Rng;
 use rand::rngs::StdRng;
 
 use super::track::Layer;
-use super::{CodecParameters, SendParameters};
+use super::{CodecParameters, LaneSlot, SendParameters};
 use crate::forward::{Rewriter, SentReports};
 use crate::rtp::Codec;
 
@@ -32,6 +32,8 @@ pub(super) struct Subscription {
     pub(super) waiting: bool,
     /// Whether the subscriber can decode what comes.
     pub(super) decodable: bool,
+    /// Where its video is in the batch.
+    pub(super) lane: LaneSlot,
     /// The subscriber's payload type for each of the publisher's.
     payload_types: [u8; 128],
     pub(super) rewriter: Rewriter,
@@ -68,6 +70,7 @@ impl Subscription {
             paused: false,
             waiting: true,
             decodable: true,
+            lane: LaneSlot::default(),
             payload_types: [NONE; 128],
             rewriter: Rewriter::new(rng.random(), rng.random()),
             repeatable_from: 0,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::link::{MirrorId, Outlet};
 use super::{ReceiveParameters, TrackId};
 use crate::forward::{
-    History, HistoryLimits, KeyframeRequests, NackGenerator, ReceiveStream, SenderClock,
+    History, HistoryLimits, KeyframeRequests, NackGenerator, Padding, ReceiveStream, SenderClock,
 };
 use crate::rtp::{Codec, ExtensionMap, MediaKind};
 
@@ -73,6 +73,8 @@ pub(super) struct Layer {
     pub(super) nack: NackGenerator,
     /// What can be sent again.
     pub(super) history: History,
+    /// What makes its packets equally long.
+    pub(super) padding: Padding,
     /// When to ask for a keyframe.
     pub(super) keyframes: KeyframeRequests,
     /// The publisher's clock, once it told it.
@@ -162,6 +164,7 @@ impl Track {
             receive: ReceiveStream::new(clock_rate),
             nack: NackGenerator::default(),
             history: History::new(limits),
+            padding: Padding::default(),
             keyframes: KeyframeRequests::default(),
             clock: None,
             codec: None,

@@ -12,7 +12,7 @@ mod serve;
 mod session;
 
 pub use control::{ControlHandle, Shards, spawn};
-pub use routes::{SignalingSettings, router};
+pub use routes::{MetricsSource, SignalingSettings, router};
 pub use serve::serve;
 
 #[cfg(test)]

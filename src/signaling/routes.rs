@@ -1,5 +1,6 @@
 //! What each request gets.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -26,6 +27,25 @@ pub struct SignalingSettings {
     /// Pages that may open a WebSocket, such as `https://example.org`; `None` is any. A client that sends no
     /// `Origin` is no browser, and always may.
     pub allowed_origins: Option<Vec<String>>,
+    /// What `/metrics` answers, in Prometheus' text format; without it there is no such page.
+    pub metrics: Option<MetricsSource>,
+}
+
+/// Writes the metrics anew each time they are asked for.
+#[derive(Clone)]
+pub struct MetricsSource(Arc<dyn Fn() -> String + Send + Sync>);
+
+impl MetricsSource {
+    /// Asks `render` for the text. It must not wait.
+    pub fn new(render: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        Self(Arc::new(render))
+    }
+}
+
+impl fmt::Debug for MetricsSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MetricsSource")
+    }
 }
 
 /// Headers of every response. Nothing inline, and nothing from elsewhere, runs in the page.
@@ -71,6 +91,7 @@ pub fn router(control: ControlHandle, settings: Arc<SignalingSettings>) -> Route
         .route("/ws", get(socket))
         .route("/r/{room}", get(room_page))
         .route("/health", get(async || "ok"))
+        .route("/metrics", get(metrics))
         .route("/{*path}", get(file))
         .fallback(async || not_found())
         .with_state(door);
@@ -115,6 +136,17 @@ async fn room_page(
         return (StatusCode::NOT_FOUND, words).into_response();
     }
     door.files.respond("index.html", &headers)
+}
+
+async fn metrics(State(door): SharedDoor) -> Response {
+    let Some(MetricsSource(render)) = &door.settings.metrics else {
+        return not_found();
+    };
+    let text_format = (
+        header::CONTENT_TYPE,
+        "text/plain; version=0.0.4; charset=utf-8",
+    );
+    ([text_format], render()).into_response()
 }
 
 async fn file(State(door): SharedDoor, Path(path): Path<String>, headers: HeaderMap) -> Response {

@@ -239,6 +239,7 @@ async fn large_messages_are_answered_and_huge_ones_end_the_socket() {
 async fn only_listed_origins_open_sockets_when_there_is_a_list() {
     let server = start(SignalingSettings {
         allowed_origins: Some(vec!["https://example.org".to_owned()]),
+        ..SignalingSettings::default()
     })
     .await;
     let refused = server
@@ -253,6 +254,32 @@ async fn only_listed_origins_open_sockets_when_there_is_a_list() {
         .await
         .unwrap();
     server.dial("/ws", &[]).await.unwrap();
+}
+
+#[tokio::test]
+async fn metrics_are_written_anew_for_each_request() {
+    let server = start(SignalingSettings::default()).await;
+    let (head, _) = server.get("/metrics", "").await;
+    assert!(head.starts_with("http/1.1 404"), "{head}");
+
+    let requests = std::sync::atomic::AtomicUsize::new(0);
+    let source = MetricsSource::new(move || {
+        let before = requests.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        format!("requests {before}\n")
+    });
+    let server = start(SignalingSettings {
+        metrics: Some(source),
+        ..SignalingSettings::default()
+    })
+    .await;
+    for expected in ["requests 0\n", "requests 1\n"] {
+        let (head, body) = server.get("/metrics", "").await;
+        assert!(
+            head.contains("content-type: text/plain; version=0.0.4"),
+            "{head}"
+        );
+        assert_eq!(body, expected);
+    }
 }
 
 #[tokio::test]

@@ -118,7 +118,7 @@ impl Forwarder {
             let Endpoint {
                 path, srtp, slot, ..
             } = &mut self.endpoints[to];
-            batch.lane(slot, *path).write(|out| {
+            batch.write(slot, *path, |out| {
                 let start = out.len();
                 out.extend_from_slice(plain);
                 srtp.seal_rtp(out, start, header_len, index).is_ok()
@@ -179,7 +179,7 @@ mod tests {
     }
 
     fn sent(batch: &Batch) -> Vec<(Path, Vec<u8>)> {
-        let lanes = batch.lanes().iter();
+        let lanes = batch.lanes();
         lanes
             .flat_map(|lane| lane.datagrams().map(|bytes| (lane.path(), bytes.to_vec())))
             .collect()

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::OnceLock;
 
+use rand::distr::{Alphanumeric, SampleString};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
@@ -18,9 +19,14 @@ use crate::rtp::{Mid, Rid};
 
 const SUBPROTOCOL: &str = "crosspoint.v1";
 
+/// Letters and digits that tell one run's rooms from another's.
+const RUN_LENGTH: usize = 6;
+
 /// A Crosspoint, started for the run or given.
 pub(super) struct Crosspoint {
     url: String,
+    /// In the names of its rooms, where those of another run may still be on their way out.
+    run: String,
     process: Option<u32>,
     child: Mutex<Option<ChildServer>>,
     /// As it says itself.
@@ -39,6 +45,7 @@ impl Crosspoint {
         };
         Ok(Self {
             url,
+            run: Alphanumeric.sample_string(&mut rand::rng(), RUN_LENGTH),
             process,
             child: Mutex::new(child),
             version: OnceLock::new(),
@@ -46,7 +53,7 @@ impl Crosspoint {
     }
 
     async fn client(&self, seat: &Seat) -> Result<(), TargetError> {
-        let url = format!("{}?room=load-{}", self.url, seat.plan().room);
+        let url = format!("{}?room=load-{}-{}", self.url, self.run, seat.plan().room);
         let mut socket = JsonSocket::connect(&url, SUBPROTOCOL).await?;
         let peer = seat
             .open_peer(socket.local(), publishes(seat.plan()))

@@ -35,6 +35,7 @@ struct PacketEntry {
     marker: bool,
     payload_type: u8,
     keyframe_start: bool,
+    padding: u8,
     profile: u16,
     extensions_len: u16,
     payload_len: u16,
@@ -100,6 +101,7 @@ impl LinkBatch {
             marker: packet.marker,
             payload_type: packet.payload_type,
             keyframe_start: packet.keyframe_start,
+            padding: packet.padding,
             profile,
             extensions_len,
             payload_len,
@@ -134,6 +136,7 @@ impl LinkBatch {
                     keyframe_start: entry.keyframe_start,
                     extensions: Elements::new(entry.profile, extensions),
                     payload,
+                    padding: entry.padding,
                 };
                 Some(LinkItem::Packet(entry.head, packet))
             }
@@ -186,6 +189,7 @@ mod tests {
             keyframe_start: true,
             extensions: Elements::new(0xbede, &[0x10, b'm', 0x50, 9]),
             payload,
+            padding: 3,
         }
     }
 
@@ -203,7 +207,7 @@ mod tests {
             };
             assert_eq!(found, head(generation));
             assert_eq!(packet.numbers.sequence, 70_000);
-            assert!(packet.marker && packet.keyframe_start);
+            assert!(packet.marker && packet.keyframe_start && packet.padding == 3);
             assert_eq!(packet.payload.is_empty(), generation == 2);
             let elements: Vec<_> = packet.extensions.map(|e| (e.id, e.data.to_vec())).collect();
             assert_eq!(elements, [(1, b"m".to_vec()), (5, vec![9])]);

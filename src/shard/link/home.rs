@@ -127,6 +127,7 @@ impl Shard {
             keyframe_start: false,
             extensions: Elements::default(),
             payload: &[],
+            padding: 0,
         };
         nothing.numbers.sequence = sequence;
         self.link_packet(place, &nothing);

@@ -143,6 +143,7 @@ mod tests {
             keyframe_start: false,
             extensions: Elements::default(),
             payload: &[7; 1_000],
+            padding: 0,
         };
         outbox.packet(to, head, &packet)
     }
