@@ -100,8 +100,8 @@ pub struct Options {
     #[arg(long, env = "CROSSPOINT_ROOM_PER_SHARD", value_name = "N", value_parser = |text: &str| number::<u64>(text, "1 to 10000"))]
     pub room_per_shard: Option<u64>,
 
-    /// Milliseconds that a busy shard may hold datagrams back, so that more of them leave in one system call,
-    /// 0 to 50; 0 for never. A quiet one never does [default: 5]
+    /// Milliseconds that datagrams may wait for more to the same receiver, 0 to 50; 0 for never. They do where a track
+    /// has 32 receivers or more, or a shard is busy; the last packet of a picture never does [default: 5]
     #[arg(long, env = "CROSSPOINT_MAX_HOLD", value_name = "MS", value_parser = |text: &str| number::<u64>(text, "0 to 50"))]
     pub max_hold: Option<u64>,
 
@@ -186,7 +186,7 @@ pub struct Config {
     pub ring_timeout: Duration,
     /// How long a broken WebSocket can be resumed.
     pub resume_timeout: Duration,
-    /// How long a busy shard may hold datagrams back, 0 to 50 ms.
+    /// How long datagrams may wait for more to the same receiver, 0 to 50 ms.
     pub max_hold: Duration,
 }
 

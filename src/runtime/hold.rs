@@ -1,27 +1,21 @@
-//! How long datagrams wait for others to the same destination: not at all when the server is quiet, and longer
-//! the busier it is.
+//! How busy a thread is, and from that what may wait: nothing but the copies of large audiences when the server is quiet.
 
 use std::time::{Duration, Instant};
+
+use crate::shard::Holding;
 
 /// Over this time the share of work is smoothed.
 const WINDOW: Duration = Duration::from_millis(100);
 
-/// From this share of a core on, datagrams wait as long as they may.
+/// From this share of a core on, every datagram may wait. Longer runs are cheaper, so that the thread is less busy
+/// with them; between both shares it stays as it is.
 const BUSY: f64 = 0.5;
+const QUIET: f64 = 0.3;
 
-/// A shorter wait would cost more than it gains.
-const SHORTEST: Duration = Duration::from_micros(100);
-
-/// Bytes that may wait at most: more do not fit the processor's cache.
-const MAX_BYTES: usize = 1024 * 1024;
-
-/// Measures how busy a thread is, and says from that how long a lane may wait.
-///
-/// A longer wait makes longer runs, which are cheaper: the thread gets less busy, and the wait shorter, until
-/// both agree.
+/// Measures how busy a thread is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hold {
-    longest: Duration,
+    holding: Holding,
     share: f64,
     /// When the thread last began to rest, or was told to work on.
     since: Instant,
@@ -33,7 +27,10 @@ impl Hold {
     /// Waits up to `longest`, 0 for never. The thread works from now on.
     pub(super) fn new(now: Instant, longest: Duration) -> Self {
         Self {
-            longest,
+            holding: Holding {
+                longest,
+                busy: false,
+            },
             share: 0.0,
             since: now,
             woken: now,
@@ -49,6 +46,7 @@ impl Hold {
             let weight = (whole.as_secs_f64() / WINDOW.as_secs_f64()).min(1.0);
             self.share += (share - self.share) * weight;
         }
+        self.holding.busy = self.share >= if self.holding.busy { QUIET } else { BUSY };
         self.since = now;
         self.woken = now;
     }
@@ -63,28 +61,15 @@ impl Hold {
         self.share
     }
 
-    /// How long a lane waits from its first datagram on.
-    pub(super) fn length(&self) -> Duration {
-        let length = self.longest.mul_f64((self.share / BUSY).min(1.0));
-        if length < SHORTEST {
-            Duration::ZERO
-        } else {
-            length
-        }
-    }
-
-    /// Whether the oldest lane, opened at `opened`, is to be sent now, when `bytes` wait in all.
-    pub(super) fn is_over(&self, now: Instant, opened: Option<Instant>, bytes: usize) -> bool {
-        let waited = |opened| now.saturating_duration_since(opened) >= self.length();
-        bytes >= MAX_BYTES || opened.is_none_or(waited)
+    /// What may wait, and for how long.
+    pub(super) fn holding(&self) -> Holding {
+        self.holding
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const LONGEST: Duration = Duration::from_millis(5);
 
     fn ms(n: f64) -> Duration {
         Duration::from_secs_f64(n / 1e3)
@@ -102,39 +87,21 @@ mod tests {
     }
 
     #[test]
-    fn a_quiet_thread_waits_for_nothing_and_a_busy_one_as_long_as_it_may() {
+    fn a_thread_is_busy_from_one_share_on_and_until_it_falls_below_another() {
         let mut now = Instant::now();
-        let mut hold = Hold::new(now, LONGEST);
-        assert_eq!(hold.length(), Duration::ZERO);
-        work(&mut hold, &mut now, 0.005, 1_000.0);
-        assert_eq!(hold.length(), Duration::ZERO);
-        work(&mut hold, &mut now, 0.25, 1_000.0);
-        let half = hold.length().as_secs_f64() / LONGEST.as_secs_f64();
-        assert!((half - 0.5).abs() < 0.02, "{half}");
-        work(&mut hold, &mut now, 0.9, 1_000.0);
-        assert_eq!(hold.length(), LONGEST);
-        assert!((hold.share() - 0.9).abs() < 0.02);
-        work(&mut hold, &mut now, 0.001, 1_000.0);
-        assert_eq!(hold.length(), Duration::ZERO);
-    }
-
-    #[test]
-    fn a_lane_is_sent_when_it_waited_long_enough_or_too_much_waits() {
-        let mut now = Instant::now();
-        let mut hold = Hold::new(now, LONGEST);
-        work(&mut hold, &mut now, 0.9, 1_000.0);
-        let opened = Some(now);
-        assert!(!hold.is_over(now + ms(4.9), opened, 1_000));
-        assert!(hold.is_over(now + ms(5.0), opened, 1_000));
-        assert!(hold.is_over(now, opened, MAX_BYTES));
-        assert!(hold.is_over(now, None, 0));
-    }
-
-    #[test]
-    fn switched_off_it_never_waits() {
-        let mut now = Instant::now();
-        let mut hold = Hold::new(now, Duration::ZERO);
-        work(&mut hold, &mut now, 1.0, 1_000.0);
-        assert!(hold.is_over(now, Some(now), 0));
+        let mut hold = Hold::new(now, Duration::from_millis(5));
+        for (share, busy) in [
+            (0.005, false),
+            (0.4, false),
+            (0.6, true),
+            (0.4, true),
+            (0.2, false),
+            (0.9, true),
+        ] {
+            work(&mut hold, &mut now, share, 1_000.0);
+            assert_eq!(hold.holding().busy, busy, "{share}");
+            assert!((hold.share() - share).abs() < 0.02, "{}", hold.share());
+        }
+        assert_eq!(hold.holding().longest, Duration::from_millis(5));
     }
 }

@@ -144,24 +144,16 @@ impl ShardSocket {
         self.socket.readable().await
     }
 
-    /// Reads one batch and hands every datagram to `each`. Returns false when there was nothing. `rested` says
-    /// that the thread did not wait for the socket: then the executor does not know what has come since.
-    pub(super) fn read(
-        &mut self,
-        rested: bool,
-        mut each: impl FnMut(Path, &mut [u8]),
-    ) -> io::Result<bool> {
+    /// Reads one batch and hands every datagram to `each`. Returns false when there was nothing.
+    pub(super) fn read(&mut self, mut each: impl FnMut(Path, &mut [u8])) -> io::Result<bool> {
         let mut slices: [IoSliceMut<'_>; BATCH_SIZE] = {
             let mut buffers = self.buffers.iter_mut();
             std::array::from_fn(|_| IoSliceMut::new(buffers.next().map_or(&mut [], |b| &mut b[..])))
         };
         let (socket, state, metas) = (&self.socket, &self.state, &mut self.metas);
-        let mut receive = || state.recv(socket.into(), &mut slices, metas);
-        let result = if rested {
-            receive()
-        } else {
-            socket.try_io(Interest::READABLE, receive)
-        };
+        let result = socket.try_io(Interest::READABLE, || {
+            state.recv(socket.into(), &mut slices, metas)
+        });
         let count = match result {
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),

@@ -12,17 +12,13 @@ use super::hold::Hold;
 use super::links::Links;
 use super::metrics::Metrics;
 use super::socket::{MediaSocket, ShardSocket};
-use crate::shard::{Batch, Command, Event, Lane, LinkBatch, Shard};
+use crate::shard::{Batch, Command, Event, LinkBatch, Shard};
 
 /// Batches read in one tick before what they caused is sent: bounds memory and delay under load.
 const READS_PER_TICK: usize = 8;
 
 /// Batches of other shards read in one tick, for the same reason.
 const LINKS_PER_TICK: usize = 64;
-
-/// While datagrams are held, the socket is read this often: less than once for each datagram that comes, and
-/// often enough for the kernel's buffer.
-const READ_INTERVAL: Duration = Duration::from_micros(500);
 
 /// Counters are published this often while there is something to count.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(100);
@@ -36,7 +32,7 @@ pub type ShardEvent = (usize, Event);
 /// How the threads send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RuntimeSettings {
-    /// How long a busy shard holds datagrams back, so that more of them leave in one call; 0 for never.
+    /// How long datagrams may wait, so that more of them leave in one call; 0 for never.
     pub max_hold: Duration,
     /// Whether datagrams may leave as segments of one call (GSO), where the system can do that.
     pub segments: bool,
@@ -178,32 +174,26 @@ impl Tick {
     async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) -> io::Result<()> {
         loop {
             self.hold.rest(Instant::now());
-            if self.batch.oldest().is_some() {
-                self.rest();
-                self.begin();
-                self.read(true)?;
-            } else {
-                let timeout = [self.shard.poll_timeout(), self.publish_at];
-                let timeout = timeout.into_iter().flatten().min();
-                tokio::select! {
-                    ready = self.socket.readable() => {
-                        ready?;
-                        self.begin();
-                        self.read(false)?;
-                    }
-                    command = commands.recv() => match command {
-                        Some(command) => {
-                            self.begin();
-                            self.command(command);
-                        }
-                        None => return Ok(()),
-                    },
-                    Some((from, link)) = self.links.recv() => {
-                        self.begin();
-                        self.take_link(from, link);
-                    }
-                    () = sleep_until(timeout) => self.begin(),
+            let timeout = [self.shard.poll_timeout(), self.publish_at, self.batch.due()];
+            let timeout = timeout.into_iter().flatten().min();
+            tokio::select! {
+                ready = self.socket.readable() => {
+                    ready?;
+                    self.begin();
+                    self.read()?;
                 }
+                command = commands.recv() => match command {
+                    Some(command) => {
+                        self.begin();
+                        self.command(command);
+                    }
+                    None => return Ok(()),
+                },
+                Some((from, link)) = self.links.recv() => {
+                    self.begin();
+                    self.take_link(from, link);
+                }
+                () = sleep_until(timeout) => self.begin(),
             }
             while let Ok(command) = commands.try_recv() {
                 self.command(command);
@@ -235,22 +225,14 @@ impl Tick {
     fn begin(&mut self) {
         let now = Instant::now();
         self.hold.wake(now);
-        self.batch.begin(now, !self.hold.length().is_zero());
+        self.batch.begin(now, self.hold.holding());
     }
 
-    /// Waits for the oldest lane's time, or for the next look at the socket.
-    fn rest(&self) {
-        let opened = self.batch.oldest().and_then(Lane::opened);
-        let waited = opened.map_or(Duration::MAX, |opened| opened.elapsed());
-        let left = self.hold.length().saturating_sub(waited);
-        std::thread::sleep(left.min(READ_INTERVAL));
-    }
-
-    fn read(&mut self, rested: bool) -> io::Result<()> {
+    fn read(&mut self) -> io::Result<()> {
         let now = Instant::now();
         let (shard, batch) = (&mut self.shard, &mut self.batch);
         for _ in 0..READS_PER_TICK {
-            let more = self.socket.read(rested, |path, datagram| {
+            let more = self.socket.read(|path, datagram| {
                 if catch(|| shard.handle_datagram(now, path, datagram, batch)).is_err() {
                     shard.abandon_current(now, batch);
                 }
@@ -262,16 +244,11 @@ impl Tick {
         Ok(())
     }
 
-    /// Sends the lanes that waited long enough, or all.
+    /// Sends the lanes whose time has come, or all.
     async fn flush(&mut self, all: bool) {
-        let now = Instant::now();
-        while let Some(lane) = self.batch.oldest() {
-            let is_over = || self.hold.is_over(now, lane.opened(), self.batch.bytes());
-            if !all && !is_over() {
-                return;
-            }
-            self.socket.send(lane).await;
-            self.batch.pop();
+        let now = (!all).then(Instant::now);
+        while let Some(lane) = self.batch.next_due(now) {
+            self.socket.send(&lane).await;
         }
     }
 

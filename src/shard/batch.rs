@@ -1,162 +1,256 @@
 //! Datagrams on their way out, in lanes: back to back for one destination, ready to be sent as segments.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::transport::Path;
 
-/// Lanes that are kept for reuse, beyond which a burst's memory is given back.
+/// Closed lanes that keep their memory for the next; that of a larger burst is given back.
 const MAX_SPARE: usize = 8_192;
 
-/// A lane that grew beyond this is not kept either.
+/// A lane that grew beyond this does not keep it either.
 const MAX_SPARE_BYTES: usize = 128 * 1024;
 
-/// Datagrams to send, written by the core and flushed by the runtime, which may wait with a lane so that
-/// more come into it. Memory is reused, so that a steady load allocates nothing.
-#[derive(Debug)]
+/// Bytes that may wait at most: more do not fit the processor's cache.
+const MAX_WAITING_BYTES: usize = 1024 * 1024;
+
+/// How long lanes may wait for more datagrams, so that more of them leave in one system call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holding {
+    /// From the first datagram on; 0 for not at all.
+    pub longest: Duration,
+    /// Whether the thread has so much to do that every lane should wait, and not only those of large audiences.
+    pub busy: bool,
+}
+
+/// Datagrams to send, written by the core and flushed by the runtime. Lanes that wait for more are sent when their
+/// time has come, all others at the end of the tick. Memory is reused, so that a steady load allocates nothing.
+#[derive(Debug, Default)]
 pub struct Batch {
-    /// Oldest first.
-    lanes: VecDeque<Lane>,
-    /// The number of the oldest lane. They are numbered in the order in which they were opened.
-    first: u64,
-    spare: Vec<Lane>,
+    /// All there ever were, open or not, so that an index stays what it is.
+    lanes: Vec<Lane>,
+    closed: Vec<usize>,
+    /// To be sent now, in this order.
+    ready: VecDeque<usize>,
+    /// To be sent at a time, in that order. What became ready or was sent meanwhile is passed over.
+    waiting: VecDeque<Waiting>,
+    epoch: u64,
     bytes: usize,
+    /// The time, once it was told.
     now: Option<Instant>,
-    held: bool,
+    holding: Holding,
 }
 
 /// Datagrams to one destination, back to back: equal neighbours can leave in one system call.
 #[derive(Debug)]
 pub struct Lane {
     path: Path,
-    opened: Option<Instant>,
+    state: State,
     buffer: Vec<u8>,
     sizes: Vec<u16>,
 }
 
-/// Which lane its owner writes to, as long as that is in the batch and has the same path. Who wants its
-/// datagrams to stay together has a slot of its own.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct LaneSlot {
-    number: u64,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Closed,
+    /// Opened as this epoch.
+    Waiting(u64),
+    Ready(u64),
 }
 
-impl Default for Batch {
-    fn default() -> Self {
-        Self::new()
-    }
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    due: Instant,
+    lane: usize,
+    epoch: u64,
+}
+
+/// Which lane its owner writes to, as long as that is open and has the same path. Who wants its datagrams to stay
+/// together has a slot of its own.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LaneSlot {
+    lane: usize,
+    /// None is 0, so no slot fits before it was assigned.
+    epoch: u64,
 }
 
 impl Batch {
-    /// An empty batch.
+    /// An empty batch, whose lanes never wait before [`Self::begin`] says so.
     pub fn new() -> Self {
-        Self {
-            lanes: VecDeque::new(),
-            // Slots start at number 0, so no slot matches before it was assigned.
-            first: 1,
-            spare: Vec::new(),
-            bytes: 0,
-            now: None,
-            held: false,
-        }
+        Self::default()
     }
 
-    /// Tells the time, at which the lanes are opened that are opened from now on, and whether lanes
-    /// will wait for more before they are sent.
-    pub fn begin(&mut self, now: Instant, held: bool) {
+    /// Tells the time, and how long lanes may wait from now on.
+    pub fn begin(&mut self, now: Instant, holding: Holding) {
         self.now = Some(now);
-        self.held = held;
+        self.holding = holding;
     }
 
-    /// Whether lanes wait for more before they are sent, so that it pays to make datagrams equally long.
-    pub fn is_held(&self) -> bool {
-        self.held
+    /// Whether the copies of a packet should wait that has this many receivers.
+    pub(super) fn holds(&self, receivers: usize) -> bool {
+        /// From here on it pays, whatever else there is to do; and who watches with so many does not talk much.
+        const LARGE_AUDIENCE: usize = 32;
+        !self.holding.longest.is_zero() && (self.holding.busy || receivers >= LARGE_AUDIENCE)
     }
 
     /// Writes one datagram at the end of the buffer that it is given, which is the slot's lane to `path`; with
-    /// `false`, or nothing written, takes it back. Returns its size.
+    /// `false`, or nothing written, takes it back. Returns its size. With `wait` the lane may wait for more, unless
+    /// something in it may not.
     pub fn write(
         &mut self,
         slot: &mut LaneSlot,
         path: Path,
+        wait: bool,
         datagram: impl FnOnce(&mut Vec<u8>) -> bool,
     ) -> usize {
-        let known = slot.number.checked_sub(self.first);
-        let known = known.and_then(|index| self.lanes.get(usize::try_from(index).ok()?));
-        if known.is_none_or(|lane| lane.path != path) {
-            slot.number = self.open(path);
+        let fits = |lane: &Lane| lane.path == path && lane.state.is_open_as(slot.epoch);
+        if !self.lanes.get(slot.lane).is_some_and(fits) {
+            *slot = self.open(path);
         }
-        let index = (slot.number - self.first) as usize;
-        let size = self.lanes[index].write(datagram);
+        let lane = &mut self.lanes[slot.lane];
+        let size = lane.write(datagram);
         self.bytes += size;
+        if let State::Waiting(epoch) = lane.state {
+            match self.now {
+                // Its first.
+                Some(now) if wait && lane.sizes.len() <= 1 => self.waiting.push_back(Waiting {
+                    due: now + self.holding.longest,
+                    lane: slot.lane,
+                    epoch,
+                }),
+                Some(_) if wait => {}
+                _ => {
+                    lane.state = State::Ready(epoch);
+                    self.ready.push_back(slot.lane);
+                }
+            }
+        }
         size
     }
 
     /// Adds one finished datagram, for what is rare.
     pub fn push(&mut self, path: Path, contents: &[u8]) {
-        self.write(&mut LaneSlot::default(), path, |out| {
+        self.write(&mut LaneSlot::default(), path, false, |out| {
             out.extend_from_slice(contents);
             true
         });
     }
 
-    /// What is to be sent, oldest lane first. Some lanes may be empty.
+    /// Everything that is to be sent, also what waits. Some lanes may be empty.
     pub fn lanes(&self) -> impl Iterator<Item = &Lane> {
-        self.lanes.iter()
+        let waiting = self.waiting.iter().filter(|w| self.is_waiting(w));
+        let waiting = waiting.map(|waiting| waiting.lane);
+        let indexes = self.ready.iter().copied().chain(waiting);
+        indexes.filter_map(|index| self.lanes.get(index))
     }
 
-    /// The oldest lane.
-    pub fn oldest(&self) -> Option<&Lane> {
-        self.lanes.front()
-    }
-
-    /// Forgets the oldest lane, which was sent.
-    pub fn pop(&mut self) {
-        if let Some(lane) = self.lanes.pop_front() {
-            self.first += 1;
-            self.recycle(lane);
+    /// When there is something to send, if nothing more is written.
+    pub fn due(&mut self) -> Option<Instant> {
+        if !self.ready.is_empty() {
+            return self.now;
         }
+        while let Some(waiting) = self.waiting.front() {
+            if self.is_waiting(waiting) {
+                return Some(waiting.due);
+            }
+            self.waiting.pop_front();
+        }
+        None
     }
 
-    /// Bytes that wait.
-    pub fn bytes(&self) -> usize {
-        self.bytes
+    /// The next lane whose time has come at `now`, or without a time the next of all. Nothing when none is due.
+    pub fn next_due(&mut self, now: Option<Instant>) -> Option<DueLane<'_>> {
+        let index = match self.ready.pop_front() {
+            Some(index) => index,
+            None => {
+                let due = self.due()?;
+                let is_due = now.is_none_or(|now| due <= now);
+                if !is_due && self.bytes < MAX_WAITING_BYTES {
+                    return None;
+                }
+                self.waiting.pop_front()?.lane
+            }
+        };
+        Some(DueLane { batch: self, index })
     }
 
     /// Forgets everything, keeping the memory.
     pub fn clear(&mut self) {
-        while !self.lanes.is_empty() {
-            self.pop();
-        }
+        while self.next_due(None).is_some() {}
     }
 
-    fn recycle(&mut self, mut lane: Lane) {
-        self.bytes -= lane.buffer.len();
-        lane.buffer.clear();
-        lane.sizes.clear();
-        if self.spare.len() < MAX_SPARE && lane.buffer.capacity() <= MAX_SPARE_BYTES {
-            self.spare.push(lane);
-        }
+    fn is_waiting(&self, waiting: &Waiting) -> bool {
+        let lane = self.lanes.get(waiting.lane);
+        lane.is_some_and(|lane| lane.state == State::Waiting(waiting.epoch))
     }
 
-    fn open(&mut self, path: Path) -> u64 {
-        let number = self.first + self.lanes.len() as u64;
-        let opened = self.now;
-        let lane = match self.spare.pop() {
-            Some(lane) => Lane {
-                path,
-                opened,
-                ..lane
-            },
-            None => Lane {
-                path,
-                opened,
-                buffer: Vec::new(),
-                sizes: Vec::new(),
-            },
+    fn close(&mut self, index: usize) {
+        let Some(lane) = self.lanes.get_mut(index) else {
+            return;
         };
-        self.lanes.push_back(lane);
-        number
+        self.bytes -= lane.buffer.len();
+        lane.state = State::Closed;
+        lane.sizes.clear();
+        lane.buffer.clear();
+        if self.closed.len() >= MAX_SPARE || lane.buffer.capacity() > MAX_SPARE_BYTES {
+            lane.buffer = Vec::new();
+        }
+        self.closed.push(index);
+    }
+
+    fn open(&mut self, path: Path) -> LaneSlot {
+        self.epoch += 1;
+        let state = State::Waiting(self.epoch);
+        let index = match self.closed.pop() {
+            Some(index) => {
+                let lane = &mut self.lanes[index];
+                (lane.path, lane.state) = (path, state);
+                index
+            }
+            None => {
+                self.lanes.push(Lane {
+                    path,
+                    state,
+                    buffer: Vec::new(),
+                    sizes: Vec::new(),
+                });
+                self.lanes.len() - 1
+            }
+        };
+        LaneSlot {
+            lane: index,
+            epoch: self.epoch,
+        }
+    }
+}
+
+/// A lane whose time has come. It is closed when this is dropped.
+#[derive(Debug)]
+pub struct DueLane<'a> {
+    batch: &'a mut Batch,
+    index: usize,
+}
+
+impl std::ops::Deref for DueLane<'_> {
+    type Target = Lane;
+
+    fn deref(&self) -> &Lane {
+        &self.batch.lanes[self.index]
+    }
+}
+
+impl Drop for DueLane<'_> {
+    fn drop(&mut self) {
+        self.batch.close(self.index);
+    }
+}
+
+impl State {
+    fn is_open_as(self, other: u64) -> bool {
+        match self {
+            Self::Closed => false,
+            Self::Waiting(epoch) | Self::Ready(epoch) => epoch == other,
+        }
     }
 }
 
@@ -164,11 +258,6 @@ impl Lane {
     /// Where the datagrams go.
     pub fn path(&self) -> Path {
         self.path
-    }
-
-    /// When its first datagram was written, if the batch was told the time.
-    pub fn opened(&self) -> Option<Instant> {
-        self.opened
     }
 
     fn write(&mut self, datagram: impl FnOnce(&mut Vec<u8>) -> bool) -> usize {
@@ -234,7 +323,7 @@ mod tests {
     fn lane_of(sizes: &[usize]) -> Lane {
         let mut lane = Lane {
             path: path(1),
-            opened: None,
+            state: State::Ready(1),
             buffer: Vec::new(),
             sizes: Vec::new(),
         };
@@ -280,42 +369,88 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_keeps_its_lane_while_that_waits_and_its_path_is_the_same() {
+    fn a_slot_keeps_its_lane_while_that_is_open_and_its_path_is_the_same() {
         let mut batch = Batch::new();
         let mut slot = LaneSlot::default();
         for port in [1, 1, 2] {
-            batch.write(&mut slot, path(port), one);
+            batch.write(&mut slot, path(port), false, one);
         }
         assert_eq!(batch.lanes().count(), 2);
-        batch.pop();
-        batch.write(&mut slot, path(2), one);
+        assert_eq!(batch.next_due(None).unwrap().path(), path(1));
+        batch.write(&mut slot, path(2), false, one);
         let counts: Vec<_> = batch.lanes().map(|lane| lane.datagrams().count()).collect();
         assert_eq!(counts, [2]);
         batch.clear();
-        batch.write(&mut slot, path(2), one);
+        assert_eq!(batch.bytes, 0);
+        batch.write(&mut slot, path(2), false, one);
         assert_eq!(batch.lanes().count(), 1);
-        assert_eq!(batch.bytes(), 1);
+        assert_eq!(batch.bytes, 1);
+    }
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// Sends what is due, and says to which ports and how much.
+    fn sent(batch: &mut Batch, now: Instant) -> Vec<(u16, usize)> {
+        std::iter::from_fn(|| {
+            let lane = batch.next_due(Some(now))?;
+            Some((lane.path().remote.port(), lane.datagrams().count()))
+        })
+        .collect()
     }
 
     #[test]
-    fn lanes_leave_in_the_order_in_which_they_were_opened() {
+    fn lanes_wait_for_more_until_their_time_or_what_may_not_wait() {
         let start = Instant::now();
+        let holding = Holding {
+            longest: 5 * MS,
+            busy: true,
+        };
         let mut batch = Batch::new();
-        let mut slots = [LaneSlot::default(); 3];
-        for round in 0..5 {
-            let now = start + std::time::Duration::from_millis(round);
-            batch.begin(now, true);
-            for (slot, port) in slots.iter_mut().zip(1..) {
-                batch.write(slot, path(port), one);
-            }
-            if round >= 1 {
-                batch.pop();
-            }
+        let [mut first, mut second, mut third] = [LaneSlot::default(); 3];
+        batch.begin(start, holding);
+        batch.write(&mut first, path(1), true, one);
+        batch.write(&mut second, path(2), true, one);
+        batch.write(&mut third, path(3), false, one);
+        assert_eq!(sent(&mut batch, start), [(3, 1)]);
+        assert_eq!(batch.due(), Some(start + 5 * MS));
+        batch.begin(start + MS, holding);
+        batch.write(&mut first, path(1), true, one);
+        batch.write(&mut second, path(2), false, one);
+        batch.write(&mut third, path(3), true, one);
+        assert_eq!(sent(&mut batch, start + MS), [(2, 2)]);
+        batch.begin(start + 2 * MS, holding);
+        batch.write(&mut second, path(2), true, one);
+        assert_eq!(sent(&mut batch, start + 4 * MS), []);
+        assert_eq!(sent(&mut batch, start + 5 * MS), [(1, 2)]);
+        assert_eq!(sent(&mut batch, start + 10 * MS), [(3, 1), (2, 1)]);
+        assert_eq!((batch.due(), batch.bytes), (None, 0));
+    }
+
+    #[test]
+    fn too_much_does_not_wait_and_without_a_time_nothing_does() {
+        let now = Instant::now();
+        let mut batch = Batch::new();
+        let mut slot = LaneSlot::default();
+        batch.write(&mut slot, path(1), true, one);
+        assert_eq!(sent(&mut batch, now), [(1, 1)]);
+        assert!(!batch.holds(1_000));
+        let longest = 5 * MS;
+        batch.begin(
+            now,
+            Holding {
+                longest,
+                busy: false,
+            },
+        );
+        assert!(batch.holds(1_000) && !batch.holds(2));
+        let much = |out: &mut Vec<u8>| {
+            out.resize(out.len() + 1_000, 0);
+            true
+        };
+        for port in 0..2_000 {
+            batch.write(&mut LaneSlot::default(), path(port), true, much);
         }
-        let opened: Vec<_> = batch.lanes().map(|lane| lane.opened().unwrap()).collect();
-        assert!(opened.is_sorted());
-        assert_eq!(batch.oldest().unwrap().opened(), opened.first().copied());
-        let left: usize = batch.lanes().map(|lane| lane.datagrams().count()).sum();
-        assert_eq!(left, batch.bytes());
+        let left = sent(&mut batch, now).len();
+        assert!(left > 900 && batch.bytes < MAX_WAITING_BYTES, "{left}");
     }
 }

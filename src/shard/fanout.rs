@@ -52,6 +52,9 @@ impl Shard {
             return;
         };
         let passed = PassedOn::read(packet.extensions, &track.extensions);
+        // A picture is of use when its last packet is there: none comes later for what waits until then.
+        let wait = batch.holds(track.subscriptions.len())
+            && !(packet.marker && track.parameters.kind == MediaKind::Video);
         let mut keyframe_wanted = false;
         for &index in &track.subscriptions {
             let subscription = &mut subscriptions[index];
@@ -106,6 +109,7 @@ impl Shard {
                 payload_type,
                 numbers,
                 passed: &passed,
+                wait,
             };
             if let Err(reason) = send_copy(peer, subscription, packet, &out, Copy::Media, batch) {
                 drops.count(reason);
@@ -210,6 +214,7 @@ impl Shard {
                 payload_type,
                 numbers,
                 passed: &PassedOn::read(packet.extensions, &map),
+                wait: false,
             };
             if let Err(reason) = send_copy(peer, subscription, &packet, &out, Copy::Media, batch) {
                 drops.count(reason);
@@ -243,6 +248,8 @@ pub(super) struct Outgoing<'a> {
     pub(super) numbers: Rewritten,
     /// What the publisher's header extensions say.
     pub(super) passed: &'a PassedOn<'a>,
+    /// Whether it may wait for more to the same destination.
+    pub(super) wait: bool,
 }
 
 /// Writes one copy into the peer's lane and encrypts it there.
@@ -286,7 +293,7 @@ pub(super) fn send_copy(
         MediaKind::Audio => &mut peer.lane,
     };
     let padding = if rtx.is_some() { 0 } else { packet.padding };
-    let size = batch.write(slot, path, |buffer| {
+    let size = batch.write(slot, path, out.wait, |buffer| {
         let start = buffer.len();
         write_copied_header(buffer, &fields, out.passed, map, &parameters.mid);
         let header_len = buffer.len() - start;

@@ -205,6 +205,7 @@ impl Shard {
             payload_type,
             numbers: origin.rewrite(&packet.numbers),
             passed: &passed,
+            wait: false,
         };
         let peer = &mut peers[index];
         send_copy(peer, subscription, &packet, &out, Copy::Again, batch)

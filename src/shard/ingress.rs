@@ -171,7 +171,7 @@ impl Shard {
             self.observe_level(now, index, level);
         }
         let mut packet = arrived.packet(parameters.codec, extensions);
-        packet.padding = self.padding(place, &packet, arrived.retransmitted, batch.is_held());
+        packet.padding = self.padding(place, &packet, arrived.retransmitted, batch);
         self.keep(now, place, parameters.codec, &packet);
         if kind == MediaKind::Video && !self.selects(now, place, packet.keyframe_start) {
             self.lower_keyframes(place);
@@ -188,8 +188,9 @@ impl Shard {
     }
 
     /// Bytes that make the packet as long as its neighbours.
-    fn padding(&mut self, place: Place, packet: &Packet<'_>, late: bool, held: bool) -> u8 {
+    fn padding(&mut self, place: Place, packet: &Packet<'_>, late: bool, batch: &Batch) -> u8 {
         let track = &mut self.tracks[place.track];
+        let receivers = track.subscriptions.len();
         let Some(Some(layer)) = track.layers.get_mut(place.layer) else {
             return 0;
         };
@@ -201,7 +202,7 @@ impl Shard {
                 let timestamp = packet.numbers.timestamp;
                 layer.padding.of_video(timestamp, len, packet.marker)
             }
-            MediaKind::Audio if held => Padding::of_voice(len),
+            MediaKind::Audio if batch.holds(receivers) => Padding::of_voice(len),
             MediaKind::Audio => 0,
         }
     }

@@ -36,7 +36,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use slab::Slab;
 
-pub use batch::{Batch, Lane, LaneSlot};
+pub use batch::{Batch, DueLane, Holding, Lane, LaneSlot};
 pub use command::Command;
 pub use event::{Event, FailReason, InboundStats, OutboundStats, PeerStats, Quality};
 pub use link::LinkBatch;

@@ -288,7 +288,7 @@ fn send_rtcp(peer: &mut Peer, rtcp: &mut Vec<u8>, batch: &mut Batch) {
         let datagram;
         (datagram, rest) = rest.split_at(datagram_len(rest));
         let transport = &mut peer.transport;
-        let size = batch.write(&mut peer.lane, path, |buffer| {
+        let size = batch.write(&mut peer.lane, path, false, |buffer| {
             let start = buffer.len();
             buffer.extend_from_slice(datagram);
             transport.seal_rtcp(buffer, start).is_ok()

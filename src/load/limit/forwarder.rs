@@ -118,7 +118,7 @@ impl Forwarder {
             let Endpoint {
                 path, srtp, slot, ..
             } = &mut self.endpoints[to];
-            batch.write(slot, *path, |out| {
+            batch.write(slot, *path, false, |out| {
                 let start = out.len();
                 out.extend_from_slice(plain);
                 srtp.seal_rtp(out, start, header_len, index).is_ok()
