@@ -104,6 +104,21 @@ def markdown(results, words):
     return "\n".join(lines), notes
 
 
+def summary(results, words):
+    """One line for each load: what Crosspoint needs, beside the others."""
+    lines = ["| load | Crosspoint | Janus | limit | × Janus | × limit | p99 | Janus's p99 | memory | Janus's |",
+             "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"]
+    for profile, by_target in collect(results).items():
+        rows = [by_target.get(target, {}) for target in TARGETS]
+        ours, janus, limit = (row.get("cpu") for row in rows)
+        cells = [words(profile), *(number(value, 2) for value in (ours, janus, limit)),
+                 ratio(ours, janus), ratio(ours, limit)]
+        cells += [f"{number(row.get('p99'), 1)} ms" for row in rows[:2]]
+        cells += [f"{number(row.get('memory'), 0)} MB" for row in rows[:2]]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def warnings(load, target, row):
     """What a reader of this row must know."""
     found = []

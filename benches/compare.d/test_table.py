@@ -34,6 +34,13 @@ class Table(unittest.TestCase):
         self.assertEqual(crosspoint[8], "10000")
         self.assertEqual(notes, [])
 
+    def test_the_summary_has_a_line_for_each_load_even_if_a_server_is_missing(self):
+        results = [result("janus", 12.0), result("crosspoint", 3.0), result("crosspoint", 4.0, profile="audio")]
+        lines = table.summary(results, lambda name: name).splitlines()[2:]
+        cells = [[cell.strip() for cell in line.split("|")[1:7]] for line in lines]
+        self.assertEqual(cells, [["webinar-50", "3.00", "12.00", "–", "0.25", "–"],
+                                 ["audio", "4.00", "–", "–", "–", "–"]])
+
     def test_what_makes_a_figure_doubtful_is_said(self):
         _, notes = table.markdown([result("limit", 2.0, generator=9.5)], lambda name: name)
         self.assertIn("generator", notes[0])

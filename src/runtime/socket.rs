@@ -144,7 +144,7 @@ impl ShardSocket {
         self.socket.readable().await
     }
 
-    /// Reads one batch and hands every datagram to `each`. Returns false when there was nothing.
+    /// Reads one batch and hands every datagram to `each`. Returns false when there is nothing more.
     pub(super) fn read(&mut self, mut each: impl FnMut(Path, &mut [u8])) -> io::Result<bool> {
         let mut slices: [IoSliceMut<'_>; BATCH_SIZE] = {
             let mut buffers = self.buffers.iter_mut();
@@ -177,7 +177,13 @@ impl ShardSocket {
                 each(path, datagram);
             }
         }
-        Ok(count > 0)
+        if count < BATCH_SIZE {
+            // It is empty: the executor is told, which saves the call that would find that out.
+            let _ = socket.try_io(Interest::READABLE, || {
+                Err::<(), _>(io::ErrorKind::WouldBlock.into())
+            });
+        }
+        Ok(count == BATCH_SIZE)
     }
 
     /// Sends a lane, waiting when the kernel's buffer is full. What a single destination refuses is dropped,

@@ -30,8 +30,8 @@ pub struct Batch {
     /// All there ever were, open or not, so that an index stays what it is.
     lanes: Vec<Lane>,
     closed: Vec<usize>,
-    /// To be sent now, in this order.
-    ready: VecDeque<usize>,
+    /// To be sent now, in this order. What left with another meanwhile is passed over.
+    ready: VecDeque<LaneSlot>,
     /// To be sent at a time, in that order. What became ready or was sent meanwhile is passed over.
     waiting: VecDeque<Waiting>,
     epoch: u64,
@@ -46,6 +46,8 @@ pub struct Batch {
 pub struct Lane {
     path: Path,
     state: State,
+    /// What leaves with it if it still waits then.
+    beside: LaneSlot,
     buffer: Vec<u8>,
     sizes: Vec<u16>,
 }
@@ -61,8 +63,7 @@ enum State {
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
     due: Instant,
-    lane: usize,
-    epoch: u64,
+    lane: LaneSlot,
 }
 
 /// Which lane its owner writes to, as long as that is open and has the same path. Who wants its datagrams to stay
@@ -115,17 +116,26 @@ impl Batch {
                 // Its first.
                 Some(now) if wait && lane.sizes.len() <= 1 => self.waiting.push_back(Waiting {
                     due: now + self.holding.longest,
-                    lane: slot.lane,
-                    epoch,
+                    lane: *slot,
                 }),
                 Some(_) if wait => {}
                 _ => {
                     lane.state = State::Ready(epoch);
-                    self.ready.push_back(slot.lane);
+                    self.ready.push_back(*slot);
                 }
             }
         }
         size
+    }
+
+    /// Lets what is in the other's lane by then leave together with the slot's: a few small datagrams at the end of a
+    /// run cost no call of their own.
+    pub(super) fn join(&mut self, slot: LaneSlot, other: LaneSlot) {
+        if let Some(lane) = self.lanes.get_mut(slot.lane)
+            && lane.state.is_open_as(slot.epoch)
+        {
+            lane.beside = other;
+        }
     }
 
     /// Adds one finished datagram, for what is rare.
@@ -138,10 +148,10 @@ impl Batch {
 
     /// Everything that is to be sent, also what waits. Some lanes may be empty.
     pub fn lanes(&self) -> impl Iterator<Item = &Lane> {
-        let waiting = self.waiting.iter().filter(|w| self.is_waiting(w));
-        let waiting = waiting.map(|waiting| waiting.lane);
-        let indexes = self.ready.iter().copied().chain(waiting);
-        indexes.filter_map(|index| self.lanes.get(index))
+        let ready = self.ready.iter().filter(|lane| self.is_open(**lane));
+        let waiting = self.waiting.iter().map(|waiting| &waiting.lane);
+        let slots = ready.chain(waiting.filter(|lane| self.is_waiting(**lane)));
+        slots.filter_map(|slot| self.lanes.get(slot.lane))
     }
 
     /// When there is something to send, if nothing more is written.
@@ -150,7 +160,7 @@ impl Batch {
             return self.now;
         }
         while let Some(waiting) = self.waiting.front() {
-            if self.is_waiting(waiting) {
+            if self.is_waiting(waiting.lane) {
                 return Some(waiting.due);
             }
             self.waiting.pop_front();
@@ -160,17 +170,24 @@ impl Batch {
 
     /// The next lane whose time has come at `now`, or without a time the next of all. Nothing when none is due.
     pub fn next_due(&mut self, now: Option<Instant>) -> Option<DueLane<'_>> {
-        let index = match self.ready.pop_front() {
-            Some(index) => index,
+        let ready = loop {
+            match self.ready.pop_front() {
+                Some(slot) if !self.is_open(slot) => {}
+                ready => break ready,
+            }
+        };
+        let index = match ready {
+            Some(slot) => slot.lane,
             None => {
                 let due = self.due()?;
                 let is_due = now.is_none_or(|now| due <= now);
                 if !is_due && self.bytes < MAX_WAITING_BYTES {
                     return None;
                 }
-                self.waiting.pop_front()?.lane
+                self.waiting.pop_front()?.lane.lane
             }
         };
+        self.take_beside(index);
         Some(DueLane { batch: self, index })
     }
 
@@ -179,9 +196,34 @@ impl Batch {
         while self.next_due(None).is_some() {}
     }
 
-    fn is_waiting(&self, waiting: &Waiting) -> bool {
-        let lane = self.lanes.get(waiting.lane);
-        lane.is_some_and(|lane| lane.state == State::Waiting(waiting.epoch))
+    fn is_open(&self, slot: LaneSlot) -> bool {
+        let lane = self.lanes.get(slot.lane);
+        lane.is_some_and(|lane| lane.state.is_open_as(slot.epoch))
+    }
+
+    fn is_waiting(&self, slot: LaneSlot) -> bool {
+        let lane = self.lanes.get(slot.lane);
+        lane.is_some_and(|lane| lane.state == State::Waiting(slot.epoch))
+    }
+
+    /// Moves what is to leave with a lane to its end.
+    fn take_beside(&mut self, index: usize) {
+        let Some(lane) = self.lanes.get(index) else {
+            return;
+        };
+        let (other, path) = (lane.beside, lane.path);
+        if other.lane == index || !self.is_open(other) || self.lanes[other.lane].path != path {
+            return;
+        }
+        let theirs = &mut self.lanes[other.lane];
+        let mut buffer = std::mem::take(&mut theirs.buffer);
+        let mut sizes = std::mem::take(&mut theirs.sizes);
+        let lane = &mut self.lanes[index];
+        lane.buffer.append(&mut buffer);
+        lane.sizes.append(&mut sizes);
+        let theirs = &mut self.lanes[other.lane];
+        (theirs.buffer, theirs.sizes) = (buffer, sizes);
+        self.close(other.lane);
     }
 
     fn close(&mut self, index: usize) {
@@ -190,6 +232,7 @@ impl Batch {
         };
         self.bytes -= lane.buffer.len();
         lane.state = State::Closed;
+        lane.beside = LaneSlot::default();
         lane.sizes.clear();
         lane.buffer.clear();
         if self.closed.len() >= MAX_SPARE || lane.buffer.capacity() > MAX_SPARE_BYTES {
@@ -211,6 +254,7 @@ impl Batch {
                 self.lanes.push(Lane {
                     path,
                     state,
+                    beside: LaneSlot::default(),
                     buffer: Vec::new(),
                     sizes: Vec::new(),
                 });
@@ -324,6 +368,7 @@ mod tests {
         let mut lane = Lane {
             path: path(1),
             state: State::Ready(1),
+            beside: LaneSlot::default(),
             buffer: Vec::new(),
             sizes: Vec::new(),
         };
@@ -423,6 +468,33 @@ mod tests {
         assert_eq!(sent(&mut batch, start + 4 * MS), []);
         assert_eq!(sent(&mut batch, start + 5 * MS), [(1, 2)]);
         assert_eq!(sent(&mut batch, start + 10 * MS), [(3, 1), (2, 1)]);
+        assert_eq!((batch.due(), batch.bytes), (None, 0));
+    }
+
+    #[test]
+    fn what_lies_beside_a_lane_leaves_with_it() {
+        let start = Instant::now();
+        let holding = Holding {
+            longest: 5 * MS,
+            busy: true,
+        };
+        let mut batch = Batch::new();
+        batch.begin(start, holding);
+        let [mut video, mut voice, mut elsewhere] = [LaneSlot::default(); 3];
+        batch.write(&mut voice, path(1), true, one);
+        batch.write(&mut elsewhere, path(2), true, one);
+        batch.write(&mut video, path(1), false, one);
+        batch.join(video, voice);
+        assert_eq!(sent(&mut batch, start), [(1, 2)]);
+        batch.write(&mut video, path(1), false, one);
+        batch.join(video, elsewhere);
+        assert_eq!(sent(&mut batch, start), [(1, 1)], "another path");
+        batch.write(&mut voice, path(1), false, one);
+        batch.write(&mut video, path(1), false, one);
+        batch.join(video, voice);
+        assert_eq!(batch.lanes().count(), 3);
+        assert_eq!(sent(&mut batch, start), [(1, 1), (1, 1)], "in their order");
+        assert_eq!(sent(&mut batch, start + 5 * MS), [(2, 1)]);
         assert_eq!((batch.due(), batch.bytes), (None, 0));
     }
 

@@ -311,6 +311,9 @@ pub(super) fn send_copy(
         pad(buffer, start, padding);
         transport.seal_rtp(buffer, start, header_len, index).is_ok()
     });
+    if parameters.kind == MediaKind::Video {
+        batch.join(subscription.lane, peer.lane);
+    }
     if size == 0 {
         return Err(DropReason::EncryptionFailed);
     }

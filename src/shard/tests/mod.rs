@@ -7,6 +7,7 @@ mod client;
 mod clocks;
 mod codecs;
 mod forwarding;
+mod holding;
 mod hostile;
 mod keyframes;
 mod layers;

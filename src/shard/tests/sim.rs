@@ -13,7 +13,7 @@ use super::receiver::Receiver;
 use crate::forward::DropReason;
 use crate::rtp::{Codec, Extension, ExtensionMap, HeaderView, MediaKind, Mid, Rid};
 use crate::shard::{
-    Batch, CallId, CodecParameters, Command, DtlsRole, Event, IceCredentials, LinkBatch,
+    Batch, CallId, CodecParameters, Command, DtlsRole, Event, Holding, IceCredentials, LinkBatch,
     ParticipantId, PeerId, PeerStats, ReceiveParameters, SctpParameters, SendParameters, Shard,
     ShardConfig, SsrcPair, TrackId, TransportParameters,
 };
@@ -32,6 +32,8 @@ pub(super) struct SimNet {
     pub(super) events: Vec<Event>,
     /// Whether those who join have data channels.
     pub(super) data: bool,
+    /// What may wait on its way out.
+    pub(super) holding: Holding,
     /// The transport-cc numbers of each client that reached the shard, and when.
     pub(super) arrived: Vec<BTreeMap<u16, Instant>>,
     seed: u64,
@@ -196,6 +198,7 @@ impl SimNet {
             clients: Vec::new(),
             events: Vec::new(),
             data: false,
+            holding: Holding::default(),
             arrived: Vec::new(),
             seed,
             rng: StdRng::seed_from_u64(seed),
@@ -577,6 +580,7 @@ impl SimNet {
                 .chain(flight)
                 .chain(link.map(|((due, _), _)| *due))
                 .chain(shards)
+                .chain(self.batch.due())
                 .min()
                 .filter(|next| *next <= end);
             let Some(next) = next else {
@@ -591,6 +595,7 @@ impl SimNet {
 
     /// Does all that is due.
     fn exchange(&mut self) {
+        self.batch.begin(self.now, self.holding);
         for client in 0..self.clients.len() {
             if self.clients[client]
                 .poll_timeout()
@@ -607,6 +612,7 @@ impl SimNet {
                 self.flush(shard);
             }
         }
+        self.send_due();
         while let Some(entry) = self.link_flights.first_entry() {
             if entry.key().0 > self.now {
                 break;
@@ -668,18 +674,7 @@ impl SimNet {
 
     /// Takes what a shard sends and tells.
     fn flush(&mut self, shard: usize) {
-        let mut batch = std::mem::take(&mut self.batch);
-        for lane in batch.lanes() {
-            let remote = lane.path().remote;
-            let client = self.client_by_address.get(&remote).copied();
-            for datagram in lane.datagrams() {
-                assert!(datagram.len() <= 1_300, "{} bytes", datagram.len());
-                let client = client.expect("only clients are sent to");
-                self.send(client, false, remote, datagram);
-            }
-        }
-        batch.clear();
-        self.batch = batch;
+        self.send_due();
         self.events
             .extend(std::iter::from_fn(|| self.shards[shard].poll_event()));
         while let Some((to, batch)) = self.shards[shard].poll_link() {
@@ -696,6 +691,21 @@ impl SimNet {
             };
             self.link_flights.insert((*latest, self.order), flight);
         }
+    }
+
+    /// Sends the lanes whose time has come.
+    fn send_due(&mut self) {
+        let mut batch = std::mem::take(&mut self.batch);
+        while let Some(lane) = batch.next_due(Some(self.now)) {
+            let remote = lane.path().remote;
+            let client = self.client_by_address.get(&remote).copied();
+            for datagram in lane.datagrams() {
+                assert!(datagram.len() <= 1_300, "{} bytes", datagram.len());
+                let client = client.expect("only clients are sent to");
+                self.send(client, false, remote, datagram);
+            }
+        }
+        self.batch = batch;
     }
 
     fn send(&mut self, client: usize, up: bool, address: SocketAddr, datagram: &[u8]) {
