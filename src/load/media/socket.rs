@@ -5,6 +5,7 @@
 
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mio::net::UdpSocket;
 use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSocketState};
@@ -62,11 +63,13 @@ impl PeerSocket {
         }
     }
 
-    /// Reads one batch and hands out every datagram. Returns whether there may be more.
+    /// Reads one batch and hands out every datagram, with the time at which the kernel took it where the kernel
+    /// says so, else `now`. Returns whether there may be more.
     pub(super) fn read(
         &self,
+        now: (Instant, SystemTime),
         room: &mut ReadBuffers,
-        mut each: impl FnMut(SocketAddr, &mut [u8]),
+        mut each: impl FnMut(Instant, SocketAddr, &mut [u8]),
     ) -> bool {
         let ReadBuffers { buffers, metas } = room;
         let mut slices: [IoSliceMut<'_>; BATCH_SIZE] = {
@@ -84,10 +87,11 @@ impl PeerSocket {
             Err(error) => return error.kind() == io::ErrorKind::ConnectionRefused,
         };
         for (meta, buffer) in metas.iter().zip(buffers).take(count) {
+            let at = arrival(now, meta.timestamp);
             let from = SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port());
             // Where the system joins datagrams all the same, they are taken apart here.
             for datagram in buffer[..meta.len].chunks_mut(meta.stride.max(1)) {
-                each(from, datagram);
+                each(at, from, datagram);
             }
         }
         count == BATCH_SIZE
@@ -106,6 +110,17 @@ impl PeerSocket {
             Ok(_) => true,
         }
     }
+}
+
+/// The kernel tells arrivals by the clock of the day, which may be set in between: what is not of the last
+/// second is not believed.
+fn arrival(now: (Instant, SystemTime), timestamp: Option<Duration>) -> Instant {
+    let (now, day) = now;
+    timestamp
+        .and_then(|timestamp| day.duration_since(UNIX_EPOCH + timestamp).ok())
+        .filter(|ago| *ago < Duration::from_secs(1))
+        .and_then(|ago| now.checked_sub(ago))
+        .unwrap_or(now)
 }
 
 /// Switches off again what `quinn-udp` switches on.
@@ -127,8 +142,6 @@ fn separate(_socket: &std::net::UdpSocket) -> io::Result<()> {
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod tests {
-    use std::time::Duration;
-
     use quinn_udp::Transmit;
 
     use super::*;
@@ -168,7 +181,10 @@ mod tests {
             poll.poll(&mut events, Some(Duration::from_secs(10)))
                 .unwrap();
             assert!(!events.is_empty(), "{} of {segments} came", lengths.len());
-            while socket.read(&mut room, |_, datagram| lengths.push(datagram.len())) {}
+            let now = (Instant::now(), SystemTime::now());
+            while socket.read(now, &mut room, |_, _, datagram| {
+                lengths.push(datagram.len());
+            }) {}
             strides.extend(room.metas.iter().map(|meta| (meta.len, meta.stride)));
         }
         assert_eq!(lengths, vec![1_000; segments]);
@@ -177,5 +193,20 @@ mod tests {
             strides.iter().all(|(len, stride)| len == stride),
             "{strides:?}"
         );
+    }
+
+    #[test]
+    fn arrivals_are_the_kernels_where_they_can_be() {
+        let (now, day) = (Instant::now() + Duration::from_secs(10), SystemTime::now());
+        let since = day.duration_since(UNIX_EPOCH).unwrap();
+        let ms = Duration::from_millis;
+        for (timestamp, expected) in [
+            (None, now),
+            (Some(since - ms(3)), now - ms(3)),
+            (Some(since + ms(3)), now),
+            (Some(since - ms(3_000)), now),
+        ] {
+            assert_eq!(arrival((now, day), timestamp), expected);
+        }
     }
 }

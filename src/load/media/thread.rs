@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use mio::{Events, Interest, Poll, Token, Waker};
 use rustc_hash::FxHashMap;
@@ -133,9 +133,7 @@ impl Media {
     fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS);
         loop {
-            let timer = self.timers.peek().map(|Reverse((due, _))| *due);
-            let delayed = self.delayed.peek().map(|Reverse(delayed)| delayed.due);
-            let next = [timer, delayed].into_iter().flatten().min();
+            let next = self.next_due();
             let wait = next.map(|next| next.saturating_duration_since(Instant::now()));
             if let Err(error) = self.poll.poll(&mut events, wait)
                 && error.kind() != io::ErrorKind::Interrupted
@@ -160,6 +158,13 @@ impl Media {
         }
     }
 
+    /// When there is something to do by itself.
+    fn next_due(&self) -> Option<Instant> {
+        let timer = self.timers.peek().map(|Reverse((due, _))| *due);
+        let delayed = self.delayed.peek().map(|Reverse(delayed)| delayed.due);
+        [timer, delayed].into_iter().flatten().min()
+    }
+
     /// Reads a socket until it is empty.
     fn read(&mut self, index: usize) {
         let mut again = true;
@@ -167,31 +172,36 @@ impl Media {
             let Some(peer) = self.peers.get_mut(index) else {
                 return;
             };
+            let now = Instant::now();
             let mut around = Surroundings {
-                now: Instant::now(),
+                now,
                 tally: &mut self.tally,
                 out: &mut self.out,
             };
             let (endpoint, down) = (&mut peer.endpoint, &mut peer.down);
             let (delayed, delays) = (&mut self.delayed, &mut self.delays);
-            again = peer.socket.read(&mut self.room, |from, datagram| {
-                match down.pass(around.now) {
-                    Fate::Passes => endpoint.handle_datagram(&mut around, from, datagram),
-                    Fate::Lost => around.tally.loss.injected += u64::from(is_media(datagram)),
-                    Fate::Waits(due) => {
-                        *delays += 1;
-                        delayed.push(Reverse(Delayed {
-                            due,
-                            order: *delays,
-                            index,
-                            key: peer.key,
-                            up: false,
-                            remote: from,
-                            datagram: datagram.to_vec(),
-                        }));
+            let times = (now, SystemTime::now());
+            again = peer
+                .socket
+                .read(times, &mut self.room, |at, from, datagram| {
+                    around.now = at;
+                    match down.pass(at) {
+                        Fate::Passes => endpoint.handle_datagram(&mut around, from, datagram),
+                        Fate::Lost => around.tally.loss.injected += u64::from(is_media(datagram)),
+                        Fate::Waits(due) => {
+                            *delays += 1;
+                            delayed.push(Reverse(Delayed {
+                                due,
+                                order: *delays,
+                                index,
+                                key: peer.key,
+                                up: false,
+                                remote: from,
+                                datagram: datagram.to_vec(),
+                            }));
+                        }
                     }
-                }
-            });
+                });
             self.settle(index);
         }
     }
