@@ -46,8 +46,10 @@ fn misused(error: &dyn std::error::Error) -> ExitCode {
 }
 
 fn executor() -> std::io::Result<tokio::runtime::Runtime> {
+    // Two, so that one long message holds up nobody; where there is only one core they would wake each other in vain.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(cores.min(2))
         .enable_all()
         .build()
 }

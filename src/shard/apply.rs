@@ -88,7 +88,7 @@ impl Shard {
         self.demux.insert_ufrag(&ufrag, index);
         let peer = &mut self.peers[index];
         peer.ufrags.push(ufrag);
-        peer.quality_due = Some(now + QUALITY_INTERVAL);
+        peer.quality_due = Some(self.beat.within(now, QUALITY_INTERVAL));
         self.peer_by_id.insert(id, index);
         self.calls[call].peers.push(index);
         self.share_call(call, shards);

@@ -54,7 +54,7 @@ use demux::Demux;
 use link::{Outbox, Outlet, RemoteChannel};
 use peer::Peer;
 use subscription::Subscription;
-use timers::{Timer, Timers};
+use timers::{Beat, Timer, Timers};
 use track::Track;
 
 /// What a shard needs to know at its start.
@@ -96,6 +96,7 @@ pub struct Shard {
     outbox: Outbox,
     demux: Demux,
     timers: Timers,
+    beat: Beat,
     events: VecDeque<Event>,
     drops: DropCounts,
     rng: StdRng,
@@ -151,6 +152,7 @@ impl Shard {
             outlets_by_track: HashMap::new(),
             demux: Demux::default(),
             timers: Timers::default(),
+            beat: Beat::default(),
             events: VecDeque::new(),
             drops: DropCounts::default(),
             rng,

@@ -168,7 +168,7 @@ impl Shard {
         if peer.report_due.is_some_and(|due| due > now) {
             return;
         }
-        self.peers[index].report_due = Some(now + REPORT_INTERVAL);
+        self.peers[index].report_due = Some(self.beat.within(now, REPORT_INTERVAL));
         self.send_receiver_reports(now, index, batch);
         self.send_sender_reports(now, index, batch);
     }
@@ -236,7 +236,7 @@ impl Shard {
         if peer.quality_due.is_some_and(|due| due > now) {
             return;
         }
-        peer.quality_due = Some(now + QUALITY_INTERVAL);
+        peer.quality_due = Some(self.beat.within(now, QUALITY_INTERVAL));
         if peer.connected {
             let event = Event::Quality {
                 peer: peer.id,

@@ -1,7 +1,7 @@
 //! When the shard must be woken, and for whom.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Who wants to be woken: an index into the shard's peers, calls or tracks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -12,6 +12,25 @@ pub(super) enum Timer {
     Call(usize),
     /// The keyframe requests and history of a track that comes over a link.
     Mirror(usize),
+}
+
+/// Brings what every peer does now and then into step, so that the thread wakes once for many of them.
+#[derive(Debug, Default)]
+pub(super) struct Beat {
+    start: Option<Instant>,
+}
+
+impl Beat {
+    /// Few of a thousand peers fall on one beat, and a second has few beats.
+    const LENGTH: Duration = Duration::from_millis(125);
+
+    /// The last beat until `interval` from now.
+    pub(super) fn within(&mut self, now: Instant, interval: Duration) -> Instant {
+        let start = *self.start.get_or_insert(now);
+        let end = now + interval;
+        let beyond = (end - start).as_micros() % Self::LENGTH.as_micros();
+        end - Duration::from_micros(beyond as u64)
+    }
 }
 
 /// One pending wake-up for each timer, earliest first. The owner keeps the instant that it asked for,
