@@ -104,3 +104,49 @@ async fn other_origins_are_refused_where_a_list_says_so() {
     let bad = server.first_line(&request("https://evil.example")).await;
     assert!(bad.starts_with("HTTP/1.1 403"), "{bad}");
 }
+
+/// The sum of a counter over the shards, in Prometheus' text.
+fn counted(metrics: &str, name: &str) -> f64 {
+    let samples = metrics.lines().filter_map(|line| {
+        let (sample, value) = line.split_once(' ')?;
+        let is_meant = sample.split('{').next() == Some(name);
+        is_meant.then(|| value.parse::<f64>().expect("a number"))
+    });
+    samples.sum()
+}
+
+#[tokio::test]
+async fn metrics_count_what_passes() {
+    let server = Server::start().await;
+    let sent = |metrics: &str| counted(metrics, "crosspoint_sent_datagrams_total");
+    let before = server.get("/metrics").await;
+    assert_eq!(sent(&before), 0.0, "{before}");
+    let alice = Client::join(&server, Setup::new("alice")).await;
+    let bob = Client::join(&server, Setup::new("bob")).await;
+    alice.start_media();
+    bob.hears(&alice).await;
+    // They are published a few times a second.
+    let metrics = loop {
+        let metrics = server.get("/metrics").await;
+        if sent(&metrics) >= 10.0 {
+            break metrics;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    let calls = counted(&metrics, "crosspoint_sends_total");
+    assert!(calls >= 1.0 && calls <= sent(&metrics), "{metrics}");
+    assert!(
+        counted(&metrics, "crosspoint_received_bytes_total") > 1_000.0,
+        "{metrics}"
+    );
+    assert_eq!(
+        counted(&metrics, "crosspoint_refused_datagrams_total"),
+        0.0,
+        "{metrics}"
+    );
+    #[cfg(target_os = "linux")]
+    assert!(
+        metrics.contains("\ncrosspoint_kernel_dropped_datagrams_total{shard=\"0\"} "),
+        "{metrics}"
+    );
+}
