@@ -3,8 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::forward::{Packet, PacketNumbers};
-use crate::rtp::Elements;
+use crate::forward::{Packet, PacketNumbers, PacketShape};
 
 /// The first size of the byte store, which doubles when a stream needs more.
 const FIRST_BYTES: usize = 8 * 1024;
@@ -38,14 +37,7 @@ impl HistoryLimits {
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     at: Instant,
-    numbers: PacketNumbers,
-    marker: bool,
-    payload_type: u8,
-    keyframe_start: bool,
-    padding: u8,
-    profile: u16,
-    extensions_len: u16,
-    payload_len: u16,
+    shape: PacketShape,
     /// Where its bytes were put, counted from the first byte ever put.
     position: u64,
 }
@@ -87,31 +79,20 @@ impl History {
     /// Keeps a copy of the packet. Returns false when it is there already, is too large, or is older
     /// than all that is kept.
     pub fn insert(&mut self, now: Instant, packet: &Packet<'_>) -> bool {
-        let (profile, extensions) = packet.extensions.block();
-        let (Ok(extensions_len), Ok(payload_len)) = (
-            u16::try_from(extensions.len()),
-            u16::try_from(packet.payload.len()),
-        ) else {
+        let Some(shape) = PacketShape::of(packet) else {
             return false;
         };
         self.expire(now);
         let Some(index) = self.place(packet.numbers.sequence) else {
             return false;
         };
-        let Some(position) = self.store(extensions, packet.payload) else {
+        let Some(position) = self.store(packet.extensions.block().1, packet.payload) else {
             return false;
         };
         if let Some(slot) = self.entries.get_mut(index) {
             *slot = Some(Entry {
                 at: now,
-                numbers: packet.numbers,
-                marker: packet.marker,
-                payload_type: packet.payload_type,
-                keyframe_start: packet.keyframe_start,
-                padding: packet.padding,
-                profile,
-                extensions_len,
-                payload_len,
+                shape,
                 position,
             });
         }
@@ -265,17 +246,7 @@ impl History {
     }
 
     fn read(&self, entry: &Entry) -> Option<Packet<'_>> {
-        let bytes = slice_of(&self.bytes, self.head, entry)?;
-        let (extensions, payload) = bytes.split_at_checked(usize::from(entry.extensions_len))?;
-        Some(Packet {
-            numbers: entry.numbers,
-            marker: entry.marker,
-            payload_type: entry.payload_type,
-            keyframe_start: entry.keyframe_start,
-            extensions: Elements::new(entry.profile, extensions),
-            payload,
-            padding: entry.padding,
-        })
+        entry.shape.with(slice_of(&self.bytes, self.head, entry)?)
     }
 
     fn note_keyframe(&mut self, numbers: &PacketNumbers) {
@@ -312,8 +283,7 @@ fn slice_of<'a>(bytes: &'a [u8], head: u64, entry: &Entry) -> Option<&'a [u8]> {
         return None;
     }
     let start = usize::try_from(entry.position.checked_rem(capacity)?).ok()?;
-    let len = usize::from(entry.extensions_len) + usize::from(entry.payload_len);
-    bytes.get(start..start + len)
+    bytes.get(start..start + entry.shape.len())
 }
 
 #[cfg(test)]
@@ -324,7 +294,7 @@ mod tests {
 
     use super::*;
     use crate::rtp::payload::PictureIds;
-    use crate::rtp::{Element, ExtensionBuffer};
+    use crate::rtp::{Element, Elements, ExtensionBuffer};
 
     const LIMITS: HistoryLimits = HistoryLimits {
         packets: 32,

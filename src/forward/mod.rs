@@ -20,6 +20,7 @@ pub use drop_reason::{DropCounts, DropReason};
 pub use history::{History, HistoryLimits};
 pub use keyframes::KeyframeRequests;
 pub use nack::NackGenerator;
+pub(crate) use packet::PacketShape;
 pub use packet::{Packet, PacketNumbers};
 pub use padding::Padding;
 pub use receive::{ReceiveStream, Received};

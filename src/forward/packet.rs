@@ -34,3 +34,52 @@ pub struct Packet<'a> {
     /// under its own number is the same to the last byte (RFC 7714 section 8.1).
     pub padding: u8,
 }
+
+/// A packet apart from its bytes, which whoever keeps it puts elsewhere: the extension block first, then the payload.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PacketShape {
+    pub(crate) numbers: PacketNumbers,
+    marker: bool,
+    payload_type: u8,
+    keyframe_start: bool,
+    padding: u8,
+    profile: u16,
+    extensions_len: u16,
+    payload_len: u16,
+}
+
+impl PacketShape {
+    /// Nothing for a packet that is longer than a datagram can be.
+    pub(crate) fn of(packet: &Packet<'_>) -> Option<Self> {
+        let (profile, extensions) = packet.extensions.block();
+        Some(Self {
+            numbers: packet.numbers,
+            marker: packet.marker,
+            payload_type: packet.payload_type,
+            keyframe_start: packet.keyframe_start,
+            padding: packet.padding,
+            profile,
+            extensions_len: u16::try_from(extensions.len()).ok()?,
+            payload_len: u16::try_from(packet.payload.len()).ok()?,
+        })
+    }
+
+    /// How many bytes belong to it.
+    pub(crate) fn len(&self) -> usize {
+        usize::from(self.extensions_len) + usize::from(self.payload_len)
+    }
+
+    /// The packet of these bytes, which are [`Self::len`] many.
+    pub(crate) fn with<'a>(&self, bytes: &'a [u8]) -> Option<Packet<'a>> {
+        let (extensions, payload) = bytes.split_at_checked(usize::from(self.extensions_len))?;
+        Some(Packet {
+            numbers: self.numbers,
+            marker: self.marker,
+            payload_type: self.payload_type,
+            keyframe_start: self.keyframe_start,
+            extensions: Elements::new(self.profile, extensions),
+            payload,
+            padding: self.padding,
+        })
+    }
+}

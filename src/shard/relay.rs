@@ -57,7 +57,7 @@ impl Shard {
     }
 
     /// Gives a peer what a participant sent under a label, if it has the label.
-    #[expect(clippy::too_many_arguments)]
+    #[expect(clippy::too_many_arguments, reason = "each is a part of one message")]
     pub(super) fn relay_to(
         &mut self,
         now: Instant,

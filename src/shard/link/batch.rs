@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use super::message::{LinkMessage, MirrorId};
-use crate::forward::{Packet, PacketNumbers};
-use crate::rtp::Elements;
+use crate::forward::{Packet, PacketShape};
 
 /// Packets and messages from one shard to another, in order. Handed over by the runtime, and given back to the shard
 /// that wrote it, so that a steady load allocates nothing.
@@ -22,23 +21,10 @@ pub struct LinkBatch {
 
 #[derive(Debug)]
 enum Entry {
-    Packet(PacketEntry),
+    Packet(PacketHead, PacketShape),
     Message(Box<LinkMessage>),
     /// A message that was read.
     Taken,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct PacketEntry {
-    head: PacketHead,
-    numbers: PacketNumbers,
-    marker: bool,
-    payload_type: u8,
-    keyframe_start: bool,
-    padding: u8,
-    profile: u16,
-    extensions_len: u16,
-    payload_len: u16,
 }
 
 /// Where a packet belongs on the other side.
@@ -67,7 +53,7 @@ impl LinkBatch {
 
     /// How many packets are in it, read or not.
     pub fn packets(&self) -> usize {
-        let is_packet = |entry: &&Entry| matches!(entry, Entry::Packet(_));
+        let is_packet = |entry: &&Entry| matches!(entry, Entry::Packet(..));
         self.entries.iter().filter(is_packet).count()
     }
 
@@ -88,25 +74,11 @@ impl LinkBatch {
 
     /// Adds a packet. Returns false for one that is no datagram's.
     pub(in crate::shard) fn push_packet(&mut self, head: PacketHead, packet: &Packet<'_>) -> bool {
-        let (profile, extensions) = packet.extensions.block();
-        let (Ok(extensions_len), Ok(payload_len)) = (
-            u16::try_from(extensions.len()),
-            u16::try_from(packet.payload.len()),
-        ) else {
+        let Some(shape) = PacketShape::of(packet) else {
             return false;
         };
-        self.entries.push(Entry::Packet(PacketEntry {
-            head,
-            numbers: packet.numbers,
-            marker: packet.marker,
-            payload_type: packet.payload_type,
-            keyframe_start: packet.keyframe_start,
-            padding: packet.padding,
-            profile,
-            extensions_len,
-            payload_len,
-        }));
-        self.bytes.extend_from_slice(extensions);
+        self.entries.push(Entry::Packet(head, shape));
+        self.bytes.extend_from_slice(packet.extensions.block().1);
         self.bytes.extend_from_slice(packet.payload);
         self.weight += packet_weight(packet);
         true
@@ -123,26 +95,15 @@ impl LinkBatch {
         let entry = self.entries.get_mut(self.next)?;
         self.next += 1;
         match entry {
-            Entry::Packet(entry) => {
-                let extensions_end = self.next_byte + usize::from(entry.extensions_len);
-                let end = extensions_end + usize::from(entry.payload_len);
-                let extensions = self.bytes.get(self.next_byte..extensions_end)?;
-                let payload = self.bytes.get(extensions_end..end)?;
+            Entry::Packet(head, shape) => {
+                let end = self.next_byte + shape.len();
+                let bytes = self.bytes.get(self.next_byte..end)?;
                 self.next_byte = end;
-                let packet = Packet {
-                    numbers: entry.numbers,
-                    marker: entry.marker,
-                    payload_type: entry.payload_type,
-                    keyframe_start: entry.keyframe_start,
-                    extensions: Elements::new(entry.profile, extensions),
-                    payload,
-                    padding: entry.padding,
-                };
-                Some(LinkItem::Packet(entry.head, packet))
+                Some(LinkItem::Packet(*head, shape.with(bytes)?))
             }
             Entry::Message(_) => match std::mem::replace(entry, Entry::Taken) {
                 Entry::Message(message) => Some(LinkItem::Message(message)),
-                Entry::Packet(_) | Entry::Taken => None,
+                Entry::Packet(..) | Entry::Taken => None,
             },
             Entry::Taken => None,
         }
@@ -166,6 +127,8 @@ pub(in crate::shard) fn message_weight(message: &LinkMessage) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::forward::PacketNumbers;
+    use crate::rtp::Elements;
     use crate::shard::TrackId;
 
     fn head(generation: u32) -> PacketHead {
