@@ -1,5 +1,6 @@
 // One-to-one calls through the real page: ringing, accepted, declined, busy.
 
+import assert from 'node:assert/strict';
 import { Stage } from './support/stage.mjs';
 import { App } from './support/app.mjs';
 
@@ -70,4 +71,65 @@ stage.scene('two who ring each other up at once are in a call', async ({ room })
     if (await app.run(() => Boolean(window.crosspoint.ring))) await app.click('accept');
   }
   await Promise.all([alice.receives([bob]), bob.receives([alice])]);
+});
+
+stage.scene('two whose offers cross: the one whose call was not taken answers with its own tracks, at once', async ({ room }) => {
+  const alice = await idle('chromium', room, 'Alice');
+  const bob = await idle('chromium', room, 'Bob');
+  for (const app of [alice, bob]) await app.openPeople();
+  // Bob's offer leaves his page only when Alice's has come to it, so that they cross whatever the machine does.
+  await bob.run(() => {
+    const held = [];
+    const { send } = WebSocket.prototype;
+    WebSocket.prototype.send = function (text) {
+      if (!text.includes('"video-offer"')) return send.call(this, text);
+      held.push(text);
+      this.addEventListener('message', ({ data }) => {
+        if (data.includes('"video-offer"')) for (const one of held.splice(0)) send.call(this, one);
+      });
+    };
+  });
+  await ringUp(bob, alice);
+  await bob.until('it calls', () => window.crosspoint.call?.state === 'calling' && window.crosspoint.negotiation.offersSent === 1);
+  await ringUp(alice, bob);
+  await Promise.all([alice.receives([bob]), bob.receives([alice])]);
+  assert.deepEqual(await bob.run(() => window.crosspoint.negotiation),
+    { offersSent: 0, offersReceived: 1, answersReceived: 0, staleAnswers: 0, rollbacks: 0 });
+});
+
+stage.scene('ringing back whoever rings answers them', async ({ room }) => {
+  const alice = await idle('chromium', room, 'Alice');
+  const bob = await idle('chromium', room, 'Bob');
+  await ringUp(alice, bob);
+  await bob.shown('accept');
+  await bob.run((id) => window.crosspoint.ringUp(id), alice.id);
+  await bob.gone('accept');
+  await Promise.all([alice, bob].map((app) => app.until('the call is on', () => window.crosspoint.call?.state === 'active')));
+});
+
+stage.scene('entered before the camera was allowed: nothing stays open, and a call has it all the same', async ({ room }) => {
+  const page = await stage.open(stage.chromium);
+  await page.evaluateOnNewDocument(() => {
+    const { mediaDevices } = navigator;
+    const get = mediaDevices.getUserMedia.bind(mediaDevices);
+    const allowed = new Promise((resolve) => { window.allow = resolve; });
+    window.streams = [];
+    mediaDevices.getUserMedia = async (constraints) => {
+      await allowed;
+      const stream = await get(constraints);
+      window.streams.push(stream);
+      return stream;
+    };
+  });
+  await page.goto(`${stage.server.url}/r/${room}`);
+  const alice = new App(page);
+  await alice.shown('name-input');
+  await alice.enterOnly('Alice');
+  await alice.run(() => window.allow());
+  await alice.until('the camera closes again', () => window.streams.length === 1
+    && window.streams[0].getTracks().every(({ readyState }) => readyState === 'ended'));
+  const bob = await idle('chromium', room, 'Bob');
+  await ringUp(alice, bob);
+  await bob.click('accept');
+  await bob.receives([alice]);
 });

@@ -31,7 +31,6 @@ export class Calls {
     button("accept").addEventListener("click", async () => {
       button("accept").disabled = true;
       await devices.prepare();
-      this.#hideRing();
       crosspoint.accept();
     }, { signal });
     button("decline").addEventListener("click", () => crosspoint.decline(), { signal });
@@ -79,6 +78,7 @@ export class Calls {
 
   /** @param {CallView} call */
   #called(call) {
+    if (call.state === "accepting") this.#hideRing();
     if (call.state === "calling") {
       const name = call.name ?? "them";
       paintAvatar(byId("calling-avatar", HTMLElement), name);

@@ -41,9 +41,11 @@ async function enter({ name, room: roomName, how }) {
   });
   // For debugging and for the browser tests: the live client, with `pc`, `participants` and `tracks`.
   Object.assign(window, { crosspoint: client });
+  // Whoever enters only, before the devices came, wants them in a call all the same.
+  const awaited = how === "enter-only" && media.opening;
   const intent = {
-    microphone: how !== "no-media" && media.tracks.microphone !== null,
-    camera: how !== "no-media" && media.tracks.camera !== null,
+    microphone: how !== "no-media" && (awaited || media.tracks.microphone !== null),
+    camera: how !== "no-media" && (awaited || media.tracks.camera !== null),
   };
   // The parts listen before the first message comes.
   const view = new Room(client, media, intent, () => void leave(""));
@@ -59,7 +61,8 @@ async function enter({ name, room: roomName, how }) {
     if (state === "closed" && crosspoint === client) void leave(explainError(reason, ""));
   });
   lobby.close();
-  if (how !== "media") media.closeAll();
+  if (how === "media") media.stopWaiting(); // a light that comes on later would be news to whoever is behind it
+  else media.closeAll();
   showAddress(roomName);
   view.open();
   if (how !== "enter-only") await view.join();

@@ -17,10 +17,18 @@ export class LocalMedia extends Emitter {
   lists = { microphone: [], camera: [] };
   /** @type {MediaDeviceInfo[]} */
   speakers = [];
+  /** Grows when what was asked for so far is not wanted any more. */
+  #era = 0;
+  #opening = 0;
 
   constructor() {
     super();
     navigator.mediaDevices?.addEventListener?.("devicechange", () => void this.refresh());
+  }
+
+  /** Whether both were asked for and have not come yet. */
+  get opening() {
+    return this.#opening > 0;
   }
 
   /**
@@ -28,10 +36,12 @@ export class LocalMedia extends Emitter {
    * @returns {Promise<{device: Device | "both", error: unknown}[]>} what did not
    */
   async openBoth() {
+    const era = this.#era;
+    this.#opening += 1;
     try {
       const stream = await devices().getUserMedia({ audio: this.#constraints("microphone"), video: this.#constraints("camera") });
-      this.#take("microphone", stream.getAudioTracks()[0]);
-      this.#take("camera", stream.getVideoTracks()[0]);
+      this.#take("microphone", stream.getAudioTracks()[0], era);
+      this.#take("camera", stream.getVideoTracks()[0], era);
       return [];
     } catch (error) {
       // Refused is refused: asking twice more would only annoy.
@@ -55,10 +65,11 @@ export class LocalMedia extends Emitter {
    * @returns {Promise<MediaStreamTrack>}
    */
   async open(device, id) {
+    const era = this.#era;
     const constraints = this.#constraints(device, id);
     const stream = await devices().getUserMedia(device === "microphone" ? { audio: constraints } : { video: constraints });
     const [track] = stream.getTracks();
-    this.#take(device, track);
+    this.#take(device, track, era);
     if (id !== undefined) remember(device, id);
     void this.refresh();
     return track;
@@ -71,7 +82,13 @@ export class LocalMedia extends Emitter {
     this.emit("changed", device);
   }
 
+  /** What is still opening is closed when it comes: a question to the user can stay unanswered for long. */
+  stopWaiting() {
+    this.#era += 1;
+  }
+
   closeAll() {
+    this.stopWaiting();
     this.close("microphone");
     this.close("camera");
   }
@@ -118,9 +135,14 @@ export class LocalMedia extends Emitter {
   /**
    * @param {Device} device
    * @param {MediaStreamTrack | undefined} track
+   * @param {number} era when it was asked for
    */
-  #take(device, track) {
+  #take(device, track, era) {
     if (track === undefined) return;
+    if (era !== this.#era) {
+      track.stop();
+      return;
+    }
     const old = this.tracks[device];
     this.tracks[device] = track;
     if (old !== track) old?.stop();

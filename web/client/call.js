@@ -88,15 +88,6 @@ export class Call {
     void this.negotiation.receiveOffer(readDescription(message.sdp, "offer"), readTrackLines(message.tracks));
   }
 
-  /**
-   * The one that we call called us at the same moment, and the server took that call: we give way and answer it.
-   * @param {import("./protocol.js").Message} message
-   */
-  receiveCrossing(message) {
-    this.#begun = true;
-    this.receiveOffer(message);
-  }
-
   /** @param {import("./protocol.js").Message} message */
   receiveAnswer(message) {
     this.#begun = true;

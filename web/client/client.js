@@ -223,11 +223,12 @@ export class Crosspoint extends Emitter {
   }
 
   /**
-   * Rings one participant.
+   * Rings one participant; whoever rings us already is answered.
    * @param {number} target
    */
   ringUp(target) {
-    this.#start("direct", target, "calling");
+    if (this.ring !== null && this.ring.id === target) this.accept();
+    else this.#start("direct", target, "calling");
   }
 
   accept() {
@@ -235,8 +236,7 @@ export class Crosspoint extends Emitter {
     const ring = this.ring;
     if (offer === null || ring === null) return;
     this.#ringOffer = this.ring = null;
-    const call = this.#start("direct", ring.id ?? ring.name, "accepting");
-    call.receiveOffer(offer);
+    this.#answer(offer, ring.id ?? ring.name);
   }
 
   decline() {
@@ -481,7 +481,11 @@ export class Crosspoint extends Emitter {
   /** @param {Message} message */
   #receiveOffer(message) {
     if (this.#call?.state === "calling" && this.#isCalling(message.name)) {
-      this.#call.receiveCrossing(message);
+      // We rang each other up, and the server took the other's call. Ours goes with its connection: rolled back while it
+      // still gathers, Chromium (156) now and then never gathers again. And on a fresh one, one answer is enough.
+      const { peer } = this.#call;
+      this.#end("crossed", true);
+      this.#answer(message, peer);
     } else if (this.#call !== null && (message.name === undefined || (this.#call.kind === "direct" && this.#call.begun))) {
       this.#call.receiveOffer(message);
     } else if (this.#call?.kind === "room") {
@@ -586,6 +590,15 @@ export class Crosspoint extends Emitter {
     }, kind, peer, state);
     this.#callChanged();
     return this.#call;
+  }
+
+  /**
+   * Takes a call of two.
+   * @param {Message} offer
+   * @param {number | string | null} peer
+   */
+  #answer(offer, peer) {
+    this.#start("direct", peer, "accepting").receiveOffer(offer);
   }
 
   #callChanged() {
