@@ -26,17 +26,11 @@ pub struct Padding {
 
 impl Padding {
     /// Bytes of padding for the next packet of a video stream, 0 to 64. `last` says whether it ends its
-    /// frame: a run of segments may end with a shorter one.
+    /// frame. That one is padded too: a run of segments may end with a shorter one, but then with no other after it.
     pub fn of_video(&mut self, timestamp: u32, len: usize, last: bool) -> u8 {
         let padding = self.target.checked_sub(len);
         match padding {
-            Some(padding) if timestamp == self.timestamp && padding <= MAX_PADDING => {
-                if last {
-                    0
-                } else {
-                    padding as u8
-                }
-            }
+            Some(padding) if timestamp == self.timestamp && padding <= MAX_PADDING => padding as u8,
             _ => {
                 self.timestamp = timestamp;
                 let room = (len + 1).next_multiple_of(STEP);
@@ -76,17 +70,17 @@ mod tests {
     fn the_packets_of_a_frame_become_equally_long() {
         assert_eq!(
             lengths(&[&[1_001, 1_001, 1_002, 1_002], &[900, 880, 840, 836]]),
-            [[1_004, 1_004, 1_004, 1_002], [904, 904, 904, 836]]
+            [[1_004, 1_004, 1_004, 1_004], [904, 904, 904, 836]]
         );
     }
 
     #[test]
     fn what_differs_much_ends_its_frame_or_is_long_stays_as_it_is() {
         assert_eq!(lengths(&[&[500]]), [[500]]);
-        assert_eq!(lengths(&[&[1_000, 900, 900]]), [[1_004, 904, 900]]);
+        assert_eq!(lengths(&[&[1_000, 900, 900]]), [[1_004, 904, 904]]);
         let long = MAX_LEN;
         assert_eq!(lengths(&[&[long, long, long]]), [[long; 3]]);
-        assert_eq!(lengths(&[&[1_400, 1_390, 1_380]]), [[1_400, 1_400, 1_380]]);
+        assert_eq!(lengths(&[&[1_400, 1_390, 1_380]]), [[1_400, 1_400, 1_400]]);
     }
 
     #[test]

@@ -46,8 +46,10 @@ pub struct Batch {
 pub struct Lane {
     path: Path,
     state: State,
-    /// What leaves with it if it still waits then.
+    /// What leaves at its end.
     beside: LaneSlot,
+    /// At whose end it leaves, if that is sent in time.
+    carrier: LaneSlot,
     buffer: Vec<u8>,
     sizes: Vec<u16>,
 }
@@ -68,7 +70,7 @@ struct Waiting {
 
 /// Which lane its owner writes to, as long as that is open and has the same path. Who wants its datagrams to stay
 /// together has a slot of its own.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LaneSlot {
     lane: usize,
     /// None is 0, so no slot fits before it was assigned.
@@ -128,13 +130,15 @@ impl Batch {
         size
     }
 
-    /// Lets what is in the other's lane by then leave together with the slot's: a few small datagrams at the end of a
-    /// run cost no call of their own.
+    /// Lets what is in the other's lane by then leave together with the slot's: a small datagram at the end of a run
+    /// costs no call of its own. It waits no longer for that than it would anyway.
     pub(super) fn join(&mut self, slot: LaneSlot, other: LaneSlot) {
-        if let Some(lane) = self.lanes.get_mut(slot.lane)
-            && lane.state.is_open_as(slot.epoch)
-        {
-            lane.beside = other;
+        if !self.is_open(slot) {
+            return;
+        }
+        self.lanes[slot.lane].beside = other;
+        if self.is_open(other) {
+            self.lanes[other.lane].carrier = slot;
         }
     }
 
@@ -172,7 +176,7 @@ impl Batch {
     pub fn next_due(&mut self, now: Option<Instant>) -> Option<DueLane<'_>> {
         let ready = loop {
             match self.ready.pop_front() {
-                Some(slot) if !self.is_open(slot) => {}
+                Some(slot) if !self.is_open(slot) || self.is_carried(slot) => {}
                 ready => break ready,
             }
         };
@@ -206,6 +210,16 @@ impl Batch {
         lane.is_some_and(|lane| lane.state == State::Waiting(slot.epoch))
     }
 
+    /// Whether an open lane leaves with another one that is ready too.
+    fn is_carried(&self, slot: LaneSlot) -> bool {
+        let lane = &self.lanes[slot.lane];
+        self.lanes.get(lane.carrier.lane).is_some_and(|carrier| {
+            carrier.state == State::Ready(lane.carrier.epoch)
+                && carrier.beside == slot
+                && carrier.path == lane.path
+        })
+    }
+
     /// Moves what is to leave with a lane to its end.
     fn take_beside(&mut self, index: usize) {
         let Some(lane) = self.lanes.get(index) else {
@@ -232,7 +246,7 @@ impl Batch {
         };
         self.bytes -= lane.buffer.len();
         lane.state = State::Closed;
-        lane.beside = LaneSlot::default();
+        (lane.beside, lane.carrier) = Default::default();
         lane.sizes.clear();
         lane.buffer.clear();
         if self.closed.len() >= MAX_SPARE || lane.buffer.capacity() > MAX_SPARE_BYTES {
@@ -255,6 +269,7 @@ impl Batch {
                     path,
                     state,
                     beside: LaneSlot::default(),
+                    carrier: LaneSlot::default(),
                     buffer: Vec::new(),
                     sizes: Vec::new(),
                 });
@@ -369,6 +384,7 @@ mod tests {
             path: path(1),
             state: State::Ready(1),
             beside: LaneSlot::default(),
+            carrier: LaneSlot::default(),
             buffer: Vec::new(),
             sizes: Vec::new(),
         };
@@ -493,7 +509,19 @@ mod tests {
         batch.write(&mut video, path(1), false, one);
         batch.join(video, voice);
         assert_eq!(batch.lanes().count(), 3);
-        assert_eq!(sent(&mut batch, start), [(1, 1), (1, 1)], "in their order");
+        assert_eq!(sent(&mut batch, start), [(1, 2)], "what came first too");
+        batch.write(&mut video, path(1), true, one);
+        batch.write(&mut voice, path(1), false, one);
+        batch.join(video, voice);
+        assert_eq!(sent(&mut batch, start), [(1, 1)], "no waiting for it");
+        batch.write(&mut voice, path(1), false, one);
+        batch.write(&mut video, path(1), false, one);
+        batch.join(video, voice);
+        assert_eq!(sent(&mut batch, start), [(1, 3)]);
+        batch.write(&mut voice, path(1), false, one);
+        batch.write(&mut video, path(2), false, one);
+        batch.join(video, voice);
+        assert_eq!(sent(&mut batch, start), [(1, 1), (2, 1)], "elsewhere");
         assert_eq!(sent(&mut batch, start + 5 * MS), [(2, 1)]);
         assert_eq!((batch.due(), batch.bytes), (None, 0));
     }
