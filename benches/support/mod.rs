@@ -278,10 +278,13 @@ impl Memory {
         copies
     }
 
-    /// Counts the datagrams in the batch, and empties it.
+    /// Counts the datagrams in the batch that are media and not RTCP (RFC 5761 section 4), and empties it.
     pub(crate) fn take_copies(&mut self) -> usize {
+        let is_media = |datagram: &&[u8]| !matches!(datagram.get(1), Some(192..=223));
         let lanes = self.batch.lanes();
-        let copies = lanes.map(|lane| lane.datagrams().count()).sum();
+        let copies = lanes
+            .map(|lane| lane.datagrams().filter(is_media).count())
+            .sum();
         self.batch.clear();
         copies
     }

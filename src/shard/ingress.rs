@@ -9,9 +9,12 @@ use crate::rtp::payload::{is_keyframe_start, picture_ids};
 use crate::rtp::sequence::extend;
 use crate::rtp::{Codec, Extensions, HeaderFields, HeaderView, MediaKind};
 
-/// Transport-cc feedback goes out this long after the first packet that it tells of: often enough for
-/// the estimator of browsers, which expects 50 to 250 ms.
-const FEEDBACK_DELAY: Duration = Duration::from_millis(50);
+/// Transport-cc feedback goes out this long after the first packet that it tells of: what libwebrtc's own receiver
+/// begins with, of the 50 to 250 ms that its estimator expects.
+const FEEDBACK_DELAY: Duration = Duration::from_millis(100);
+
+/// It goes out earlier by up to this when the thread is awake for a packet of the peer anyway.
+const FEEDBACK_ADVANCE: Duration = Duration::from_millis(30);
 
 /// How far ahead of its stream a retransmitted packet may be. A probe may repeat a packet that was overtaken
 /// on its way here; one from farther ahead would put the rollover counter wrong.
@@ -49,7 +52,7 @@ impl Shard {
             stream.place
         });
         if let Some(number) = extensions.transport_cc {
-            self.record_arrival(now, index, number, fields.ssrc);
+            self.record_arrival(now, index, number, fields.ssrc, batch);
         }
         let place = match known {
             Some(place) => place,
@@ -254,14 +257,28 @@ impl Shard {
         self.lower_feed(place.track, due);
     }
 
-    fn record_arrival(&mut self, now: Instant, index: usize, number: u16, ssrc: u32) {
+    fn record_arrival(
+        &mut self,
+        now: Instant,
+        index: usize,
+        number: u16,
+        ssrc: u32,
+        batch: &mut Batch,
+    ) {
         let peer = &mut self.peers[index];
         peer.transport_cc.record(now, number);
         peer.feedback_media_ssrc = ssrc;
-        if peer.feedback_due.is_none() {
-            peer.feedback_due = Some(now + FEEDBACK_DELAY);
-            let due = peer.feedback_due;
-            self.lower(index, due);
+        match peer.feedback_due {
+            None => {
+                peer.feedback_due = Some(now + FEEDBACK_DELAY);
+                let due = peer.feedback_due;
+                self.lower(index, due);
+            }
+            Some(due) if due <= now + FEEDBACK_ADVANCE => {
+                self.send_transport_feedback(now, index, batch);
+                self.schedule(now, index);
+            }
+            Some(_) => {}
         }
     }
 

@@ -78,11 +78,18 @@ impl Shard {
             }
         }
         if self.peers[index].connected {
-            self.send_transport_feedback(now, index, batch);
+            if self.peers[index].feedback_due.is_some_and(|due| due <= now) {
+                self.send_transport_feedback(now, index, batch);
+            }
             self.send_requests(now, index, batch);
             self.send_reports(now, index, batch);
         }
         self.tell_quality(now, index);
+        self.schedule(now, index);
+    }
+
+    /// Sets a peer's timer anew.
+    pub(super) fn schedule(&mut self, now: Instant, index: usize) {
         // However wrong a deadline is, it cannot keep the shard from everybody else.
         let due = self.next_due(index).map(|due| due.max(now + MIN_REST));
         let peer = &mut self.peers[index];
@@ -108,12 +115,15 @@ impl Shard {
         due
     }
 
-    fn send_transport_feedback(&mut self, now: Instant, index: usize, batch: &mut Batch) {
+    /// Tells a peer when its packets came.
+    pub(super) fn send_transport_feedback(
+        &mut self,
+        now: Instant,
+        index: usize,
+        batch: &mut Batch,
+    ) {
         let Self { peers, rtcp, .. } = self;
         let peer = &mut peers[index];
-        if peer.feedback_due.is_none_or(|due| due > now) {
-            return;
-        }
         peer.feedback_due = None;
         let (ours, theirs) = (peer.feedback_ssrc, peer.feedback_media_ssrc);
         peer.transport_cc.build_feedback(now, rtcp, ours, theirs);
