@@ -3,8 +3,11 @@
 //! No queue has a bound of its own, and none is ever waited for: what a shard has lent to another is counted by the
 //! shard itself, which drops media beyond a bound.
 
+use std::sync::Arc;
+
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::wait::Bell;
 use crate::shard::LinkBatch;
 
 /// A batch, and the number of the other shard.
@@ -22,18 +25,25 @@ pub(super) struct Links {
 #[derive(Clone)]
 struct Other {
     inbox: UnboundedSender<Parcel>,
+    bell: Arc<Bell>,
     /// Nobody is woken by what comes back.
     returned: UnboundedSender<Parcel>,
 }
 
 impl Links {
-    /// The ends of so many shards.
-    pub(super) fn between(shards: usize) -> Vec<Self> {
-        let (others, ends): (Vec<_>, Vec<_>) = (0..shards)
-            .map(|_| {
+    /// The ends of the shards that these bells wake.
+    pub(super) fn between(bells: Vec<Arc<Bell>>) -> Vec<Self> {
+        let (others, ends): (Vec<_>, Vec<_>) = bells
+            .into_iter()
+            .map(|bell| {
                 let (inbox, inbox_end) = unbounded_channel();
                 let (returned, returned_end) = unbounded_channel();
-                (Other { inbox, returned }, (inbox_end, returned_end))
+                let other = Other {
+                    inbox,
+                    bell,
+                    returned,
+                };
+                (other, (inbox_end, returned_end))
             })
             .unzip();
         ends.into_iter()
@@ -47,12 +57,7 @@ impl Links {
             .collect()
     }
 
-    /// Waits for the next batch, and says from whom it is. Cancel safe.
-    pub(super) async fn recv(&mut self) -> Option<Parcel> {
-        self.inbox.recv().await
-    }
-
-    /// The next batch if one is there.
+    /// The next batch, and from whom it is.
     pub(super) fn try_recv(&mut self) -> Option<Parcel> {
         self.inbox.try_recv().ok()
     }
@@ -62,11 +67,15 @@ impl Links {
         let Some(other) = self.others.get(to) else {
             return;
         };
-        if let (Err(refused), Some(own)) = (
-            other.inbox.send((self.index, batch)),
-            self.others.get(self.index),
-        ) {
-            let _ = own.returned.send((to, refused.0.1));
+        match other.inbox.send((self.index, batch)) {
+            Ok(()) => {
+                other.bell.ring();
+            }
+            Err(refused) => {
+                if let Some(own) = self.others.get(self.index) {
+                    let _ = own.returned.send((to, refused.0.1));
+                }
+            }
         }
     }
 
@@ -86,15 +95,17 @@ impl Links {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::wait::Wait;
 
-    #[tokio::test]
-    async fn batches_go_to_the_shard_that_is_meant_and_back() {
-        let mut links = Links::between(3);
+    #[test]
+    fn batches_go_to_the_shard_that_is_meant_and_back() {
+        let waits = [(); 3].map(|()| Wait::new().unwrap());
+        let mut links = Links::between(waits.iter().map(Wait::bell).collect());
         let mut third = links.pop().unwrap();
         let mut second = links.pop().unwrap();
         let mut first = links.pop().unwrap();
         first.send(2, LinkBatch::default());
-        let (from, batch) = third.recv().await.unwrap();
+        let (from, batch) = third.try_recv().unwrap();
         assert_eq!(from, 0);
         third.give_back(from, batch);
         assert!(second.try_recv().is_none() && second.returned().is_none());

@@ -11,6 +11,7 @@ mod links;
 mod metrics;
 mod socket;
 mod thread;
+mod wait;
 
 pub use addresses::{ShardAddress, shard_addresses};
 pub use counters::ShardCounters;

@@ -4,12 +4,12 @@ use std::fmt;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use mio::net::UdpSocket;
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::Interest;
-use tokio::net::UdpSocket;
 
 use super::counters::ShardCounters;
+use super::wait::Wait;
 use crate::shard::Lane;
 use crate::transport::Path;
 
@@ -115,13 +115,15 @@ pub(super) struct ShardSocket {
 }
 
 impl ShardSocket {
-    /// Takes the socket over. Must be called inside the shard's tokio runtime.
-    pub(super) fn new(socket: MediaSocket, segments: bool) -> io::Result<Self> {
+    /// Takes the socket over, whose readiness ends `wait` from now on.
+    pub(super) fn new(socket: MediaSocket, segments: bool, wait: &Wait) -> io::Result<Self> {
         let MediaSocket { socket, port, ipv6 } = socket;
         let state = UdpSocketState::new((&socket).into())?;
         size_buffers(&state, &socket, port);
+        let mut socket = UdpSocket::from_std(socket);
+        wait.register(&mut socket)?;
         Ok(Self {
-            socket: UdpSocket::from_std(socket)?,
+            socket,
             state,
             ipv6,
             buffers: (0..BATCH_SIZE)
@@ -139,11 +141,6 @@ impl ShardSocket {
         self.counters
     }
 
-    /// Waits until there is something to read.
-    pub(super) async fn readable(&self) -> io::Result<()> {
-        self.socket.readable().await
-    }
-
     /// Reads one batch and hands every datagram to `each`. Returns false when there is nothing more.
     pub(super) fn read(&mut self, mut each: impl FnMut(Path, &mut [u8])) -> io::Result<bool> {
         let mut slices: [IoSliceMut<'_>; BATCH_SIZE] = {
@@ -151,9 +148,7 @@ impl ShardSocket {
             std::array::from_fn(|_| IoSliceMut::new(buffers.next().map_or(&mut [], |b| &mut b[..])))
         };
         let (socket, state, metas) = (&self.socket, &self.state, &mut self.metas);
-        let result = socket.try_io(Interest::READABLE, || {
-            state.recv(socket.into(), &mut slices, metas)
-        });
+        let result = socket.try_io(|| state.recv(socket.into(), &mut slices, metas));
         let count = match result {
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
@@ -177,18 +172,13 @@ impl ShardSocket {
                 each(path, datagram);
             }
         }
-        if count < BATCH_SIZE {
-            // It is empty: the executor is told, which saves the call that would find that out.
-            let _ = socket.try_io(Interest::READABLE, || {
-                Err::<(), _>(io::ErrorKind::WouldBlock.into())
-            });
-        }
+        // Less than a whole batch has emptied it, and what comes later is told anew.
         Ok(count == BATCH_SIZE)
     }
 
     /// Sends a lane, waiting when the kernel's buffer is full. What a single destination refuses is dropped,
     /// as the network would.
-    pub(super) async fn send(&mut self, lane: &Lane) {
+    pub(super) fn send(&mut self, lane: &Lane, wait: &mut Wait) {
         let max_segments = if self.segments {
             self.state.max_gso_segments()
         } else {
@@ -206,7 +196,7 @@ impl ShardSocket {
                 src_ip,
             };
             let datagrams = contents.len().div_ceil(segment) as u64;
-            match self.transmit(&transmit).await {
+            match self.transmit(&transmit, wait) {
                 Ok(()) => {
                     self.counters.sends += 1;
                     self.counters.datagrams_out += datagrams;
@@ -220,14 +210,12 @@ impl ShardSocket {
         }
     }
 
-    async fn transmit(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+    fn transmit(&mut self, transmit: &Transmit<'_>, wait: &mut Wait) -> io::Result<()> {
         loop {
-            let result = self.socket.try_io(Interest::WRITABLE, || {
-                self.state.try_send((&self.socket).into(), transmit)
-            });
-            match result {
+            let (socket, state) = (&self.socket, &self.state);
+            match socket.try_io(|| state.try_send(socket.into(), transmit)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.socket.writable().await?;
+                    wait.until_writable(&mut self.socket)?;
                 }
                 result => return result,
             }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use super::hold::Hold;
 use super::links::Links;
 use super::metrics::Metrics;
 use super::socket::{MediaSocket, ShardSocket};
+use super::wait::{Bell, Wait};
 use crate::shard::{Batch, Command, Event, LinkBatch, Shard};
 
 /// Batches read in one tick before what they caused is sent: bounds memory and delay under load.
@@ -55,9 +57,7 @@ pub struct Runtime {
 
 #[derive(Debug)]
 struct ShardHandle {
-    // Unbounded: the only sender is control, whose input is bounded and rate-limited, and which must
-    // never wait for a shard while that shard waits for it.
-    commands: mpsc::UnboundedSender<Command>,
+    commands: Commands,
     thread: JoinHandle<()>,
     port: u16,
     counters: CounterCell,
@@ -71,19 +71,16 @@ impl Runtime {
     ) -> io::Result<(Self, mpsc::Receiver<ShardEvent>)> {
         let (events, receiver) = mpsc::channel(EVENT_QUEUE);
         let mut shards = Vec::with_capacity(pairs.len());
-        let links = Links::between(pairs.len());
-        for (index, ((socket, shard), links)) in pairs.into_iter().zip(links).enumerate() {
+        let waits = pairs.iter().map(|_| Wait::new());
+        let waits: Vec<Wait> = waits.collect::<io::Result<_>>()?;
+        let links = Links::between(waits.iter().map(Wait::bell).collect());
+        let parts = pairs.into_iter().zip(links).zip(waits);
+        for (index, (((socket, shard), links), wait)) in parts.enumerate() {
             let (commands, queue) = mpsc::unbounded_channel();
             let events = events.clone();
-            let executor = tokio::runtime::Builder::new_current_thread()
-                .enable_io()
-                .enable_time()
-                .build()?;
             let port = socket.port();
-            let socket = {
-                let _inside = executor.enter();
-                ShardSocket::new(socket, settings.segments)?
-            };
+            let socket = ShardSocket::new(socket, settings.segments, &wait)?;
+            let bell = wait.bell();
             let counters = CounterCell::default();
             let published = counters.clone();
             let thread = std::thread::Builder::new()
@@ -91,6 +88,7 @@ impl Runtime {
                 .spawn(move || {
                     let tick = Tick {
                         index,
+                        wait,
                         socket,
                         shard,
                         batch: Batch::new(),
@@ -100,12 +98,15 @@ impl Runtime {
                         counters: published,
                         publish_at: None,
                     };
-                    if let Err(error) = executor.block_on(tick.run(queue)) {
+                    if let Err(error) = tick.run(queue) {
                         tracing::error!(shard = index, %error, "the media socket failed; its calls are over");
                     }
                 })?;
             shards.push(ShardHandle {
-                commands,
+                commands: Commands {
+                    queue: Some(commands),
+                    bell,
+                },
                 thread,
                 port,
                 counters,
@@ -140,25 +141,51 @@ impl Runtime {
     /// Queues a command for one shard. A shard that is over ignores it.
     pub fn send(&self, shard: usize, command: Command) {
         if let Some(handle) = self.shards.get(shard) {
-            let _ = handle.commands.send(command);
+            handle.commands.send(command);
         }
     }
 
     /// Lets every shard do what it was told so far, and waits for its end.
     pub fn stop(self) {
-        for ShardHandle {
-            commands, thread, ..
-        } in self.shards
-        {
-            drop(commands);
+        // All at once, then one after the other.
+        let threads = self.shards.into_iter().map(|handle| handle.thread);
+        for thread in threads.collect::<Vec<_>>() {
             let _ = thread.join();
         }
+    }
+}
+
+/// Control's end of a shard's queue. Dropping it ends the shard.
+#[derive(Debug)]
+struct Commands {
+    // Unbounded: the only sender is control, whose input is bounded and rate-limited, and which must
+    // never wait for a shard while that shard waits for it. Gone only while this is dropped.
+    queue: Option<mpsc::UnboundedSender<Command>>,
+    bell: Arc<Bell>,
+}
+
+impl Commands {
+    /// Queues a command, which nobody reads if the shard is over.
+    fn send(&self, command: Command) {
+        if let Some(queue) = &self.queue
+            && queue.send(command).is_ok()
+        {
+            self.bell.ring();
+        }
+    }
+}
+
+impl Drop for Commands {
+    fn drop(&mut self) {
+        self.queue = None;
+        self.bell.ring();
     }
 }
 
 /// What one thread owns.
 struct Tick {
     index: usize,
+    wait: Wait,
     socket: ShardSocket,
     shard: Shard,
     batch: Batch,
@@ -171,39 +198,19 @@ struct Tick {
 }
 
 impl Tick {
-    async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) -> io::Result<()> {
+    fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) -> io::Result<()> {
         loop {
             self.hold.rest(Instant::now());
             let timeout = [self.shard.poll_timeout(), self.publish_at, self.batch.due()];
-            let timeout = timeout.into_iter().flatten().min();
-            tokio::select! {
-                ready = self.socket.readable() => {
-                    ready?;
-                    self.begin();
-                    self.read()?;
-                }
-                command = commands.recv() => match command {
-                    Some(command) => {
-                        self.begin();
-                        self.command(command);
-                    }
-                    None => return Ok(()),
-                },
-                Some((from, link)) = self.links.recv() => {
-                    self.begin();
-                    self.take_link(from, link);
-                }
-                () = sleep_until(timeout) => self.begin(),
+            let readable = self.wait.sleep(timeout.into_iter().flatten().min())?;
+            self.begin();
+            if readable {
+                self.read()?;
             }
             while let Ok(command) = commands.try_recv() {
                 self.command(command);
             }
-            for _ in 0..LINKS_PER_TICK {
-                let Some((from, link)) = self.links.try_recv() else {
-                    break;
-                };
-                self.take_link(from, link);
-            }
+            self.take_links();
             let now = Instant::now();
             if self.shard.poll_timeout().is_some_and(|due| due <= now) {
                 let (shard, batch) = (&mut self.shard, &mut self.batch);
@@ -215,7 +222,10 @@ impl Tick {
             self.post();
             // Farewells wait for nobody.
             let over = commands.is_closed() && commands.is_empty();
-            self.flush(over).await;
+            self.flush(over);
+            if over {
+                return Ok(());
+            }
             self.tell();
             self.publish();
         }
@@ -238,17 +248,29 @@ impl Tick {
                 }
             })?;
             if !more {
-                break;
+                return Ok(());
             }
         }
+        self.wait.has_more();
         Ok(())
     }
 
+    /// Reads what other shards have sent.
+    fn take_links(&mut self) {
+        for _ in 0..LINKS_PER_TICK {
+            let Some((from, link)) = self.links.try_recv() else {
+                return;
+            };
+            self.take_link(from, link);
+        }
+        self.wait.hurry();
+    }
+
     /// Sends the lanes whose time has come, or all.
-    async fn flush(&mut self, all: bool) {
+    fn flush(&mut self, all: bool) {
         let now = (!all).then(Instant::now);
         while let Some(lane) = self.batch.next_due(now) {
-            self.socket.send(&lane).await;
+            self.socket.send(&lane, &mut self.wait);
         }
     }
 
@@ -309,11 +331,4 @@ impl Tick {
 /// A panic is our bug; it may end the peer that met it and nobody else.
 fn catch(work: impl FnOnce()) -> Result<(), ()> {
     catch_unwind(AssertUnwindSafe(work)).map_err(drop)
-}
-
-async fn sleep_until(timeout: Option<Instant>) {
-    match timeout {
-        Some(timeout) => tokio::time::sleep_until(timeout.into()).await,
-        None => std::future::pending().await,
-    }
 }
