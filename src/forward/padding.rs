@@ -40,6 +40,16 @@ impl Padding {
         }
     }
 
+    /// Bytes of padding that make a datagram of `size` bytes as long as the one before it on its way to the same
+    /// receiver, of any stream: 0 to 255, and an eighth of that one at most. `None` where that is too little, or where
+    /// this is the longer one.
+    pub fn to_neighbour(size: usize, neighbour: usize) -> Option<u8> {
+        let padding = neighbour.checked_sub(size)?;
+        u8::try_from(padding)
+            .ok()
+            .filter(|_| padding <= neighbour / 8)
+    }
+
     /// Bytes of padding for a packet of voice, 0 to 63: several voices to one listener are then of few lengths.
     pub fn of_voice(len: usize) -> u8 {
         (len.next_multiple_of(VOICE_STEP) - len) as u8
@@ -81,6 +91,20 @@ mod tests {
         let long = MAX_LEN;
         assert_eq!(lengths(&[&[long, long, long]]), [[long; 3]]);
         assert_eq!(lengths(&[&[1_400, 1_390, 1_380]]), [[1_400, 1_400, 1_400]]);
+    }
+
+    #[test]
+    fn a_datagram_becomes_as_long_as_the_one_before_unless_much_is_missing() {
+        for (size, neighbour, padding) in [
+            (1_000, 1_000, Some(0)),
+            (900, 1_000, Some(100)),
+            (875, 1_000, Some(125)),
+            (874, 1_000, None),
+            (1_001, 1_000, None),
+            (19_700, 20_000, None),
+        ] {
+            assert_eq!(Padding::to_neighbour(size, neighbour), padding, "{size}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A shard's UDP socket: read in batches, flushed in segments.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -161,7 +162,8 @@ impl ShardSocket {
             Err(error) => return Err(error),
         };
         self.failures = 0;
-        for (meta, buffer) in self.metas.iter().zip(&mut self.buffers).take(count) {
+        for index in largest_first(&self.metas[..count]) {
+            let (meta, buffer) = (&self.metas[index], &mut self.buffers[index]);
             let path = Path {
                 remote: canonical(meta.addr),
                 local: meta.dst_ip.map(|ip| ip.to_canonical()),
@@ -240,6 +242,20 @@ impl ShardSocket {
     }
 }
 
+/// The order in which to take what came at once: the sender of the largest datagrams first, each sender's in their
+/// order. So the copies of the next one's fit behind them in one run, padded a little: the other way round they would not.
+fn largest_first(metas: &[RecvMeta]) -> impl Iterator<Item = usize> {
+    let mut order = [(Reverse(0), usize::MAX); BATCH_SIZE];
+    for (place, (index, meta)) in order.iter_mut().zip(metas.iter().enumerate()) {
+        let of_sender = metas.iter().filter(|other| other.addr == meta.addr);
+        let largest = of_sender.map(|other| other.stride).max();
+        *place = (Reverse(largest.unwrap_or(0)), index);
+    }
+    // What no datagram has stays at the end.
+    order.sort_unstable();
+    order.into_iter().take(metas.len()).map(|(_, index)| index)
+}
+
 fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
@@ -268,5 +284,33 @@ fn size_buffers(state: &UdpSocketState, socket: &std::net::UdpSocket, port: u16)
                  a busy server drops fewer packets after: sysctl -w {key}={KERNEL_BUFFER}"
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sender_of_the_largest_datagrams_is_first_and_each_keeps_its_order() {
+        let meta = |port: u16, size: usize| {
+            let mut meta = RecvMeta::default();
+            (meta.addr, meta.stride) = (([127, 0, 0, 1], port).into(), size);
+            meta
+        };
+        let metas = [
+            (1, 80),
+            (2, 900),
+            (1, 1_100),
+            (3, 1_000),
+            (2, 905),
+            (1, 1_090),
+        ];
+        let metas = metas.map(|(port, size)| meta(port, size));
+        let order: Vec<usize> = largest_first(&metas).collect();
+        assert_eq!(order, [0, 2, 5, 3, 1, 4]);
+        assert_eq!(largest_first(&[]).count(), 0);
+        let many: Vec<RecvMeta> = (0..BATCH_SIZE).map(|_| meta(1, 1)).collect();
+        assert!(largest_first(&many).eq(0..BATCH_SIZE));
     }
 }

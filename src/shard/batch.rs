@@ -130,6 +130,14 @@ impl Batch {
         size
     }
 
+    /// The size of what was written last to the slot's lane, as long as that is open and leads to `path`.
+    pub(super) fn last_size(&self, slot: LaneSlot, path: Path) -> Option<usize> {
+        let lane = self.lanes.get(slot.lane)?;
+        let fits = lane.path == path && lane.state.is_open_as(slot.epoch);
+        let last = lane.sizes.last().filter(|_| fits)?;
+        Some(usize::from(*last))
+    }
+
     /// Lets what is in the other's lane by then leave together with the slot's: a small datagram at the end of a run
     /// costs no call of its own. It waits no longer for that than it would anyway.
     pub(super) fn join(&mut self, slot: LaneSlot, other: LaneSlot) {
@@ -446,6 +454,10 @@ mod tests {
         batch.write(&mut slot, path(2), false, one);
         assert_eq!(batch.lanes().count(), 1);
         assert_eq!(batch.bytes, 1);
+        assert_eq!(batch.last_size(slot, path(2)), Some(1));
+        assert_eq!(batch.last_size(slot, path(1)), None);
+        batch.clear();
+        assert_eq!(batch.last_size(slot, path(2)), None);
     }
 
     const MS: Duration = Duration::from_millis(1);

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use super::peer::{Peer, Place};
 use super::subscription::Subscription;
 use super::timers::{Timer, Timers};
-use super::{Batch, Event, Shard};
-use crate::forward::{DropReason, Packet, Rewritten, Source};
+use super::{Batch, Event, LaneSlot, Shard};
+use crate::forward::{DropReason, Packet, Padding, Rewritten, Source};
 use crate::rtp::{Codec, HeaderFields, MediaKind, PassedOn, pad, write_copied_header};
+use crate::transport::Path;
 
 /// A newcomer is served from the history if the keyframe in it is at most this old. An older one would
 /// make it play a long catch-up, and a new keyframe is nearly as quick.
@@ -15,6 +16,9 @@ pub(super) const FRESH_KEYFRAME: Duration = Duration::from_millis(800);
 
 /// … and if no more packets than this follow it: they leave in one burst.
 pub(super) const CATCH_UP_PACKETS: usize = 200;
+
+/// Bytes of a copy's header, where it does not matter much: the fixed part, and a mid.
+const TYPICAL_HEADER: usize = 20;
 
 /// How a copy is sent.
 #[derive(Clone, Copy, Debug)]
@@ -287,10 +291,20 @@ pub(super) fn send_copy(
         ssrc,
     };
     let (transport, map) = (&mut peer.transport, &peer.extensions);
+    let overhead = transport.rtp_overhead();
     // The packets of one picture stay together; small ones, of any stream, are beside them.
-    let slot = match parameters.kind {
-        MediaKind::Video => &mut subscription.lane,
-        MediaKind::Audio => &mut peer.lane,
+    let (slot, neighbour) = match parameters.kind {
+        MediaKind::Audio => (&mut peer.lane, None),
+        MediaKind::Video => {
+            // A repetition without RTX would have other neighbours, and one number and key must never protect two
+            // different packets (RFC 7714 section 8.1).
+            let flexible = subscription.repeats_apart && rtx.is_none();
+            let size = TYPICAL_HEADER + packet.payload.len() + overhead;
+            let neighbour = flexible
+                .then(|| share_lane(&mut subscription.lane, peer.video_lane, path, size, batch))
+                .flatten();
+            (&mut subscription.lane, neighbour)
+        }
     };
     let padding = if rtx.is_some() { 0 } else { packet.padding };
     let size = batch.write(slot, path, out.wait, |buffer| {
@@ -308,11 +322,14 @@ pub(super) fn send_copy(
             out.numbers.picture_id,
             out.numbers.tl0_pic_idx,
         );
-        pad(buffer, start, padding);
+        let size = buffer.len() - start + overhead;
+        let aligned = neighbour.and_then(|neighbour| Padding::to_neighbour(size, neighbour));
+        pad(buffer, start, aligned.unwrap_or(padding));
         transport.seal_rtp(buffer, start, header_len, index).is_ok()
     });
     if parameters.kind == MediaKind::Video {
         batch.join(subscription.lane, peer.lane);
+        peer.video_lane = subscription.lane;
     }
     if size == 0 {
         return Err(DropReason::EncryptionFailed);
@@ -330,6 +347,25 @@ pub(super) fn send_copy(
     peer.counts.packets_sent += 1;
     peer.counts.bytes_sent += size as u64;
     Ok(())
+}
+
+/// Lets a copy of video that would open a lane go where other video for the same peer is, if it is of about that size.
+/// Returns the size of the datagram before it.
+fn share_lane(
+    own: &mut LaneSlot,
+    other: LaneSlot,
+    path: Path,
+    size: usize,
+    batch: &Batch,
+) -> Option<usize> {
+    let neighbour = batch.last_size(*own, path);
+    if neighbour.is_some() {
+        return neighbour;
+    }
+    let neighbour = batch.last_size(other, path)?;
+    Padding::to_neighbour(size, neighbour)?;
+    *own = other;
+    Some(neighbour)
 }
 
 /// DTMF and redundancy beside a codec do not decide whether a track can be decoded.

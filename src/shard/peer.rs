@@ -28,6 +28,8 @@ pub(super) struct Peer {
     pub(super) path: Option<Path>,
     /// Where its audio and RTCP are in the batch.
     pub(super) lane: LaneSlot,
+    /// Where the video of any of its subscriptions was written last.
+    pub(super) video_lane: LaneSlot,
     /// The addresses it has in the demultiplexer, oldest first.
     pub(super) addresses: Vec<SocketAddr>,
     /// The user name fragments it has in the demultiplexer: the current one last.
@@ -138,6 +140,7 @@ impl Peer {
             connected: false,
             path: None,
             lane: LaneSlot::default(),
+            video_lane: LaneSlot::default(),
             addresses: Vec::new(),
             ufrags: Vec::new(),
             extensions: ExtensionMap::default(),

@@ -37,6 +37,8 @@ pub(super) struct Subscription {
     /// The subscriber's payload type for each of the publisher's.
     payload_types: [u8; 128],
     pub(super) rewriter: Rewriter,
+    /// Whether every payload type has retransmissions of its own.
+    pub(super) repeats_apart: bool,
     /// Packets before this number had headers that cannot be written again.
     repeatable_from: u64,
     /// The SRTP index of the next retransmission.
@@ -73,6 +75,7 @@ impl Subscription {
             lane: LaneSlot::default(),
             payload_types: [NONE; 128],
             rewriter: Rewriter::new(rng.random(), rng.random()),
+            repeats_apart: false,
             repeatable_from: 0,
             // Below 2^15, so that its first wrap is far (RFC 3711 section 3.3.1).
             next_rtx: rng.random_range(0..1 << 15),
@@ -104,6 +107,7 @@ impl Subscription {
     pub(super) fn route(&mut self, publisher: &[CodecParameters]) {
         self.headers_changed();
         self.payload_types = [NONE; 128];
+        self.repeats_apart = self.parameters.rtx_ssrc.is_some();
         for theirs in publisher {
             let ours = self
                 .parameters
@@ -113,6 +117,7 @@ impl Subscription {
             let slot = self.payload_types.get_mut(usize::from(theirs.payload_type));
             if let (Some(ours), Some(slot)) = (ours, slot) {
                 *slot = ours.payload_type;
+                self.repeats_apart &= ours.rtx.is_some();
             }
         }
     }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::sim::{SimNet, Source, ms};
-use crate::shard::Holding;
+use super::sim::{SimNet, Source, codecs, ms};
+use crate::shard::{Holding, SendParameters};
 
 /// What the network takes both ways, and what it may add on the way up.
 const WAY: u64 = 20;
@@ -100,4 +100,41 @@ fn what_waits_is_repaired_as_well() {
             sim.receiver(subscriber, 0).assert_playable();
         }
     }
+}
+
+#[test]
+fn pictures_of_several_to_one_receiver_leave_together() {
+    // Without RTX a packet that is sent again has to be the same to the byte, whatever lies before it then.
+    let sends = |rtx: bool| {
+        let mut sim = SimNet::with_clients(3, 4);
+        sim.holding = holding(true);
+        for publisher in 0..3_usize {
+            let source = Source::video(1 + publisher as u64);
+            let ssrc = 0x9000 + 2 * publisher as u32;
+            let parameters = SendParameters {
+                mid: format!("s{publisher}").parse().unwrap(),
+                track: source.track,
+                home: 0,
+                kind: source.kind,
+                ssrc,
+                rtx_ssrc: rtx.then_some(ssrc + 1),
+                codecs: codecs(3, source.kind, true),
+            };
+            sim.subscribe_with(3, parameters);
+            sim.publish(publisher, source);
+            sim.clients[publisher].up.jitter = ms(JITTER);
+        }
+        sim.run(ms(1_000));
+        let before = sim.sends;
+        sim.clients[3].down.loss = 0.05;
+        sim.run(ms(2_000));
+        let sends = sim.sends - before;
+        sim.settle();
+        for index in 0..3 {
+            sim.receiver(3, index).assert_playable();
+        }
+        sends
+    };
+    let (apart, together) = (sends(false), sends(true));
+    assert!(together < apart * 9 / 10, "{together} of {apart}");
 }

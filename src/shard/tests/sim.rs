@@ -46,6 +46,8 @@ pub(super) struct SimNet {
     /// Batches on their way, and when the last of each pair of shards arrives.
     link_flights: BTreeMap<(Instant, u64), LinkFlight>,
     link_latest: BTreeMap<(usize, usize), Instant>,
+    /// Calls that the kernel would have been sent with.
+    pub(super) sends: usize,
     /// Packets that crossed each pair of shards.
     pub(super) crossed: BTreeMap<(usize, usize), usize>,
     order: u64,
@@ -208,6 +210,7 @@ impl SimNet {
             link_delay: (Duration::ZERO, Duration::ZERO),
             link_flights: BTreeMap::new(),
             link_latest: BTreeMap::new(),
+            sends: 0,
             crossed: BTreeMap::new(),
             order: 0,
             client_by_address: HashMap::new(),
@@ -699,6 +702,7 @@ impl SimNet {
         while let Some(lane) = batch.next_due(Some(self.now)) {
             let remote = lane.path().remote;
             let client = self.client_by_address.get(&remote).copied();
+            self.sends += lane.runs(64).count();
             for datagram in lane.datagrams() {
                 assert!(datagram.len() <= 1_300, "{} bytes", datagram.len());
                 let client = client.expect("only clients are sent to");
