@@ -102,7 +102,10 @@ struct Newest {
 /// packet was sent before it.
 #[derive(Clone, Debug)]
 pub struct Rewriter {
-    runs: VecDeque<Run>,
+    /// The present run, in place: it is all that a packet needs as long as nothing is left out.
+    run: Option<Run>,
+    /// Those before it.
+    earlier: VecDeque<Run>,
     source: Source,
     /// The first number of the current source; what is older belongs to the time before the switch.
     start: u64,
@@ -120,7 +123,8 @@ impl Rewriter {
     /// taken modulo 2^15, so that its first wrap is far (RFC 3711 section 3.3.1).
     pub fn new(first_sequence: u16, first_timestamp: u32) -> Self {
         Self {
-            runs: VecDeque::new(),
+            run: None,
+            earlier: VecDeque::new(),
             source: Source {
                 generation: 0,
                 clock_rate: 90_000,
@@ -169,12 +173,12 @@ impl Rewriter {
         let mut last = first;
         for packet in packets {
             let new_frame = packet.timestamp != last.timestamp;
-            if let (true, Some(run)) = (new_frame && frames < MAX_REPLAYED, self.runs.back()) {
+            if let (true, Some(run)) = (new_frame && frames < MAX_REPLAYED, self.run) {
                 let follows = last.timestamp.wrapping_add(run.offsets.timestamp);
                 let mut run = Run {
                     source: packet.sequence,
                     outgoing: self.next_sequence(),
-                    ..*run
+                    ..run
                 };
                 run.offsets.timestamp = follows.wrapping_add(1).wrapping_sub(packet.timestamp);
                 self.begin_run(run);
@@ -195,7 +199,7 @@ impl Rewriter {
         if numbers.sequence < self.next {
             return self.map_late(numbers);
         }
-        let run = self.runs.back()?;
+        let run = self.run.as_ref()?;
         let sequence = run.outgoing + (numbers.sequence - run.source);
         let rewritten = run.offsets.apply(sequence, numbers);
         self.next = numbers.sequence + 1;
@@ -209,7 +213,7 @@ impl Rewriter {
         if sequence < self.next || sequence < self.start {
             return;
         }
-        let Some(run) = self.runs.back().copied() else {
+        let Some(run) = self.run else {
             return;
         };
         // Packets between are missing: they may still come, or be asked for.
@@ -229,8 +233,13 @@ impl Rewriter {
         if outgoing >= next {
             return None;
         }
-        let index = self.runs.partition_point(|run| run.outgoing <= outgoing);
-        let run = self.runs.get(index.checked_sub(1)?)?;
+        let run = match &self.run {
+            Some(run) if run.outgoing <= outgoing => run,
+            _ => {
+                let index = self.earlier.partition_point(|run| run.outgoing <= outgoing);
+                self.earlier.get(index.checked_sub(1)?)?
+            }
+        };
         Some(Origin {
             generation: run.generation,
             sequence: run.source + (outgoing - run.outgoing),
@@ -241,18 +250,18 @@ impl Rewriter {
 
     /// The subscription's timestamp for a timestamp of the current source, as a sender report needs it.
     pub fn map_timestamp(&self, timestamp: u32) -> Option<u32> {
-        let run = self.runs.back()?;
+        let run = self.run.as_ref()?;
         Some(timestamp.wrapping_add(run.offsets.timestamp))
     }
 
     /// The source that was taken up last.
     pub fn source(&self) -> Option<Source> {
-        (!self.runs.is_empty()).then_some(self.source)
+        self.run.is_some().then_some(self.source)
     }
 
     /// The number that the next packet gets if none is missing.
     pub fn next_sequence(&self) -> u64 {
-        match self.runs.back() {
+        match &self.run {
             Some(run) => run.outgoing + (self.next - run.source),
             None => u64::from(self.first_sequence),
         }
@@ -260,7 +269,7 @@ impl Rewriter {
 
     fn map_late(&self, numbers: &PacketNumbers) -> Option<Rewritten> {
         let mut end = self.next_sequence();
-        for run in self.runs.iter().rev() {
+        for run in self.run.iter().chain(self.earlier.iter().rev()) {
             if run.outgoing < self.start_outgoing {
                 break;
             }
@@ -276,17 +285,14 @@ impl Rewriter {
 
     fn begin_run(&mut self, run: Run) {
         // An empty run never carried a packet.
-        if self
-            .runs
-            .back()
-            .is_some_and(|last| last.outgoing == run.outgoing)
-        {
-            self.runs.pop_back();
+        let last = self.run.filter(|last| last.outgoing != run.outgoing);
+        if let Some(last) = last {
+            if self.earlier.len() + 1 >= MAX_RUNS {
+                self.earlier.pop_front();
+            }
+            self.earlier.push_back(last);
         }
-        if self.runs.len() >= MAX_RUNS {
-            self.runs.pop_front();
-        }
-        self.runs.push_back(run);
+        self.run = Some(run);
     }
 
     fn remember(&mut self, now: Instant, numbers: &PacketNumbers, rewritten: &Rewritten) {
@@ -488,7 +494,7 @@ mod tests {
                 rewriter.skip(n);
             }
         }
-        assert_eq!(rewriter.runs.len(), MAX_RUNS);
+        assert_eq!(rewriter.earlier.len() + 1, MAX_RUNS);
         assert_eq!(rewriter.map(now, &numbers(2, 0)), None);
         assert_eq!(rewriter.origin_of(1), None);
         assert_eq!(rewriter.origin_of(4999).map(|o| o.sequence), Some(9998));
@@ -529,7 +535,7 @@ mod tests {
         // A long one keeps within its bounds, and its timestamps never go back.
         let past = (0..1000).map(|n| numbers(n, n as u32 * 3000));
         rewriter.replay_source(now, VIDEO, past.clone());
-        assert!(rewriter.runs.len() <= MAX_RUNS);
+        assert!(rewriter.earlier.len() < MAX_RUNS);
         let mut before = mapped.timestamp;
         for packet in past {
             let mapped = rewriter.map(now, &packet).unwrap();
