@@ -48,6 +48,8 @@ pub(super) struct SimNet {
     link_latest: BTreeMap<(usize, usize), Instant>,
     /// Calls that the kernel would have been sent with.
     pub(super) sends: usize,
+    /// What each client was sent under each SSRC and number.
+    protected: HashMap<(usize, u32, u16), Vec<u8>>,
     /// Packets that crossed each pair of shards.
     pub(super) crossed: BTreeMap<(usize, usize), usize>,
     order: u64,
@@ -211,6 +213,7 @@ impl SimNet {
             link_flights: BTreeMap::new(),
             link_latest: BTreeMap::new(),
             sends: 0,
+            protected: HashMap::new(),
             crossed: BTreeMap::new(),
             order: 0,
             client_by_address: HashMap::new(),
@@ -706,10 +709,23 @@ impl SimNet {
             for datagram in lane.datagrams() {
                 assert!(datagram.len() <= 1_300, "{} bytes", datagram.len());
                 let client = client.expect("only clients are sent to");
+                self.assert_protected_once(client, datagram);
                 self.send(client, false, remote, datagram);
             }
         }
         self.batch = batch;
+    }
+
+    /// One number and key never protect two different packets (RFC 7714 section 8.1).
+    fn assert_protected_once(&mut self, client: usize, datagram: &[u8]) {
+        if classify(datagram) != Some(DatagramKind::Rtp) {
+            return;
+        }
+        let view = HeaderView::parse(datagram).unwrap();
+        let key = (client, view.fields().ssrc, view.sequence());
+        let first = self.protected.entry(key);
+        let first = first.or_insert_with(|| datagram.to_vec());
+        assert!(first == datagram, "{key:x?} protects two packets");
     }
 
     fn send(&mut self, client: usize, up: bool, address: SocketAddr, datagram: &[u8]) {
