@@ -32,3 +32,12 @@ pub mod server;
 pub mod shard;
 pub mod signaling;
 pub mod transport;
+
+#[cfg(test)]
+#[path = "../tests/network/link.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "the user-space link between namespaces uses it too"
+)]
+mod network;

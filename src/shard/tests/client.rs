@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::link::Link;
 use super::publication::{Content, Plain, Publication};
 use super::receiver::{Got, Receiver};
+use crate::network::Link;
 use crate::rtp::rtcp::{
     RtcpPacket, RtcpPackets, write_nack, write_pli, write_receiver_report, write_sender_report,
 };

@@ -12,7 +12,6 @@ mod hostile;
 mod keyframes;
 mod layers;
 mod lifecycle;
-mod link;
 mod paths;
 mod publication;
 mod receiver;
