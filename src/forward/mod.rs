@@ -7,6 +7,7 @@
 mod drop_reason;
 mod history;
 mod keyframes;
+pub mod layers;
 mod nack;
 mod packet;
 mod padding;

@@ -2,12 +2,14 @@
 //! go on when the source changes. Nothing is decoded.
 
 mod av1;
+mod frame;
 mod h264;
 mod h265;
 mod picture;
 mod vp8;
 mod vp9;
 
+pub use frame::{FrameTag, frame_tag};
 pub use picture::{PictureId, PictureIds, Tl0PicIdx};
 pub use vp8::Vp8Descriptor;
 pub use vp9::Vp9Descriptor;

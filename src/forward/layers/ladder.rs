@@ -1,0 +1,181 @@
+//! The layers of a track as rungs of a ladder, from the least to the best picture.
+
+use super::{LayerId, MAX_TEMPORAL, RateMeter};
+
+/// What an encoding is taken to cost that was never seen, by its rank: the best one first. Browsers' own defaults for a
+/// camera of 1280 by 720 and its halves.
+const UNSEEN: [u64; 4] = [1_700_000, 500_000, 150_000, 100_000];
+
+/// The lines that the best encoding is taken to have when nothing says it.
+const UNSEEN_HEIGHT: u16 = 720;
+
+/// One encoding of a track, as far as a ladder needs it.
+#[derive(Clone, Copy, Debug)]
+pub struct Encoding<'a> {
+    /// What its layers cost, once it was seen.
+    pub rates: Option<&'a RateMeter>,
+    /// Lines of its best picture, where they are known.
+    pub height: Option<u16>,
+    /// It flows now, or nobody asked for it so far.
+    pub available: bool,
+}
+
+/// One rung: a layer, and what it takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rung {
+    /// The layer.
+    pub layer: LayerId,
+    /// Bits a second on the wire, lower layers included.
+    pub bitrate: u64,
+    /// Lines of its picture; guessed where nothing says it.
+    pub height: u16,
+    /// Whether it can be had now.
+    pub available: bool,
+}
+
+/// The rungs of a track with these encodings, best encoding first as its rids are, from the lowest rung to the highest.
+///
+/// Frames are left out before lines are: each spatial layer's temporal layers are rungs of their own. The lowest temporal
+/// layer alone, a slide show, is a rung of the smallest picture only.
+pub fn ladder(encodings: &[Encoding<'_>]) -> Vec<Rung> {
+    let mut rungs = Vec::new();
+    for (index, encoding) in encodings.iter().enumerate().rev() {
+        let (top_spatial, top_temporal) = encoding.rates.map_or((0, 0), RateMeter::top);
+        for spatial in 0..=top_spatial {
+            let smallest = rungs.is_empty();
+            let lowest = if smallest || top_temporal < 2 { 0 } else { 1 };
+            let first = lowest.max(if smallest {
+                0
+            } else {
+                top_temporal.saturating_sub(1)
+            });
+            for temporal in first..=top_temporal.min(MAX_TEMPORAL - 1) {
+                let measured = encoding
+                    .rates
+                    .and_then(|rates| rates.rate(spatial, temporal));
+                let guess = UNSEEN.get(index).or(UNSEEN.last()).copied().unwrap_or(0);
+                rungs.push(Rung {
+                    layer: LayerId {
+                        encoding: index as u8,
+                        spatial: spatial as u8,
+                        temporal: temporal as u8,
+                    },
+                    bitrate: measured.filter(|rate| *rate > 0).unwrap_or(guess),
+                    height: height(encodings, index) >> (top_spatial - spatial),
+                    available: encoding.available,
+                });
+            }
+        }
+    }
+    rungs
+}
+
+/// The lines of an encoding: as it says itself, or else in proportion to one that does.
+fn height(encodings: &[Encoding<'_>], index: usize) -> u16 {
+    let known = |(at, encoding): (usize, &Encoding<'_>)| Some((at, encoding.height?));
+    if let Some(Some(height)) = encodings.get(index).map(|encoding| encoding.height) {
+        return height;
+    }
+    match encodings.iter().enumerate().find_map(known) {
+        Some((at, height)) if at > index => height.saturating_mul(1 << (at - index).min(8)),
+        Some((at, height)) => height >> (index - at).min(8),
+        None => UNSEEN_HEIGHT >> index.min(8),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    fn meter(layers: &[(u8, u8, usize)]) -> RateMeter {
+        let mut meter = RateMeter::default();
+        let start = Instant::now();
+        for step in 0..60 {
+            for (spatial, temporal, payload) in layers {
+                meter.observe(
+                    start + Duration::from_millis(step * 20),
+                    *spatial,
+                    *temporal,
+                    *payload,
+                );
+            }
+        }
+        meter
+    }
+
+    fn names(rungs: &[Rung]) -> Vec<(u8, u8, u8)> {
+        let name = |rung: &Rung| (rung.layer.encoding, rung.layer.spatial, rung.layer.temporal);
+        rungs.iter().map(name).collect()
+    }
+
+    #[test]
+    fn simulcast_without_temporal_layers_has_a_rung_each() {
+        let (full, half) = (meter(&[(0, 0, 3_000)]), meter(&[(0, 0, 900)]));
+        let encodings = [Some(&full), Some(&half), None].map(|rates| Encoding {
+            rates,
+            height: None,
+            available: rates.is_some(),
+        });
+        let rungs = ladder(&encodings);
+        assert_eq!(names(&rungs), [(2, 0, 0), (1, 0, 0), (0, 0, 0)]);
+        assert_eq!(rungs[0].bitrate, UNSEEN[2]);
+        assert!(!rungs[0].available && rungs[1].available);
+        assert!(rungs.is_sorted_by_key(|rung| rung.bitrate));
+        assert_eq!(
+            rungs.iter().map(|r| r.height).collect::<Vec<_>>(),
+            [180, 360, 720]
+        );
+    }
+
+    #[test]
+    fn temporal_layers_are_rungs_and_a_slide_show_only_of_the_smallest() {
+        let rates = meter(&[(0, 0, 400), (0, 1, 300), (0, 2, 300)]);
+        let encoding = Encoding {
+            rates: Some(&rates),
+            height: Some(1080),
+            available: true,
+        };
+        let rungs = ladder(&[
+            encoding,
+            Encoding {
+                height: None,
+                ..encoding
+            },
+        ]);
+        let small = [(1, 0, 0), (1, 0, 1), (1, 0, 2)];
+        assert_eq!(names(&rungs)[..3], small);
+        assert_eq!(names(&rungs)[3..], [(0, 0, 1), (0, 0, 2)]);
+        assert_eq!((rungs[0].height, rungs[4].height), (540, 1080));
+    }
+
+    #[test]
+    fn spatial_layers_are_halves_of_each_other() {
+        let rates = meter(&[(0, 0, 100), (1, 0, 300), (2, 0, 900)]);
+        let rungs = ladder(&[Encoding {
+            rates: Some(&rates),
+            height: Some(720),
+            available: true,
+        }]);
+        assert_eq!(names(&rungs), [(0, 0, 0), (0, 1, 0), (0, 2, 0)]);
+        assert_eq!(
+            rungs.iter().map(|r| r.height).collect::<Vec<_>>(),
+            [180, 360, 720]
+        );
+    }
+
+    #[test]
+    fn heights_follow_from_the_one_that_is_known() {
+        let encoding = |height| Encoding {
+            rates: None,
+            height,
+            available: true,
+        };
+        let rungs = ladder(&[encoding(None), encoding(Some(540)), encoding(None)]);
+        assert_eq!(
+            rungs.iter().map(|r| r.height).collect::<Vec<_>>(),
+            [270, 540, 1080]
+        );
+    }
+}

@@ -1,0 +1,129 @@
+//! What each layer of one encoding costs: measured, since publishers promise nothing.
+
+use std::time::{Duration, Instant};
+
+use super::{MAX_SPATIAL, MAX_TEMPORAL};
+
+/// How long is measured before a rate changes.
+const INTERVAL: Duration = Duration::from_millis(500);
+/// What a new measurement counts against those before, when it is lower: a scene that calms down may liven up again.
+const FALL: f64 = 0.3;
+/// The same when it is higher.
+const RISE: f64 = 0.7;
+/// Headers that each packet has on the wire beside its payload: IP, UDP, RTP with extensions, the tag.
+const HEADERS: usize = 28 + 12 + 12 + 16;
+
+/// Bits a second of each spatial and temporal layer of an encoding, smoothed.
+#[derive(Clone, Debug, Default)]
+pub struct RateMeter {
+    /// Bytes since `began`, of each layer alone.
+    bytes: [[u32; MAX_TEMPORAL]; MAX_SPATIAL],
+    began: Option<Instant>,
+    rates: [[f64; MAX_TEMPORAL]; MAX_SPATIAL],
+    measured: bool,
+}
+
+impl RateMeter {
+    /// A packet of this layer came, with so many bytes of payload.
+    pub fn observe(&mut self, now: Instant, spatial: u8, temporal: u8, payload: usize) {
+        let began = *self.began.get_or_insert(now);
+        let elapsed = now.saturating_duration_since(began);
+        if elapsed >= INTERVAL {
+            self.measure(elapsed);
+            self.began = Some(now);
+        }
+        let spatial = usize::from(spatial).min(MAX_SPATIAL - 1);
+        let temporal = usize::from(temporal).min(MAX_TEMPORAL - 1);
+        let bytes = &mut self.bytes[spatial][temporal];
+        *bytes = bytes.saturating_add((payload + HEADERS) as u32);
+    }
+
+    /// The encoding went silent: what was counted last is not half of a rate.
+    pub fn pause(&mut self) {
+        self.bytes = Default::default();
+        self.began = None;
+    }
+
+    /// What a subscriber of this layer gets, lower ones included. `None` before anything was measured.
+    pub fn rate(&self, spatial: usize, temporal: usize) -> Option<u64> {
+        let lower = self.rates.iter().take(spatial + 1);
+        let sum: f64 = lower
+            .flat_map(|rates| rates.iter().take(temporal + 1))
+            .sum();
+        self.measured.then_some(sum as u64)
+    }
+
+    /// The highest spatial and temporal layer that there is now.
+    pub fn top(&self) -> (usize, usize) {
+        let is_there = |rates: &[f64; MAX_TEMPORAL]| rates.iter().any(|rate| *rate > 0.0);
+        let spatial = self.rates.iter().rposition(is_there).unwrap_or(0);
+        let temporal = (0..MAX_TEMPORAL)
+            .rfind(|temporal| self.rates.iter().any(|rates| rates[*temporal] > 0.0))
+            .unwrap_or(0);
+        (spatial, temporal)
+    }
+
+    fn measure(&mut self, elapsed: Duration) {
+        let first = !std::mem::replace(&mut self.measured, true);
+        for (rates, bytes) in self.rates.iter_mut().zip(&mut self.bytes) {
+            for (rate, bytes) in rates.iter_mut().zip(bytes) {
+                let now = f64::from(std::mem::take(bytes)) * 8.0 / elapsed.as_secs_f64();
+                let weight = if now > *rate { RISE } else { FALL };
+                *rate += (now - *rate) * if first { 1.0 } else { weight };
+                // A layer that is no more does not linger as a rung of its own.
+                if *rate < 1_000.0 {
+                    *rate = 0.0;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn feed(meter: &mut RateMeter, now: &mut Instant, ms: u64, packets: &[(u8, u8, usize)]) {
+        let end = *now + Duration::from_millis(ms);
+        while *now < end {
+            for (spatial, temporal, payload) in packets {
+                meter.observe(*now, *spatial, *temporal, *payload);
+            }
+            *now += Duration::from_millis(20);
+        }
+    }
+
+    #[test]
+    fn rates_are_cumulative_and_layers_that_end_vanish() {
+        let mut now = Instant::now();
+        let mut meter = RateMeter::default();
+        assert_eq!((meter.rate(0, 0), meter.top()), (None, (0, 0)));
+        let payload = 1_000 - HEADERS;
+        feed(
+            &mut meter,
+            &mut now,
+            2_000,
+            &[(0, 0, payload), (0, 1, payload), (1, 0, payload)],
+        );
+        assert_eq!(meter.top(), (1, 1));
+        for (spatial, temporal, expected) in [(0, 0, 400_000), (0, 1, 800_000), (1, 1, 1_200_000)] {
+            let rate = meter.rate(spatial, temporal).unwrap();
+            assert!(rate.abs_diff(expected) < 40_000, "{rate} for {expected}");
+        }
+        feed(&mut meter, &mut now, 12_000, &[(0, 0, payload)]);
+        assert_eq!(meter.top(), (0, 0));
+    }
+
+    #[test]
+    fn a_rise_is_believed_sooner_than_a_fall() {
+        let mut now = Instant::now();
+        let mut meter = RateMeter::default();
+        feed(&mut meter, &mut now, 1_000, &[(0, 0, 500)]);
+        let before = meter.rate(0, 0).unwrap();
+        feed(&mut meter, &mut now, 600, &[(0, 0, 1_200)]);
+        let risen = meter.rate(0, 0).unwrap();
+        assert!(risen > before * 17 / 10, "{before} {risen}");
+        feed(&mut meter, &mut now, 600, &[(0, 0, 500)]);
+        assert!(meter.rate(0, 0).unwrap() > before * 13 / 10);
+    }
+}
