@@ -293,7 +293,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::rtp::payload::PictureIds;
+    use crate::rtp::payload::{FrameTag, PictureIds};
     use crate::rtp::{Element, Elements, ExtensionBuffer};
 
     const LIMITS: HistoryLimits = HistoryLimits {
@@ -308,10 +308,12 @@ mod tests {
                 sequence,
                 timestamp: sequence as u32 / 4,
                 picture_ids: PictureIds::default(),
+                frame_number: None,
             },
             marker: sequence % 4 == 3,
             payload_type: 96,
             keyframe_start: false,
+            tag: FrameTag::default(),
             extensions: Elements::default(),
             payload,
             padding: 0,

@@ -25,7 +25,7 @@ pub(crate) use packet::PacketShape;
 pub use packet::{Packet, PacketNumbers};
 pub use padding::Padding;
 pub use receive::{ReceiveStream, Received};
-pub use rewrite::{Origin, Rewriter, Rewritten, Source};
+pub use rewrite::{Origin, Replay, Rewriter, Rewritten, Source};
 pub use sender_report::{SenderClock, SentReports};
 pub use speakers::Speakers;
 pub use transport_cc::TransportCcRecorder;

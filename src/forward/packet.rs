@@ -1,7 +1,7 @@
 //! A packet on its way from a publisher to its subscribers.
 
 use crate::rtp::Elements;
-use crate::rtp::payload::PictureIds;
+use crate::rtp::payload::{FrameTag, PictureIds};
 
 /// The numbers of a packet that a subscription replaces.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub struct PacketNumbers {
     pub timestamp: u32,
     /// The frame counters, and where they stand in the payload.
     pub picture_ids: PictureIds,
+    /// The number of its frame in the dependency descriptor, where there is one.
+    pub frame_number: Option<u16>,
 }
 
 /// One packet of a publisher's stream, plain: as it came, as it was recovered from a retransmission, or
@@ -26,6 +28,8 @@ pub struct Packet<'a> {
     pub payload_type: u8,
     /// The first packet of a frame that needs none before it.
     pub keyframe_start: bool,
+    /// Its layers.
+    pub tag: FrameTag,
     /// The header extensions, by the publisher's ids.
     pub extensions: Elements<'a>,
     /// Without padding.
@@ -42,6 +46,7 @@ pub(crate) struct PacketShape {
     marker: bool,
     payload_type: u8,
     keyframe_start: bool,
+    tag: FrameTag,
     padding: u8,
     profile: u16,
     extensions_len: u16,
@@ -57,6 +62,7 @@ impl PacketShape {
             marker: packet.marker,
             payload_type: packet.payload_type,
             keyframe_start: packet.keyframe_start,
+            tag: packet.tag,
             padding: packet.padding,
             profile,
             extensions_len: u16::try_from(extensions.len()).ok()?,
@@ -77,6 +83,7 @@ impl PacketShape {
             marker: self.marker,
             payload_type: self.payload_type,
             keyframe_start: self.keyframe_start,
+            tag: self.tag,
             extensions: Elements::new(self.profile, extensions),
             payload,
             padding: self.padding,

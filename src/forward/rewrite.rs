@@ -33,6 +33,20 @@ pub struct Rewritten {
     pub picture_id: u16,
     /// For the same.
     pub tl0_pic_idx: u8,
+    /// What the dependency descriptor says, where there is one.
+    pub frame_number: Option<u16>,
+}
+
+/// What becomes of a packet of a replay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replay {
+    /// It is sent.
+    Send,
+    /// It is left out, as [`Rewriter::skip`] says.
+    LeaveOut {
+        /// Its picture is left out as a whole.
+        closes_gap: bool,
+    },
 }
 
 /// Where a packet of the subscription came from, and how it was rewritten.
@@ -59,6 +73,7 @@ struct Offsets {
     timestamp: u32,
     picture_id: u16,
     tl0_pic_idx: u8,
+    frame_number: u16,
 }
 
 impl Offsets {
@@ -71,6 +86,9 @@ impl Offsets {
             timestamp: numbers.timestamp.wrapping_add(self.timestamp),
             picture_id: picture_id.wrapping_add(self.picture_id) & 0x7fff,
             tl0_pic_idx: tl0_pic_idx.wrapping_add(self.tl0_pic_idx),
+            frame_number: numbers
+                .frame_number
+                .map(|number| number.wrapping_add(self.frame_number)),
         }
     }
 }
@@ -93,6 +111,7 @@ struct Newest {
     timestamp: u32,
     picture_id: u16,
     tl0_pic_idx: u8,
+    frame_number: u16,
 }
 
 /// Gives the packets of changing sources the numbers of one stream.
@@ -116,6 +135,8 @@ pub struct Rewriter {
     first_sequence: u16,
     first_timestamp: u32,
     newest: Option<Newest>,
+    /// The picture that was left out last.
+    left_out: Option<u16>,
 }
 
 impl Rewriter {
@@ -135,6 +156,7 @@ impl Rewriter {
             first_sequence: first_sequence & 0x7fff,
             first_timestamp,
             newest: None,
+            left_out: None,
         }
     }
 
@@ -144,6 +166,7 @@ impl Rewriter {
         let outgoing = self.next_sequence();
         let offsets = self.offsets_at(now, source, first);
         self.source = source;
+        self.left_out = None;
         self.start = first.sequence;
         self.start_outgoing = outgoing;
         self.next = first.sequence;
@@ -156,22 +179,28 @@ impl Rewriter {
     }
 
     /// Takes up a source with packets that were sent before, so that a newcomer can decode at once:
-    /// `packets` have consecutive numbers, begin with a keyframe, and are to be mapped and sent now. Their
-    /// frames get timestamps one tick apart: with those of the past the receiver would take the burst for
-    /// frames ahead of their time, and delay all that follow.
+    /// `packets` have consecutive numbers, begin with a keyframe, and are to be mapped and sent now, but for
+    /// those that are not wanted: these are skipped. Their frames get timestamps one tick apart: with those of the
+    /// past the receiver would take the burst for frames ahead of their time, and delay all that follow.
     pub fn replay_source(
         &mut self,
         now: Instant,
         source: Source,
-        packets: impl IntoIterator<Item = PacketNumbers>,
+        packets: impl IntoIterator<Item = (PacketNumbers, Replay)>,
     ) {
         let mut packets = packets.into_iter();
-        let Some(first) = packets.next() else { return };
+        let Some((first, _)) = packets.next() else {
+            return;
+        };
         self.switch_source(now, source, &first);
         self.map(now, &first);
         let mut frames = 1;
         let mut last = first;
-        for packet in packets {
+        for (packet, fate) in packets {
+            if let Replay::LeaveOut { closes_gap } = fate {
+                self.skip(&packet, closes_gap);
+                continue;
+            }
             let new_frame = packet.timestamp != last.timestamp;
             if let (true, Some(run)) = (new_frame && frames < MAX_REPLAYED, self.run) {
                 let follows = last.timestamp.wrapping_add(run.offsets.timestamp);
@@ -209,13 +238,22 @@ impl Rewriter {
 
     /// Leaves out a packet of the current source. Without effect when it is older than a packet that
     /// was mapped: its number stays free, and the subscriber may ask for it.
-    pub fn skip(&mut self, sequence: u64) {
+    ///
+    /// With `closes_gap` its picture is left out as a whole, and its picture id goes to the next one: a decoder of VP8
+    /// waits for pictures that it thinks were lost.
+    pub fn skip(&mut self, numbers: &PacketNumbers, closes_gap: bool) {
+        let sequence = numbers.sequence;
         if sequence < self.next || sequence < self.start {
             return;
         }
-        let Some(run) = self.run else {
+        let Some(mut run) = self.run else {
             return;
         };
+        let picture = numbers.picture_ids.picture_id.map(|id| id.value);
+        if closes_gap && picture.is_some() && self.left_out != picture {
+            self.left_out = picture;
+            run.offsets.picture_id = run.offsets.picture_id.wrapping_sub(1);
+        }
         // Packets between are missing: they may still come, or be asked for.
         self.next = sequence + 1;
         self.begin_run(Run {
@@ -311,6 +349,10 @@ impl Rewriter {
                 (None, Some(before)) => before.tl0_pic_idx,
                 _ => rewritten.tl0_pic_idx,
             },
+            frame_number: rewritten
+                .frame_number
+                .or(before.map(|before| before.frame_number))
+                .unwrap_or_default(),
         });
     }
 
@@ -332,6 +374,9 @@ impl Rewriter {
             }),
             tl0_pic_idx: ids.tl0_pic_idx.map_or(0, |index| {
                 newest.tl0_pic_idx.wrapping_add(1).wrapping_sub(index.value)
+            }),
+            frame_number: first.frame_number.map_or(0, |number| {
+                newest.frame_number.wrapping_add(1).wrapping_sub(number)
             }),
         }
     }
@@ -358,6 +403,7 @@ mod tests {
             sequence,
             timestamp,
             picture_ids: PictureIds::default(),
+            frame_number: None,
         }
     }
 
@@ -376,7 +422,12 @@ mod tests {
                     at: 4,
                 }),
             },
+            frame_number: Some(picture_id),
         }
+    }
+
+    fn whole(numbers: PacketNumbers) -> (PacketNumbers, Replay) {
+        (numbers, Replay::Send)
     }
 
     const VIDEO: Source = Source {
@@ -388,7 +439,7 @@ mod tests {
     fn nothing_is_mapped_before_a_source_is_taken_up() {
         let now = Instant::now();
         let mut rewriter = Rewriter::new(0xffff, 7);
-        rewriter.skip(5);
+        rewriter.skip(&numbers(5, 0), false);
         assert_eq!(rewriter.map(now, &numbers(5, 0)), None);
         assert_eq!(rewriter.source(), None);
         assert_eq!(rewriter.map_timestamp(0), None);
@@ -449,18 +500,18 @@ mod tests {
             |rewriter: &mut Rewriter, n| rewriter.map(now, &numbers(n, 0)).map(|r| r.sequence);
         rewriter.switch_source(now, VIDEO, &numbers(10, 0));
         assert_eq!(map(&mut rewriter, 10), Some(0));
-        rewriter.skip(11);
-        rewriter.skip(12);
+        rewriter.skip(&numbers(11, 0), false);
+        rewriter.skip(&numbers(12, 0), false);
         assert_eq!(map(&mut rewriter, 13), Some(1));
         // 14 is missing when 15 is skipped, and comes late.
-        rewriter.skip(15);
+        rewriter.skip(&numbers(15, 0), false);
         assert_eq!(map(&mut rewriter, 16), Some(3));
         assert_eq!(map(&mut rewriter, 14), Some(2));
         assert_eq!(map(&mut rewriter, 11), None);
         assert_eq!(map(&mut rewriter, 15), None);
         // Too late to skip: the number is taken, and can be asked for.
         assert_eq!(map(&mut rewriter, 18), Some(5));
-        rewriter.skip(17);
+        rewriter.skip(&numbers(17, 0), false);
         assert_eq!(rewriter.origin_of(4).map(|o| o.sequence), Some(17));
         assert_eq!(rewriter.origin_of(6), None);
     }
@@ -474,7 +525,7 @@ mod tests {
             rewriter.map(now, &numbers(n, 0));
         }
         rewriter.switch_source(now, VIDEO, &numbers(50, 0));
-        rewriter.skip(50);
+        rewriter.skip(&numbers(50, 0), false);
         assert_eq!(rewriter.map(now, &numbers(50, 0)), None);
         assert_eq!(
             rewriter.map(now, &numbers(51, 0)).map(|r| r.sequence),
@@ -491,7 +542,7 @@ mod tests {
             if n % 2 == 0 {
                 rewriter.map(now, &numbers(n, 0)).unwrap();
             } else {
-                rewriter.skip(n);
+                rewriter.skip(&numbers(n, 0), false);
             }
         }
         assert_eq!(rewriter.earlier.len() + 1, MAX_RUNS);
@@ -511,7 +562,7 @@ mod tests {
         let past: Vec<_> = (0..6)
             .map(|n| numbers(500 + n, 7000 + n as u32 / 2 * 2970))
             .collect();
-        rewriter.replay_source(now, VIDEO, past.clone());
+        rewriter.replay_source(now, VIDEO, past.clone().into_iter().map(whole));
         let mut sent = vec![];
         for packet in &past {
             let mapped = rewriter.map(now, packet).unwrap();
@@ -534,7 +585,7 @@ mod tests {
 
         // A long one keeps within its bounds, and its timestamps never go back.
         let past = (0..1000).map(|n| numbers(n, n as u32 * 3000));
-        rewriter.replay_source(now, VIDEO, past.clone());
+        rewriter.replay_source(now, VIDEO, past.clone().into_iter().map(whole));
         assert!(rewriter.earlier.len() < MAX_RUNS);
         let mut before = mapped.timestamp;
         for packet in past {
@@ -621,7 +672,7 @@ mod tests {
                     }
                     Op::Skip(delta) => {
                         let n = model.next.wrapping_add_signed(delta.into());
-                        rewriter.skip(n);
+                        rewriter.skip(&numbers(n, 0), false);
                         if n >= model.next {
                             model.give_up_to(source.generation, n, offset);
                             model.next = n + 1;
@@ -640,6 +691,7 @@ mod tests {
                             timestamp: packet.timestamp.wrapping_add(offset),
                             picture_id: 0,
                             tl0_pic_idx: 0,
+                            frame_number: None,
                         });
                         prop_assert_eq!(mapped, expected, "packet {}", n);
                         if let (true, Some(mapped)) = (newer, mapped) {

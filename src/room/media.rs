@@ -6,11 +6,23 @@ use std::time::{Duration, Instant};
 use super::Rooms;
 use super::call::Call;
 use super::timer::Timer;
-use crate::shard::{CallId, Command, Event, FailReason, ParticipantId, PeerId, Quality, TrackId};
+use crate::rtp::{Mid, Rid};
+use crate::shard::{
+    CallId, Command, Event, FailReason, ForwardedLayer, LayerReason, ParticipantId, PeerId,
+    Quality, TrackId,
+};
 use crate::signaling::protocol::{
     Dialect, ErrorCode, HangUpReason, Mute, MuteTarget, ProtocolError, Receive, ServerMessage,
     stats_entries,
 };
+
+/// The bit of a wish's priority that a shared screen has. What the viewer says counts more, who speaks less.
+pub(super) const SCREEN: u32 = 1 << 1;
+
+/// The priority of a track for which the viewer said this one.
+fn weight(said: u8, is_screen: bool) -> u32 {
+    u32::from(said) << 2 | if is_screen { SCREEN } else { 0 }
+}
 
 /// How long a call waits for a network that is gone: consent took 30 s to expire, this is on top.
 const CONSENT_PATIENCE: Duration = Duration::from_secs(30);
@@ -81,27 +93,23 @@ impl Rooms {
         }
         let peer = self.peer_mut(id).ok_or_else(not_in_call)?;
         let (peer_id, shard) = (peer.id, peer.shard);
-        let wish = peer.wishes.entry(receive.track).or_insert(Receive {
-            track: receive.track,
-            paused: None,
-            width: None,
-            height: None,
-            priority: None,
-        });
-        let was_paused = wish.paused == Some(true);
-        wish.paused = receive.paused.or(wish.paused);
+        let before = peer.wishes.get(&receive.track).copied();
+        let mut wish = before.unwrap_or_default();
+        wish.paused = receive.paused.unwrap_or(wish.paused);
         wish.width = receive.width.or(wish.width);
         wish.height = receive.height.or(wish.height);
-        wish.priority = receive.priority.or(wish.priority);
-        let paused = wish.paused == Some(true);
-        if paused != was_paused {
+        if let Some(priority) = receive.priority {
+            wish.priority = weight(priority, wish.priority & SCREEN != 0);
+        }
+        peer.wishes.insert(receive.track, wish);
+        if before != Some(wish) {
             let track = receive.track;
             self.command(
                 shard,
-                Command::SetPaused {
+                Command::SetWish {
                     peer: peer_id,
                     track,
-                    paused,
+                    wish,
                 },
             );
         }
@@ -133,11 +141,13 @@ impl Rooms {
                     }
                 }
             }
-            Event::Decodable {
+            Event::Layers {
                 peer,
                 track,
-                decodable,
-            } => self.tell_decodable(peer, track, decodable),
+                layer,
+                reason,
+            } => self.tell_layers(peer, track, layer, reason),
+            Event::Wanted { peer, mid, rids } => self.tell_wanted(peer, mid, &rids),
             Event::Speakers { call, speakers } => {
                 if let Some(call) = self.calls.get_mut(&call) {
                     call.speakers.set(now, shard, speakers);
@@ -187,18 +197,40 @@ impl Rooms {
         self.expire_offer(now, id);
     }
 
-    fn tell_decodable(&mut self, peer: PeerId, track: TrackId, decodable: bool) {
+    fn tell_layers(
+        &mut self,
+        peer: PeerId,
+        track: TrackId,
+        layer: Option<ForwardedLayer>,
+        reason: Option<LayerReason>,
+    ) {
         let Some(&id) = self.participant_by_peer.get(&peer) else {
             return;
         };
         let track = track.to_string();
+        let rid = layer.and_then(|layer| layer.rid);
         let message = ServerMessage::Layers {
             track: &track,
-            rid: None,
-            // The one layer of an encoding without layers.
-            spatial: decodable.then_some(0),
-            temporal: decodable.then_some(0),
-            reason: (!decodable).then_some("codec"),
+            rid: rid.as_ref().map(Rid::as_str),
+            spatial: layer.map(|layer| layer.spatial),
+            temporal: layer.map(|layer| layer.temporal),
+            reason: reason.map(|reason| match reason {
+                LayerReason::Bandwidth => "bandwidth",
+                LayerReason::Codec => "codec",
+                LayerReason::Publisher => "publisher",
+            }),
+        };
+        self.send(id, &message);
+    }
+
+    fn tell_wanted(&mut self, peer: PeerId, mid: Mid, rids: &[Rid]) {
+        let Some(&id) = self.participant_by_peer.get(&peer) else {
+            return;
+        };
+        let rids: Vec<&str> = rids.iter().map(Rid::as_str).collect();
+        let message = ServerMessage::Wanted {
+            mid: mid.as_str(),
+            rids: &rids,
         };
         self.send(id, &message);
     }

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use crate::negotiation::{Negotiation, PublishedTrack, SubscribedTrack, TrackIds};
+use super::media::SCREEN;
+use crate::negotiation::{Negotiation, PublishedTrack, Source, SubscribedTrack, TrackIds};
 use crate::rtp::MediaKind;
-use crate::shard::{CallId, Command, ParticipantId, PeerId, TrackId};
-use crate::signaling::protocol::{Receive, TrackInfo};
+use crate::shard::{CallId, Command, ParticipantId, PeerId, TrackId, Wish};
+use crate::signaling::protocol::TrackInfo;
 
 /// A participant's peer connection, from its offer, or from the ringing, until the end of its call.
 #[derive(Debug)]
@@ -21,8 +22,8 @@ pub(super) struct Peer {
     pub(super) published: Vec<PublishedTrack>,
     /// Which of them are muted.
     pub(super) muted: BTreeSet<TrackId>,
-    /// What it said to need of others' tracks.
-    pub(super) wishes: BTreeMap<TrackId, Receive>,
+    /// What it needs of others' tracks, where that is not just the usual.
+    pub(super) wishes: BTreeMap<TrackId, Wish>,
     /// Tracks that are none: they make m-lines in an offer that has nothing to send, and end with its answer.
     pub(super) placeholders: Vec<TrackId>,
     /// Until when no offer may go out: one of the client's own is likely on its way.
@@ -60,8 +61,8 @@ impl Peer {
         }
     }
 
-    /// The next commands for the shard. A track or copy that a shard just learned of is told whether it is muted or
-    /// paused, which may have been said before.
+    /// The next commands for the shard. A track or copy that a shard just learned of is told whether it is muted and
+    /// what is needed of it, which may have been said before.
     pub(super) fn poll_commands(&mut self) -> Vec<Command> {
         let mut commands = Vec::new();
         while let Some(command) = self.negotiation.poll_command() {
@@ -77,11 +78,14 @@ impl Peer {
                 Command::SetSender {
                     parameters: Some(parameters),
                     ..
-                } if self.is_paused(parameters.track) => Some(Command::SetPaused {
-                    peer: self.id,
-                    track: parameters.track,
-                    paused: true,
-                }),
+                } => self
+                    .wishes
+                    .get(&parameters.track)
+                    .map(|wish| Command::SetWish {
+                        peer: self.id,
+                        track: parameters.track,
+                        wish: *wish,
+                    }),
                 _ => None,
             };
             commands.push(command);
@@ -112,10 +116,16 @@ impl Peer {
         }
     }
 
-    fn is_paused(&self, track: TrackId) -> bool {
-        self.wishes
-            .get(&track)
-            .is_some_and(|wish| wish.paused == Some(true))
+    /// Which of its published tracks show a screen.
+    pub(super) fn screens(&self) -> Vec<TrackId> {
+        let published = self.published.iter();
+        let screens = published.filter(|published| published.source == Source::Screen);
+        screens.map(|published| published.track).collect()
+    }
+
+    /// A track that others publish is a shared screen, which gets its share of the network before faces do.
+    pub(super) fn put_first(&mut self, track: TrackId) {
+        self.wishes.entry(track).or_default().priority |= SCREEN;
     }
 
     /// What others may subscribe to.

@@ -1,6 +1,7 @@
 //! Who receives what: everybody in a call receives every track of the others in it.
 
 use super::Rooms;
+use super::peer::Peer;
 use crate::negotiation::SubscribedTrack;
 use crate::shard::{ParticipantId, TrackId};
 
@@ -55,9 +56,18 @@ impl Rooms {
             .flatten()
             .collect();
         self.weigh(id, tracks.len(), 0);
+        let screens: Vec<TrackId> = self
+            .others_in_call(id)
+            .into_iter()
+            .filter_map(|other| Some(self.peer(other)?.screens()))
+            .flatten()
+            .collect();
         if let Some(peer) = self.peer_mut(id) {
             for track in tracks {
                 peer.negotiation.add_track(track);
+            }
+            for track in screens {
+                peer.put_first(track);
             }
         }
     }
@@ -74,6 +84,7 @@ impl Rooms {
         if added.is_empty() && removed.is_empty() {
             return;
         }
+        let screens = self.peer(publisher).map_or(Vec::new(), Peer::screens);
         for other in self.others_in_call(publisher) {
             let Some(peer) = self.peer_mut(other) else {
                 continue;
@@ -84,6 +95,9 @@ impl Rooms {
             }
             for track in added {
                 peer.negotiation.add_track(track.clone());
+                if screens.contains(&track.track) {
+                    peer.put_first(track.track);
+                }
             }
             self.weigh(other, added.len(), removed.len());
             self.touched.insert(other);

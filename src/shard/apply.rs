@@ -9,7 +9,7 @@ use super::subscription::Subscription;
 use super::track::{Feed, Track};
 use super::{
     Batch, Call, CallId, Command, Current, IceCredentials, ParticipantId, PeerId,
-    ReceiveParameters, SendParameters, Shard, TrackId, TransportParameters,
+    ReceiveParameters, SendParameters, Shard, TrackId, TransportParameters, Wish,
 };
 use crate::forward::Speakers;
 use crate::rtp::{ExtensionMap, Mid};
@@ -40,7 +40,7 @@ impl Shard {
                 peer,
                 mid,
                 parameters,
-            } => self.set_receiver(peer, mid, parameters),
+            } => self.set_receiver(now, peer, mid, parameters),
             Command::SetSender {
                 peer,
                 mid,
@@ -49,11 +49,7 @@ impl Shard {
             Command::SetMuted { peer, track, muted } => {
                 self.set_muted(now, peer, track, muted, batch);
             }
-            Command::SetPaused {
-                peer,
-                track,
-                paused,
-            } => self.set_paused(now, peer, track, paused, batch),
+            Command::SetWish { peer, track, wish } => self.set_wish(now, peer, track, wish, batch),
             Command::Stats { peer } => self.tell_stats(peer),
             Command::RemovePeer { peer } => self.remove_peer(now, peer, batch),
         }
@@ -157,7 +153,13 @@ impl Shard {
         }
     }
 
-    fn set_receiver(&mut self, peer: PeerId, mid: Mid, parameters: Option<ReceiveParameters>) {
+    fn set_receiver(
+        &mut self,
+        now: Instant,
+        peer: PeerId,
+        mid: Mid,
+        parameters: Option<ReceiveParameters>,
+    ) {
         let Some(index) = self.find(peer) else {
             return;
         };
@@ -169,23 +171,23 @@ impl Shard {
         match (old, parameters) {
             (None, None) => {}
             (Some(old), None) => self.remove_track(index, old),
-            (None, Some(parameters)) => self.add_track(index, parameters),
+            (None, Some(parameters)) => self.add_track(now, index, parameters),
             (Some(old), Some(parameters)) => {
                 if same_source(&self.tracks[old].parameters, &parameters) {
                     self.tracks[old].parameters = parameters;
                     self.reroute(old);
                     self.link_description(old, false);
                 } else if self.tracks[old].id == parameters.track {
-                    self.restart_track(index, old, parameters);
+                    self.restart_track(now, index, old, parameters);
                 } else {
                     self.remove_track(index, old);
-                    self.add_track(index, parameters);
+                    self.add_track(now, index, parameters);
                 }
             }
         }
     }
 
-    fn add_track(&mut self, publisher: usize, parameters: ReceiveParameters) {
+    fn add_track(&mut self, now: Instant, publisher: usize, parameters: ReceiveParameters) {
         let id = parameters.track;
         if self.track_by_id.contains_key(&id) {
             return;
@@ -197,17 +199,25 @@ impl Shard {
         self.peers[publisher].tracks.push(track);
         self.announce_ssrcs(publisher, track);
         for subscription in self.waiting_by_track.remove(&id).unwrap_or_default() {
-            self.attach(subscription, track);
+            self.attach(now, subscription, track);
         }
-        self.link_begin(track);
+        self.link_begin(now, track);
     }
 
     /// The same track comes from other SSRCs now; subscriptions go on.
-    fn restart_track(&mut self, publisher: usize, track: usize, parameters: ReceiveParameters) {
+    fn restart_track(
+        &mut self,
+        now: Instant,
+        publisher: usize,
+        track: usize,
+        parameters: ReceiveParameters,
+    ) {
         self.forget_streams(publisher, track);
         self.tracks[track].restart(parameters);
         self.announce_ssrcs(publisher, track);
         self.reroute(track);
+        self.forget_outlets(track);
+        self.choose_anew(now, track);
         self.link_description(track, true);
     }
 
@@ -246,7 +256,9 @@ impl Shard {
         let track = self.tracks.remove(track);
         self.track_by_id.remove(&track.id);
         for &subscription in &track.subscriptions {
-            self.subscriptions[subscription].source = None;
+            let subscription = &mut self.subscriptions[subscription];
+            subscription.source = None;
+            subscription.selector.set_target(None);
         }
         if !track.subscriptions.is_empty() {
             self.waiting_by_track.insert(track.id, track.subscriptions);
@@ -307,7 +319,7 @@ impl Shard {
         }
         match track {
             Some(track) => {
-                self.attach(index, track);
+                self.attach(now, index, track);
                 self.start_subscription(now, index, batch);
             }
             None => self.waiting_by_track.entry(id).or_default().push(index),
@@ -325,12 +337,13 @@ impl Shard {
     }
 
     /// Joins a subscription to its track.
-    fn attach(&mut self, subscription: usize, track: usize) {
+    fn attach(&mut self, now: Instant, subscription: usize, track: usize) {
         let source = &mut self.tracks[track];
         source.subscriptions.push(subscription);
         let this = &mut self.subscriptions[subscription];
         this.source = Some(track);
         this.route(&source.parameters.codecs);
+        self.choose_first(now, subscription);
     }
 
     fn remove_subscription(&mut self, index: usize) {
@@ -343,6 +356,9 @@ impl Shard {
         if let Some(track) = subscription.source {
             let source = &mut self.tracks[track];
             source.subscriptions.retain(|&other| other != index);
+            for encoding in 0..source.followers.len() {
+                source.unfollow(encoding, index);
+            }
             if !source.has_subscribers() {
                 match source.feed {
                     Feed::Peer(_) => source.cancel_keyframes(),
@@ -406,18 +422,21 @@ impl Shard {
                 self.start_subscription(now, subscription, batch);
             }
             // Mirrors that have seen no packet cannot ask for one of a layer.
-            if !self.tracks[track].outlets.is_empty() {
-                self.want_keyframe(now, track);
+            for encoding in 0..self.tracks[track].layers.len() {
+                let mut outlets = self.tracks[track].outlets.iter();
+                if outlets.any(|outlet| outlet.follows(encoding)) {
+                    self.want_keyframe(now, track, encoding);
+                }
             }
         }
     }
 
-    fn set_paused(
+    fn set_wish(
         &mut self,
         now: Instant,
         peer: PeerId,
         track: TrackId,
-        paused: bool,
+        wish: Wish,
         batch: &mut Batch,
     ) {
         let Some(index) = self.find(peer) else {
@@ -431,14 +450,15 @@ impl Shard {
         let Some(subscription) = subscription else {
             return;
         };
-        let this = &mut self.subscriptions[subscription];
-        if this.paused == paused {
-            return;
-        }
-        this.paused = paused;
-        if !paused {
-            this.wait_for_keyframe();
+        let before = std::mem::replace(&mut self.subscriptions[subscription].wish, wish);
+        if wish.paused && !before.paused {
+            self.stop(now, subscription);
+            self.adapt(now, index, batch);
+        } else if before.paused && !wish.paused {
+            self.choose_first(now, subscription);
             self.start_subscription(now, subscription, batch);
+        } else if before != wish {
+            self.adapt(now, index, batch);
         }
     }
 

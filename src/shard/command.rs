@@ -3,7 +3,7 @@
 use crate::rtp::{ExtensionMap, Mid};
 use crate::shard::{
     CallId, IceCredentials, ParticipantId, PeerId, ReceiveParameters, SendParameters, TrackId,
-    TransportParameters,
+    TransportParameters, Wish,
 };
 
 /// A request to a shard. Commands about a peer or track that is gone are ignored: they crossed its end.
@@ -63,14 +63,14 @@ pub enum Command {
         /// Whether it is muted now.
         muted: bool,
     },
-    /// Nothing of a paused subscription is forwarded; it resumes at a keyframe.
-    SetPaused {
+    /// What a subscriber needs of a track. Nothing of a paused one is forwarded; it resumes at a keyframe.
+    SetWish {
         /// The subscriber.
         peer: PeerId,
-        /// The track that it does not need now.
+        /// The track.
         track: TrackId,
-        /// Whether it is paused now.
-        paused: bool,
+        /// All that it needs of it now.
+        wish: Wish,
     },
     /// Asks for an [`Event::Stats`](crate::shard::Event::Stats).
     Stats {

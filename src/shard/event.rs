@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::rtp::{Codec, Mid};
+use crate::rtp::{Codec, Mid, Rid};
 use crate::shard::{CallId, ParticipantId, PeerId, TrackId};
 
 /// Something control must know.
@@ -27,14 +27,25 @@ pub enum Event {
         /// Why.
         reason: FailReason,
     },
-    /// The subscriber cannot decode what this track is encoded with, or (with `true`) now can again.
-    Decodable {
+    /// What is forwarded of a track to a subscriber changed, or why it is not more.
+    Layers {
         /// The subscriber.
         peer: PeerId,
         /// The track.
         track: TrackId,
-        /// Whether it is forwarded now.
-        decodable: bool,
+        /// What is forwarded now.
+        layer: Option<ForwardedLayer>,
+        /// Why it is not more than that; `None` where it is all that the viewer needs.
+        reason: Option<LayerReason>,
+    },
+    /// Which encodings of a track anybody receives. The publisher may stop sending the others.
+    Wanted {
+        /// The publisher.
+        peer: PeerId,
+        /// The m-line of the track.
+        mid: Mid,
+        /// The encodings that are wanted, as its m-line names them.
+        rids: Vec<Rid>,
     },
     /// Who speaks, loudest first; at every change, at most five times a second.
     Speakers {
@@ -57,6 +68,28 @@ pub enum Event {
         /// All its counters.
         stats: Box<PeerStats>,
     },
+}
+
+/// A layer that is forwarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ForwardedLayer {
+    /// Its encoding, with simulcast.
+    pub rid: Option<Rid>,
+    /// The highest spatial layer, from 0.
+    pub spatial: u8,
+    /// The highest temporal layer, from 0.
+    pub temporal: u8,
+}
+
+/// Why no more of a track is forwarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LayerReason {
+    /// The subscriber's network does not carry more.
+    Bandwidth,
+    /// The subscriber cannot decode what the track is encoded with.
+    Codec,
+    /// The publisher sends no more.
+    Publisher,
 }
 
 /// Why a peer is over.

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use super::peer::{Peer, Place};
 use super::subscription::Subscription;
 use super::timers::{Timer, Timers};
-use super::{Batch, Event, LaneSlot, Shard};
-use crate::forward::{DropReason, Packet, Padding, Rewritten, Source};
+use super::{Batch, LaneSlot, Shard};
+use crate::forward::layers::{Gate, Selector};
+use crate::forward::{DropReason, Packet, PacketNumbers, Padding, Replay, Rewritten, Source};
 use crate::rtp::{Codec, HeaderFields, MediaKind, PassedOn, pad, write_copied_header};
 use crate::transport::Path;
 
@@ -44,28 +45,31 @@ impl Shard {
             tracks,
             subscriptions,
             drops,
-            events,
             timers,
             ..
         } = self;
         let track = &mut tracks[place.track];
-        let Some(Some(source)) = track.layers.get_mut(place.layer) else {
+        let (Some(Some(source)), Some(followers)) = (
+            track.layers.get_mut(place.layer),
+            track.followers.get(place.layer),
+        ) else {
             return;
         };
         let Some(main_codec) = source.codec else {
             return;
         };
+        let others = track.subscriptions.len() - followers.len();
+        drops.add(DropReason::OtherLayer, others as u64);
         let passed = PassedOn::read(packet.extensions, &track.extensions);
         // A picture is of use when its last packet is there: none comes later for what waits until then.
-        let wait = batch.holds(track.subscriptions.len())
+        let wait = batch.holds(followers.len())
             && !(packet.marker && track.parameters.kind == MediaKind::Video);
+        let closes_gap = codec == Codec::Vp8;
         let mut keyframe_wanted = false;
-        for &index in &track.subscriptions {
+        // Those who have left another encoding for this one.
+        let mut arrivals = Vec::new();
+        for &index in followers {
             let subscription = &mut subscriptions[index];
-            if subscription.paused {
-                drops.count(DropReason::Paused);
-                continue;
-            }
             let peer = &mut peers[subscription.peer];
             if !peer.can_receive() {
                 drops.count(DropReason::NotConnected);
@@ -74,33 +78,52 @@ impl Shard {
                 subscription.wait_for_keyframe();
                 continue;
             }
+            let follows = subscription.follows(place.layer, source);
             let Some(payload_type) = subscription.payload_type(packet.payload_type) else {
                 drops.count(DropReason::NoCodec);
-                if subscription.follows(source) {
-                    subscription.rewriter.skip(packet.numbers.sequence);
+                if follows {
+                    subscription.rewriter.skip(&packet.numbers, false);
                 }
                 if subscription.decodable && is_main_codec(codec) {
                     subscription.decodable = false;
-                    events.push_back(decodable(peer, subscription));
+                    peer.adapt_soon(now, subscription.peer, timers);
                 }
                 continue;
             };
-            if !subscription.follows(source) {
+            if !follows {
+                if !subscription.awaits(place.layer) {
+                    drops.count(DropReason::OtherLayer);
+                    continue;
+                }
                 if !packet.keyframe_start {
                     drops.count(DropReason::WaitingForKeyframe);
                     keyframe_wanted = true;
                     continue;
                 }
+                let left = subscription.selector.current();
+                if let Some(left) = left.filter(|left| usize::from(left.encoding) != place.layer) {
+                    arrivals.push((usize::from(left.encoding), index));
+                }
                 subscription.take_up(now, source.generation, main_codec, packet);
+                peer.adapt_soon(now, subscription.peer, timers);
                 if source.clock.is_some() {
                     report_now(now, subscription.peer, peer, timers);
                 }
             }
             if !subscription.decodable && is_main_codec(codec) {
                 subscription.decodable = true;
-                events.push_back(decodable(peer, subscription));
+                peer.adapt_soon(now, subscription.peer, timers);
             }
-            let Some(numbers) = subscription.rewriter.map(now, &packet.numbers) else {
+            let numbers = &packet.numbers;
+            let gate = subscription.gate(packet);
+            let Gate::Forward { ends_picture } = gate else {
+                drops.count(DropReason::OtherLayer);
+                subscription.rewriter.skip(numbers, closes_gap);
+                keyframe_wanted |=
+                    subscription.selector.needs_keyframe() && subscription.awaits(place.layer);
+                continue;
+            };
+            let Some(numbers) = subscription.rewriter.map(now, numbers) else {
                 drops.count(DropReason::Stale);
                 continue;
             };
@@ -111,6 +134,7 @@ impl Shard {
             subscription.codec = Some(main_codec);
             let out = Outgoing {
                 payload_type,
+                marker: packet.marker || ends_picture,
                 numbers,
                 passed: &passed,
                 wait,
@@ -122,6 +146,9 @@ impl Shard {
         if keyframe_wanted {
             source.keyframes.request(now);
         }
+        for (encoding, subscription) in arrivals {
+            track.unfollow(encoding, subscription);
+        }
     }
 
     /// Leaves a packet without media out of every subscription's numbers.
@@ -130,26 +157,32 @@ impl Shard {
         let Some(Some(source)) = track.layers.get(layer) else {
             return;
         };
-        for &index in &track.subscriptions {
+        let numbers = PacketNumbers {
+            sequence,
+            ..PacketNumbers::default()
+        };
+        for &index in track.followers.get(layer).into_iter().flatten() {
             let subscription = &mut self.subscriptions[index];
-            if subscription.follows(source) {
-                subscription.rewriter.skip(sequence);
+            if subscription.follows(layer, source) {
+                subscription.rewriter.skip(&numbers, false);
             }
         }
     }
 
-    /// Lets a subscription that waits begin: from a keyframe in the history if that is fresh, otherwise
-    /// at the next.
+    /// Lets a subscription go to its target: from a keyframe in the history if that is fresh, otherwise at the next.
     pub(super) fn start_subscription(&mut self, now: Instant, index: usize, batch: &mut Batch) {
         let subscription = &self.subscriptions[index];
         let peer = &self.peers[subscription.peer];
-        if !subscription.waiting || subscription.paused || !peer.can_receive() {
+        if !subscription.selector.needs_keyframe() || !peer.can_receive() {
             return;
         }
-        if self.replay_keyframe(now, index, batch).is_none()
-            && let Some(track) = self.subscriptions[index].source
-        {
-            self.want_keyframe(now, track);
+        if self.replay_keyframe(now, index, batch).is_none() {
+            let subscription = &self.subscriptions[index];
+            if let (Some(track), Some(target)) =
+                (subscription.source, subscription.selector.target())
+            {
+                self.want_keyframe(now, track, usize::from(target.encoding));
+            }
         }
     }
 
@@ -160,19 +193,20 @@ impl Shard {
         }
     }
 
-    /// Asks the publisher of a video track for a keyframe of the layer that is forwarded.
-    pub(super) fn want_keyframe(&mut self, now: Instant, index: usize) {
+    /// Asks the publisher of a video track for a keyframe of an encoding.
+    pub(super) fn want_keyframe(&mut self, now: Instant, index: usize, encoding: usize) {
         let track = &mut self.tracks[index];
         if track.parameters.kind == MediaKind::Audio || track.muted {
             return;
         }
-        if let Some(layer) = track.forwarded_layer() {
+        if let Some(Some(layer)) = track.layers.get_mut(encoding) {
             layer.keyframes.request(now);
             let due = layer.keyframes.poll_timeout();
             self.lower_feed(index, due);
         }
     }
 
+    /// Sends a subscription what of its target came since the last keyframe.
     fn replay_keyframe(&mut self, now: Instant, index: usize, batch: &mut Batch) -> Option<()> {
         let Self {
             peers,
@@ -183,11 +217,14 @@ impl Shard {
             ..
         } = self;
         let subscription = &mut subscriptions[index];
-        let track = &tracks[subscription.source?];
+        let source_track = subscription.source?;
+        let track = &tracks[source_track];
         if track.muted || track.parameters.kind == MediaKind::Audio {
             return None;
         }
-        let layer = track.layers.get(track.forwarded?)?.as_ref()?;
+        let encoding = usize::from(subscription.selector.target()?.encoding);
+        let left = subscription.selector.current();
+        let layer = track.layers.get(encoding)?.as_ref()?;
         let packets = layer
             .history
             .since_keyframe(now, CATCH_UP_PACKETS, FRESH_KEYFRAME)?;
@@ -200,10 +237,21 @@ impl Shard {
             generation: layer.generation,
             clock_rate: codec.clock_rate(),
         };
-        let numbers = packets.clone().map(|packet| packet.numbers);
-        subscription.rewriter.replay_source(now, source, numbers);
-        subscription.waiting = false;
+        let selector = &mut subscription.selector;
+        selector.take_up(first.numbers.sequence, first.numbers.timestamp);
+        let fates = packets.clone().map(|packet| {
+            let numbers = packet.numbers;
+            let fate = match selector.gate(numbers.sequence, numbers.timestamp, &packet.tag) {
+                Gate::Forward { .. } => Replay::Send,
+                Gate::LeaveOut => Replay::LeaveOut {
+                    closes_gap: codec == Codec::Vp8,
+                },
+            };
+            (numbers, fate)
+        });
+        subscription.rewriter.replay_source(now, source, fates);
         subscription.codec = Some(codec);
+        peer.adapt_soon(now, subscription.peer, timers);
         if layer.clock.is_some() {
             report_now(now, subscription.peer, peer, timers);
         }
@@ -216,6 +264,7 @@ impl Shard {
             };
             let out = Outgoing {
                 payload_type,
+                marker: packet.marker || subscription.ends_picture(&packet),
                 numbers,
                 passed: &PassedOn::read(packet.extensions, &map),
                 wait: false,
@@ -223,6 +272,9 @@ impl Shard {
             if let Err(reason) = send_copy(peer, subscription, &packet, &out, Copy::Media, batch) {
                 drops.count(reason);
             }
+        }
+        if let Some(left) = left.filter(|left| usize::from(left.encoding) != encoding) {
+            tracks[source_track].unfollow(usize::from(left.encoding), index);
         }
         Some(())
     }
@@ -236,7 +288,28 @@ impl Subscription {
             clock_rate: codec.clock_rate(),
         };
         self.rewriter.switch_source(now, source, &packet.numbers);
-        self.waiting = false;
+        let numbers = &packet.numbers;
+        self.selector.take_up(numbers.sequence, numbers.timestamp);
+    }
+
+    /// Whether a packet of the encoding that it follows passes.
+    fn gate(&mut self, packet: &Packet<'_>) -> Gate {
+        let spatial = |selector: &Selector| selector.current().map(|current| current.spatial);
+        let before = spatial(&self.selector);
+        let numbers = &packet.numbers;
+        let (sequence, timestamp) = (numbers.sequence, numbers.timestamp);
+        let gate = self.selector.gate(sequence, timestamp, &packet.tag);
+        if !self.repeats_apart && before != spatial(&self.selector) {
+            // Other packets end their picture now, which their marker says.
+            self.headers_changed();
+        }
+        gate
+    }
+
+    /// Whether a packet that passed the gate is the last of its picture for this subscriber.
+    pub(super) fn ends_picture(&self, packet: &Packet<'_>) -> bool {
+        let current = self.selector.current();
+        packet.tag.frame_end && current.is_some_and(|current| current.spatial == packet.tag.spatial)
     }
 }
 
@@ -249,6 +322,7 @@ fn report_now(now: Instant, index: usize, peer: &mut Peer, timers: &mut Timers) 
 /// What a copy gets in place of the publisher's words.
 pub(super) struct Outgoing<'a> {
     pub(super) payload_type: u8,
+    pub(super) marker: bool,
     pub(super) numbers: Rewritten,
     /// What the publisher's header extensions say.
     pub(super) passed: &'a PassedOn<'a>,
@@ -284,7 +358,7 @@ pub(super) fn send_copy(
         None => (out.numbers.sequence, out.payload_type, parameters.ssrc),
     };
     let fields = HeaderFields {
-        marker: packet.marker,
+        marker: out.marker,
         payload_type,
         sequence: index as u16,
         timestamp: out.numbers.timestamp,
@@ -371,12 +445,4 @@ fn share_lane(
 /// DTMF and redundancy beside a codec do not decide whether a track can be decoded.
 fn is_main_codec(codec: Codec) -> bool {
     !matches!(codec, Codec::TelephoneEvent(_))
-}
-
-fn decodable(peer: &Peer, subscription: &Subscription) -> Event {
-    Event::Decodable {
-        peer: peer.id,
-        track: subscription.parameters.track,
-        decodable: subscription.decodable,
-    }
 }

@@ -179,7 +179,7 @@ impl Shard {
             .ok_or(DropReason::UnknownSsrc)?;
         let subscription = &mut subscriptions[subscription];
         let track = &tracks[subscription.source.ok_or(DropReason::HistoryMiss)?];
-        if track.muted || subscription.paused {
+        if track.muted || subscription.wish.paused {
             return Err(DropReason::HistoryMiss);
         }
         let origin = subscription
@@ -203,6 +203,7 @@ impl Shard {
         let passed = PassedOn::read(packet.extensions, &track.extensions);
         let out = Outgoing {
             payload_type,
+            marker: packet.marker || subscription.ends_picture(&packet),
             numbers: origin.rewrite(&packet.numbers),
             passed: &passed,
             wait: false,
@@ -224,8 +225,12 @@ impl Shard {
         };
         let subscription = &mut self.subscriptions[subscription];
         subscription.counts.plis += 1;
-        if let (Some(track), false) = (subscription.source, subscription.paused) {
-            self.want_keyframe(now, track);
+        let selector = &subscription.selector;
+        if let (Some(track), Some(layer)) = (
+            subscription.source,
+            selector.current().or(selector.target()),
+        ) {
+            self.want_keyframe(now, track, usize::from(layer.encoding));
         }
     }
 }

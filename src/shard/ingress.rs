@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::peer::Place;
 use super::{Batch, Shard};
 use crate::forward::{DropReason, Packet, PacketNumbers, Padding, Received};
-use crate::rtp::payload::{is_keyframe_start, picture_ids};
+use crate::rtp::payload::{frame_tag, is_keyframe_start, picture_ids};
 use crate::rtp::sequence::extend;
 use crate::rtp::{Codec, Extensions, HeaderFields, HeaderView, MediaKind};
 
@@ -153,7 +153,7 @@ impl Shard {
             receive.receive(now, sequence, timestamp, arrived.payload.len())
         };
         match received {
-            Received::New(_) => layer.last_packet = now,
+            Received::New(_) => {}
             Received::Duplicate => return Err(DropReason::Duplicate),
             Received::TooOld => return Err(DropReason::Stale),
         }
@@ -174,15 +174,11 @@ impl Shard {
             self.observe_level(now, index, level);
         }
         let mut packet = arrived.packet(parameters.codec, extensions);
+        if kind == MediaKind::Video {
+            self.measure(now, place, &packet);
+        }
         packet.padding = self.padding(place, &packet, arrived.retransmitted, batch);
         self.keep(now, place, parameters.codec, &packet);
-        if kind == MediaKind::Video && !self.selects(now, place, packet.keyframe_start) {
-            self.lower_keyframes(place);
-            return Err(DropReason::OtherLayer);
-        }
-        self.tracks[place.track]
-            .forwarded
-            .get_or_insert(place.layer);
         let codec = parameters.codec;
         self.link_packet(place, &packet);
         self.fan_out(now, place, codec, &packet, batch);
@@ -228,23 +224,22 @@ impl Shard {
         layer.history.insert(now, packet);
     }
 
-    /// Whether this layer is the one that subscribers get, which it may become with a keyframe.
-    fn selects(&mut self, now: Instant, place: Place, keyframe_start: bool) -> bool {
+    /// Notes what a packet of video says about its encoding. Subscribers may have waited for it to flow.
+    fn measure(&mut self, now: Instant, place: Place, packet: &Packet<'_>) {
         let track = &mut self.tracks[place.track];
-        if track.forwarded == Some(place.layer) {
-            return true;
+        let Some(Some(layer)) = track.layers.get_mut(place.layer) else {
+            return;
+        };
+        let flowed = layer.flows(now) && layer.rates.is_counting();
+        layer.arrived(now);
+        let tag = &packet.tag;
+        layer
+            .rates
+            .observe(now, tag.spatial, tag.temporal, packet.payload.len());
+        if !flowed {
+            self.adapt_subscribers(now, place.track);
+            self.link_encodings(now, place.track);
         }
-        if !track.prefers(now, place.layer) {
-            return false;
-        }
-        if keyframe_start {
-            track.forwarded = Some(place.layer);
-            return true;
-        }
-        if let Some(Some(layer)) = track.layers.get_mut(place.layer) {
-            layer.keyframes.request(now);
-        }
-        false
     }
 
     /// Wakes the feed's timer for a keyframe request that the packet may have caused.
@@ -363,10 +358,12 @@ impl<'a> Arrived<'a> {
                 sequence: self.sequence,
                 timestamp: self.view.timestamp(),
                 picture_ids: picture_ids(codec, self.payload),
+                frame_number: None,
             },
             marker: self.view.marker(),
             payload_type: self.payload_type,
             keyframe_start,
+            tag: frame_tag(codec, self.payload, self.view.marker()),
             extensions: self.view.elements(),
             payload: self.payload,
             padding: 0,

@@ -8,6 +8,7 @@
 //! into the batch, encryption there; for each other shard with subscriptions once into the batch of the `link`). RTCP from peers is read in `feedback`, ours is written in
 //! `service`, on timers. Commands are applied in `apply`, data channels relayed in `relay`.
 
+mod adapt;
 mod apply;
 mod batch;
 mod channels;
@@ -38,12 +39,14 @@ use slab::Slab;
 
 pub use batch::{Batch, DueLane, Holding, Lane, LaneSlot};
 pub use command::Command;
-pub use event::{Event, FailReason, InboundStats, OutboundStats, PeerStats, Quality};
+pub use event::{
+    Event, FailReason, ForwardedLayer, InboundStats, LayerReason, OutboundStats, PeerStats, Quality,
+};
 pub use link::LinkBatch;
 pub use parameters::{
     CallId, CodecParameters, DtlsRole, Fingerprint, FingerprintHash, IceCredentials, ParticipantId,
     PeerId, ReceiveParameters, SctpParameters, SendParameters, SsrcPair, TrackId,
-    TransportParameters,
+    TransportParameters, Wish,
 };
 
 use crate::forward::{DropCounts, DropReason, Speakers};
@@ -238,7 +241,7 @@ impl Shard {
             Some(Current::Mirror(index)) if self.tracks.contains(index) => {
                 let track = self.tracks[index].id;
                 tracing::error!(%track, "a bug ended the publisher of this track, which is on another shard");
-                self.abandon_mirror(index);
+                self.abandon_mirror(now, index);
             }
             Some(Current::Peer(_) | Current::Mirror(_)) | None => {}
         }

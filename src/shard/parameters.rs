@@ -165,3 +165,16 @@ pub struct SendParameters {
     /// What the peer can decode, by its own payload types. Never empty.
     pub codecs: Vec<CodecParameters>,
 }
+
+/// What a viewer needs of a track: nothing above that is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// Nothing at all.
+    pub paused: bool,
+    /// Pixels of the place where it is shown; `None` for the best there is.
+    pub width: Option<u16>,
+    /// The same for its lines.
+    pub height: Option<u16>,
+    /// The higher, the earlier it gets its share of a narrow network. Equals share alike.
+    pub priority: u32,
+}

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
 
+use super::adapt::Adaptation;
 use super::channels::Channels;
 use super::{LaneSlot, ParticipantId, PeerId, Quality, ReceiveParameters};
 use crate::forward::TransportCcRecorder;
@@ -58,6 +59,8 @@ pub(super) struct Peer {
     pub(super) report_due: Option<Instant>,
     /// When its quality is to be told.
     pub(super) quality_due: Option<Instant>,
+    /// Which layers it gets.
+    pub(super) adaptation: Adaptation,
     pub(super) rtt: Option<Duration>,
     pub(super) counts: PeerCounts,
     /// The counters at the last quality event.
@@ -156,6 +159,7 @@ impl Peer {
             feedback_due: None,
             report_due: None,
             quality_due: None,
+            adaptation: Adaptation::default(),
             rtt: None,
             counts: PeerCounts::default(),
             counts_then: PeerCounts::default(),

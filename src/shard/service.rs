@@ -81,9 +81,11 @@ impl Shard {
             if self.peers[index].feedback_due.is_some_and(|due| due <= now) {
                 self.send_transport_feedback(now, index, batch);
             }
+            self.adapt_if_due(now, index, batch);
             self.send_requests(now, index, batch);
             self.send_reports(now, index, batch);
         }
+        self.tell_wanted(now, index);
         self.tell_quality(now, index);
         self.schedule(now, index);
     }
@@ -103,10 +105,12 @@ impl Shard {
             .flatten()
             .min();
         if peer.connected {
-            let reports = [peer.feedback_due, peer.report_due];
+            let reports = [peer.feedback_due, peer.report_due, peer.adaptation.due];
             due = due.into_iter().chain(reports.into_iter().flatten()).min();
             for &track in &peer.tracks {
-                for layer in self.tracks[track].layers.iter().flatten() {
+                let track = &self.tracks[track];
+                due = due.into_iter().chain(track.wanted.poll_timeout()).min();
+                for layer in track.layers.iter().flatten() {
                     let wanted = [layer.nack.poll_timeout(), layer.keyframes.poll_timeout()];
                     due = due.into_iter().chain(wanted.into_iter().flatten()).min();
                 }
@@ -144,9 +148,12 @@ impl Shard {
             let track = &mut tracks[peer.tracks[track]];
             // With PLI where it was agreed, and nothing where neither was: RFC 5104 and RFC 4585 have
             // a sender act on what it announced only.
-            let watched = track.is_watched();
             let pli = track.parameters.codecs.iter().any(|codec| codec.pli);
-            for layer in track.layers.iter_mut().flatten() {
+            for encoding in 0..track.layers.len() {
+                let watched = track.is_watched(encoding);
+                let Some(Some(layer)) = track.layers.get_mut(encoding) else {
+                    continue;
+                };
                 missing.clear();
                 if let Some(rtt) = peer.rtt {
                     layer.nack.set_rtt(rtt);
@@ -179,6 +186,9 @@ impl Shard {
             return;
         }
         self.peers[index].report_due = Some(self.beat.within(now, REPORT_INTERVAL));
+        for track in 0..self.peers[index].tracks.len() {
+            self.link_encodings(now, self.peers[index].tracks[track]);
+        }
         self.send_receiver_reports(now, index, batch);
         self.send_sender_reports(now, index, batch);
     }

@@ -7,7 +7,8 @@ use rand::Rng;
 use rand::rngs::StdRng;
 
 use super::track::Layer;
-use super::{CodecParameters, LaneSlot, SendParameters};
+use super::{CodecParameters, LaneSlot, LayerReason, SendParameters, Wish};
+use crate::forward::layers::{LayerId, Selector};
 use crate::forward::{Rewriter, SentReports};
 use crate::rtp::Codec;
 
@@ -26,10 +27,18 @@ pub(super) struct Subscription {
     pub(super) parameters: SendParameters,
     /// Index of the track; `None` while that is not there.
     pub(super) source: Option<usize>,
-    /// The subscriber does not need it now.
-    pub(super) paused: bool,
-    /// It goes on at the next keyframe.
-    pub(super) waiting: bool,
+    /// What the viewer needs of it.
+    pub(super) wish: Wish,
+    /// Which layer it is sent.
+    pub(super) selector: Selector,
+    /// The layer that it would be sent if its publisher sent all; `None` where nothing of it is needed or fits.
+    pub(super) ideal: Option<LayerId>,
+    /// Why it is not sent more.
+    pub(super) reason: Option<LayerReason>,
+    /// What the subscriber was told last of both.
+    pub(super) told: (Option<LayerId>, Option<LayerReason>),
+    /// Since when not even its lowest layer fits.
+    pub(super) starved: Option<Instant>,
     /// Whether the subscriber can decode what comes.
     pub(super) decodable: bool,
     /// Where its video is in the batch.
@@ -69,8 +78,12 @@ impl Subscription {
             peer,
             parameters,
             source: None,
-            paused: false,
-            waiting: true,
+            wish: Wish::default(),
+            selector: Selector::default(),
+            ideal: None,
+            reason: None,
+            told: (None, None),
+            starved: None,
             decodable: true,
             lane: LaneSlot::default(),
             payload_types: [NONE; 128],
@@ -161,15 +174,24 @@ impl Subscription {
 
     /// Stops until the next keyframe.
     pub(super) fn wait_for_keyframe(&mut self) {
-        self.waiting = true;
+        self.selector.stop();
     }
 
-    /// Whether a packet of this layer goes on with what was sent last.
-    pub(super) fn follows(&self, layer: &Layer) -> bool {
-        !self.waiting
+    /// Whether a packet of this encoding goes on with what was sent last.
+    pub(super) fn follows(&self, encoding: usize, layer: &Layer) -> bool {
+        self.selector
+            .current()
+            .is_some_and(|current| usize::from(current.encoding) == encoding)
             && self
                 .rewriter
                 .source()
                 .is_some_and(|source| source.generation == layer.generation)
+    }
+
+    /// Whether it is to go on with this encoding as soon as it can.
+    pub(super) fn awaits(&self, encoding: usize) -> bool {
+        self.selector
+            .target()
+            .is_some_and(|target| usize::from(target.encoding) == encoding)
     }
 }

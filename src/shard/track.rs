@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::link::{MirrorId, Outlet};
 use super::{ReceiveParameters, TrackId};
+use crate::forward::layers::{Encoding, EncodingSet, RateMeter, Rung, WantedEncodings, ladder};
 use crate::forward::{
     History, HistoryLimits, KeyframeRequests, NackGenerator, Padding, ReceiveStream, SenderClock,
 };
@@ -28,8 +29,10 @@ pub(super) struct Track {
     /// Its encodings, in the order of `parameters.rids`; one without simulcast. Each is empty until its
     /// first packet came.
     pub(super) layers: Vec<Option<Layer>>,
-    /// The layer that subscribers get.
-    pub(super) forwarded: Option<usize>,
+    /// For each encoding the subscriptions that are sent it, or are to be.
+    pub(super) followers: Vec<Vec<usize>>,
+    /// Which encodings its publisher was told to send.
+    pub(super) wanted: WantedEncodings,
     /// The subscriptions to it.
     pub(super) subscriptions: Vec<usize>,
     /// The other shards with subscriptions to it.
@@ -54,6 +57,10 @@ pub(super) struct Mirror {
     pub(super) id: MirrorId,
     /// The clocks of layers of which no packet came yet: layer, generation, clock.
     pub(super) clocks: Vec<(usize, u32, SenderClock)>,
+    /// What its home says of its encodings.
+    pub(super) encodings: Vec<Option<EncodingState>>,
+    /// The encodings that the home was asked for, and those that it was told are wanted.
+    pub(super) asked: (EncodingSet, EncodingSet),
     /// When its timer is set.
     pub(super) due: Option<Instant>,
     /// When old packets are to be forgotten, if there are any.
@@ -83,8 +90,23 @@ pub(super) struct Layer {
     pub(super) codec: Option<Codec>,
     /// When the last packet came.
     pub(super) last_packet: Instant,
+    /// What its layers cost.
+    pub(super) rates: RateMeter,
+    /// Width and height of its best picture, where the publisher says them.
+    pub(super) size: Option<(u16, u16)>,
     /// Counters for statistics.
     pub(super) counts: LayerCounts,
+}
+
+/// What a choice of layers must know of one encoding.
+#[derive(Clone, Debug)]
+pub(super) struct EncodingState {
+    /// What its layers cost.
+    pub(super) rates: RateMeter,
+    /// Width and height of its best picture.
+    pub(super) size: Option<(u16, u16)>,
+    /// Packets come.
+    pub(super) flows: bool,
 }
 
 /// What one layer has seen.
@@ -106,7 +128,8 @@ impl Track {
             parameters,
             muted: false,
             layers: (0..layers).map(|_| None).collect(),
-            forwarded: None,
+            followers: vec![Vec::new(); layers],
+            wanted: WantedEncodings::new(layers),
             subscriptions: Vec::new(),
             outlets: Vec::new(),
         }
@@ -120,10 +143,12 @@ impl Track {
         }
     }
 
-    /// The same track from other SSRCs: its layers begin anew.
+    /// The same track from other SSRCs: its layers begin anew, and nobody follows any of them.
     pub(super) fn restart(&mut self, parameters: ReceiveParameters) {
-        self.layers = (0..parameters.rids.len().max(1)).map(|_| None).collect();
-        self.forwarded = None;
+        let layers = parameters.rids.len().max(1);
+        self.layers = (0..layers).map(|_| None).collect();
+        self.followers = vec![Vec::new(); layers];
+        self.wanted = WantedEncodings::new(layers);
         self.parameters = parameters;
     }
 
@@ -148,7 +173,7 @@ impl Track {
 
     /// Makes a layer in the place of whatever was there.
     pub(super) fn begin_layer(&mut self, now: Instant, index: usize, generation: u32, ssrc: u32) {
-        let watched = self.is_watched();
+        let watched = self.is_watched(index);
         let Some(slot) = self.layers.get_mut(index) else {
             return;
         };
@@ -169,17 +194,74 @@ impl Track {
             clock: None,
             codec: None,
             last_packet: now,
+            rates: RateMeter::default(),
+            size: None,
             counts: LayerCounts::default(),
         });
         // Whoever waits for a picture is waiting for one of this layer now.
-        if watched && self.forwarded.is_none_or(|forwarded| forwarded == index) {
+        if watched {
             layer.keyframes.request(now);
         }
     }
 
-    /// Whether somebody would look at a picture now.
-    pub(super) fn is_watched(&self) -> bool {
-        self.parameters.kind == MediaKind::Video && !self.muted && self.has_subscribers()
+    /// Whether somebody would look at a picture of this encoding now.
+    pub(super) fn is_watched(&self, encoding: usize) -> bool {
+        let is_followed = self
+            .followers
+            .get(encoding)
+            .is_some_and(|followers| !followers.is_empty())
+            || self.outlets.iter().any(|outlet| outlet.follows(encoding));
+        self.parameters.kind == MediaKind::Video && !self.muted && is_followed
+    }
+
+    /// What could be sent of it.
+    pub(super) fn ladder(&self, now: Instant) -> Vec<Rung> {
+        let encodings: Vec<Encoding<'_>> = match &self.feed {
+            Feed::Peer(_) => {
+                let layers = self.layers.iter().map(Option::as_ref);
+                layers
+                    .map(|layer| Encoding {
+                        rates: layer.map(|layer| &layer.rates),
+                        height: layer.and_then(|layer| Some(layer.size?.1)),
+                        available: layer.is_some_and(|layer| layer.flows(now)),
+                    })
+                    .collect()
+            }
+            Feed::Link(mirror) => {
+                let encoding = |index: usize| {
+                    let state = mirror.encodings.get(index).and_then(Option::as_ref);
+                    Encoding {
+                        rates: state.map(|state| &state.rates),
+                        height: state.and_then(|state| Some(state.size?.1)),
+                        available: state.is_some_and(|state| state.flows),
+                    }
+                };
+                (0..self.layers.len()).map(encoding).collect()
+            }
+        };
+        ladder(&encodings)
+    }
+
+    /// A subscription is sent an encoding, or is to be.
+    pub(super) fn follow(&mut self, encoding: usize, subscription: usize) {
+        if let Some(followers) = self.followers.get_mut(encoding)
+            && !followers.contains(&subscription)
+        {
+            followers.push(subscription);
+        }
+    }
+
+    /// It is not any more.
+    pub(super) fn unfollow(&mut self, encoding: usize, subscription: usize) {
+        if let Some(followers) = self.followers.get_mut(encoding) {
+            followers.retain(|&other| other != subscription);
+            if followers.is_empty()
+                && !self.is_watched(encoding)
+                && let Some(Some(layer)) = self.layers.get_mut(encoding)
+            {
+                layer.keyframes.cancel();
+            }
+        }
     }
 
     /// Whether anybody has subscribed to it, here or on another shard.
@@ -194,32 +276,32 @@ impl Track {
         }
     }
 
-    /// The layer that subscribers get, or the one that they would.
-    pub(super) fn forwarded_layer(&mut self) -> Option<&mut Layer> {
-        let index = self
-            .forwarded
-            .or_else(|| self.layers.iter().position(Option::is_some))?;
-        self.layers.get_mut(index)?.as_mut()
-    }
-
-    /// Whether this layer should be forwarded instead of the present one: the best that flows is.
-    pub(super) fn prefers(&self, now: Instant, index: usize) -> bool {
-        let Some(forwarded) = self.forwarded else {
-            return true;
-        };
-        let silent = self
-            .layers
-            .get(forwarded)
-            .and_then(Option::as_ref)
-            .is_none_or(|layer| now.saturating_duration_since(layer.last_packet) > SILENT);
-        index < forwarded || silent
-    }
-
     /// Forgets the packets that could be sent again, since what comes next does not follow them.
     pub(super) fn forget_history(&mut self) {
         for layer in self.layers.iter_mut().flatten() {
             layer.history = History::new(history_limits(self.parameters.kind));
         }
+    }
+}
+
+impl Layer {
+    /// Whether packets come.
+    pub(super) fn flows(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.last_packet) <= SILENT
+    }
+
+    /// From when on it is silent, if it is not yet and nothing more comes.
+    pub(super) fn silent_at(&self, now: Instant) -> Option<Instant> {
+        let at = self.last_packet + SILENT + Duration::from_millis(1);
+        (at > now).then_some(at)
+    }
+
+    /// A packet came.
+    pub(super) fn arrived(&mut self, now: Instant) {
+        if !self.flows(now) {
+            self.rates.pause();
+        }
+        self.last_packet = now;
     }
 }
 

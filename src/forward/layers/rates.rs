@@ -44,6 +44,11 @@ impl RateMeter {
         self.began = None;
     }
 
+    /// Whether anything came since it was made, or was paused.
+    pub fn is_counting(&self) -> bool {
+        self.began.is_some()
+    }
+
     /// What a subscriber of this layer gets, lower ones included. `None` before anything was measured.
     pub fn rate(&self, spatial: usize, temporal: usize) -> Option<u64> {
         let lower = self.rates.iter().take(spatial + 1);

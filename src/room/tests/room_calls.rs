@@ -1,6 +1,6 @@
 use super::client::{CAMERA, MICROPHONE, directions};
 use super::*;
-use crate::shard::{CallId, FailReason, Quality, TrackId};
+use crate::shard::{CallId, FailReason, Quality, TrackId, Wish};
 
 #[test]
 fn the_first_offer_joins_and_is_answered() {
@@ -238,18 +238,38 @@ fn what_is_not_needed_is_paused() {
         ben,
         json!({"type": "receive", "track": track, "height": 180}),
     );
-    assert!(matches!(
-        world.commands[..],
-        [(_, Command::SetPaused { paused: true, .. })]
-    ));
     world.say(
         ben,
-        json!({"type": "receive", "track": track, "paused": false}),
+        json!({"type": "receive", "track": track, "paused": false, "priority": 1}),
     );
-    assert!(matches!(
-        world.commands[1..],
-        [(_, Command::SetPaused { paused: false, .. })]
-    ));
+    // What does not change is not said again.
+    world.say(
+        ben,
+        json!({"type": "receive", "track": track, "height": 180}),
+    );
+    let wishes: Vec<Wish> = world
+        .commands
+        .iter()
+        .map(|(_, command)| match command {
+            Command::SetWish { wish, .. } => *wish,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let paused = Wish {
+        paused: true,
+        width: Some(320),
+        ..Wish::default()
+    };
+    let sized = Wish {
+        height: Some(180),
+        ..paused
+    };
+    let shown = Wish {
+        paused: false,
+        priority: 4,
+        ..sized
+    };
+    assert_eq!(wishes, [paused, sized, shown]);
     // One's own track, or none.
     world.say(
         anna,

@@ -129,6 +129,7 @@ mod tests {
     use super::*;
     use crate::forward::PacketNumbers;
     use crate::rtp::Elements;
+    use crate::rtp::payload::FrameTag;
     use crate::shard::TrackId;
 
     fn head(generation: u32) -> PacketHead {
@@ -150,6 +151,7 @@ mod tests {
             marker: true,
             payload_type: 96,
             keyframe_start: true,
+            tag: FrameTag::default(),
             extensions: Elements::new(0xbede, &[0x10, b'm', 0x50, 9]),
             payload,
             padding: 3,
@@ -160,7 +162,10 @@ mod tests {
     fn what_is_read_is_what_was_written_in_that_order_and_once() {
         let mut batch = LinkBatch::default();
         assert!(batch.push_packet(head(1), &packet(b"first")));
-        batch.push_message(LinkMessage::Keyframe { track: TrackId(3) });
+        batch.push_message(LinkMessage::Keyframe {
+            track: TrackId(3),
+            encoding: 0,
+        });
         assert!(batch.push_packet(head(2), &packet(b"")));
         assert!(!batch.push_packet(head(3), &packet(&[0; 65_536])));
         assert_eq!((batch.packets(), batch.is_read()), (2, false));
@@ -178,7 +183,7 @@ mod tests {
                 let Some(LinkItem::Message(message)) = batch.read() else {
                     panic!("no message");
                 };
-                assert!(matches!(*message, LinkMessage::Keyframe { track } if track.0 == 3));
+                assert!(matches!(*message, LinkMessage::Keyframe { track, .. } if track.0 == 3));
             }
         }
         assert!(batch.is_read() && batch.read().is_none());

@@ -5,9 +5,12 @@ use std::time::Instant;
 use super::batch::PacketHead;
 use super::message::{Description, LinkMessage, MirrorId};
 use crate::forward::Packet;
+use crate::forward::layers::EncodingSet;
+use crate::rtp::payload::FrameTag;
 use crate::rtp::{Elements, MediaKind};
 use crate::shard::fanout::{CATCH_UP_PACKETS, FRESH_KEYFRAME};
 use crate::shard::peer::Place;
+use crate::shard::track::{EncodingState, Layer};
 use crate::shard::{Batch, Current, Event, FailReason, Shard, TrackId};
 
 /// Another shard with subscriptions to a track.
@@ -17,6 +20,21 @@ pub(in crate::shard) struct Outlet {
     pub(in crate::shard) shard: usize,
     /// Its mirror of the track.
     pub(in crate::shard) mirror: MirrorId,
+    /// The encodings that it is sent.
+    pub(in crate::shard) encodings: EncodingSet,
+    /// The encodings that subscriptions there would be sent if the publisher sent all.
+    pub(in crate::shard) wanted: EncodingSet,
+}
+
+impl Outlet {
+    /// Whether it is sent this encoding.
+    pub(in crate::shard) fn follows(&self, encoding: usize) -> bool {
+        self.encodings & (1 << encoding) != 0
+    }
+
+    fn is_of(&self, shard: usize, mirror: MirrorId) -> bool {
+        self.shard == shard && self.mirror == mirror
+    }
 }
 
 impl Shard {
@@ -31,6 +49,8 @@ impl Shard {
         let outlet = Outlet {
             shard: from,
             mirror,
+            encodings: 0,
+            wanted: 0,
         };
         let Some(index) = self.published(track) else {
             let awaiting = self.outlets_by_track.entry(track).or_default();
@@ -42,22 +62,42 @@ impl Shard {
         outlets.retain(|other| other.shard != from);
         outlets.push(outlet);
         self.describe(index, outlet, true);
+        self.tell_encodings(now, index, outlet);
         for layer in 0..self.tracks[index].layers.len() {
             self.tell_clock(index, layer, outlet);
         }
-        if !self.repeat_keyframe(now, index, outlet) {
-            self.want_keyframe(now, index);
+    }
+
+    /// A shard wants other encodings.
+    pub(super) fn change_outlet(&mut self, now: Instant, track: TrackId, outlet: Outlet) {
+        let Some(index) = self.published(track) else {
+            return;
+        };
+        let mut outlets = self.tracks[index].outlets.iter_mut();
+        let Some(known) = outlets.find(|known| known.is_of(outlet.shard, outlet.mirror)) else {
+            return;
+        };
+        let added = outlet.encodings & !known.encodings;
+        *known = outlet;
+        for encoding in 0..self.tracks[index].layers.len() {
+            if added & (1 << encoding) != 0 && !self.repeat_keyframe(now, index, encoding, outlet) {
+                self.want_keyframe(now, index, encoding);
+            }
         }
+        self.update_wanted(now, index);
     }
 
     /// A shard does not want a track any more.
-    pub(super) fn close_outlet(&mut self, from: usize, track: TrackId, mirror: MirrorId) {
-        let closed = Outlet {
-            shard: from,
-            mirror,
-        };
+    pub(super) fn close_outlet(
+        &mut self,
+        now: Instant,
+        from: usize,
+        track: TrackId,
+        mirror: MirrorId,
+    ) {
+        let is_closed = |outlet: &Outlet| outlet.is_of(from, mirror);
         if let Some(awaiting) = self.outlets_by_track.get_mut(&track) {
-            awaiting.retain(|outlet| *outlet != closed);
+            awaiting.retain(|outlet| !is_closed(outlet));
             if awaiting.is_empty() {
                 self.outlets_by_track.remove(&track);
             }
@@ -66,18 +106,25 @@ impl Shard {
             return;
         };
         let track = &mut self.tracks[index];
-        track.outlets.retain(|outlet| *outlet != closed);
+        track.outlets.retain(|outlet| !is_closed(outlet));
         if !track.has_subscribers() {
             track.cancel_keyframes();
         }
+        self.update_wanted(now, index);
     }
 
     /// Somebody on a shard that subscribed cannot go on without a keyframe.
-    pub(super) fn keyframe_wanted(&mut self, now: Instant, from: usize, track: TrackId) {
+    pub(super) fn keyframe_wanted(
+        &mut self,
+        now: Instant,
+        from: usize,
+        track: TrackId,
+        encoding: usize,
+    ) {
         if let Some(index) = self.published(track)
             && self.tracks[index].outlets.iter().any(|o| o.shard == from)
         {
-            self.want_keyframe(now, index);
+            self.want_keyframe(now, index, encoding);
         }
     }
 
@@ -102,7 +149,8 @@ impl Shard {
         let Some(Some(layer)) = track.layers.get(place.layer) else {
             return;
         };
-        for outlet in &track.outlets {
+        let outlets = track.outlets.iter();
+        for outlet in outlets.filter(|outlet| outlet.follows(place.layer)) {
             let head = PacketHead {
                 mirror: outlet.mirror,
                 layer: place.layer,
@@ -117,14 +165,12 @@ impl Shard {
 
     /// Lets the other shards leave a packet without media out of their subscriptions' numbers.
     pub(in crate::shard) fn link_skip(&mut self, place: Place, sequence: u64) {
-        if self.tracks[place.track].forwarded != Some(place.layer) {
-            return;
-        }
         let mut nothing = Packet {
             numbers: Default::default(),
             marker: false,
             payload_type: 0,
             keyframe_start: false,
+            tag: FrameTag::default(),
             extensions: Elements::default(),
             payload: &[],
             padding: 0,
@@ -149,9 +195,17 @@ impl Shard {
         }
     }
 
+    /// Tells the other shards what the encodings of a track are like now.
+    pub(in crate::shard) fn link_encodings(&mut self, now: Instant, track: usize) {
+        for outlet in 0..self.tracks[track].outlets.len() {
+            let outlet = self.tracks[track].outlets[outlet];
+            self.tell_encodings(now, track, outlet);
+        }
+    }
+
     /// Tells the other shards that a track was muted or unmuted.
     pub(in crate::shard) fn link_muted(&mut self, track: usize, muted: bool) {
-        for Outlet { shard, mirror } in &self.tracks[track].outlets {
+        for Outlet { shard, mirror, .. } in &self.tracks[track].outlets {
             let mirror = *mirror;
             self.outbox
                 .message(*shard, LinkMessage::Muted { mirror, muted });
@@ -159,15 +213,24 @@ impl Shard {
     }
 
     /// A track begins: shards that waited for it are told.
-    pub(in crate::shard) fn link_begin(&mut self, track: usize) {
+    pub(in crate::shard) fn link_begin(&mut self, now: Instant, track: usize) {
         let id = self.tracks[track].id;
         self.tracks[track].outlets = self.outlets_by_track.remove(&id).unwrap_or_default();
+        self.forget_outlets(track);
         self.link_description(track, true);
+        self.link_encodings(now, track);
+    }
+
+    /// A track begins anew: the other shards say again what they want of it.
+    pub(in crate::shard) fn forget_outlets(&mut self, track: usize) {
+        for outlet in &mut self.tracks[track].outlets {
+            (outlet.encodings, outlet.wanted) = (0, 0);
+        }
     }
 
     /// A track is over. The other shards are told, and wait in case it comes again.
     pub(in crate::shard) fn link_end(&mut self, track: TrackId, outlets: Vec<Outlet>) {
-        for Outlet { shard, mirror } in &outlets {
+        for Outlet { shard, mirror, .. } in &outlets {
             let mirror = *mirror;
             self.outbox.message(*shard, LinkMessage::Ended { mirror });
         }
@@ -200,6 +263,24 @@ impl Shard {
         self.outbox.message(outlet.shard, message);
     }
 
+    fn tell_encodings(&mut self, now: Instant, track: usize, outlet: Outlet) {
+        let track = &self.tracks[track];
+        if track.parameters.kind == MediaKind::Audio {
+            return;
+        }
+        let state = |layer: &Layer| EncodingState {
+            rates: layer.rates.clone(),
+            size: layer.size,
+            flows: layer.flows(now),
+        };
+        let layers = track.layers.iter();
+        let message = LinkMessage::Encodings {
+            mirror: outlet.mirror,
+            encodings: layers.map(|layer| layer.as_ref().map(state)).collect(),
+        };
+        self.outbox.message(outlet.shard, message);
+    }
+
     fn tell_clock(&mut self, track: usize, layer: usize, outlet: Outlet) {
         let Some(Some(source)) = self.tracks[track].layers.get(layer) else {
             return;
@@ -215,15 +296,18 @@ impl Shard {
         }
     }
 
-    /// Sends a shard what it needs to begin at once: all since the last keyframe, if that is fresh.
-    fn repeat_keyframe(&mut self, now: Instant, track: usize, outlet: Outlet) -> bool {
+    /// Sends a shard what it needs to begin with an encoding at once: all since the last keyframe, if that is fresh.
+    fn repeat_keyframe(
+        &mut self,
+        now: Instant,
+        track: usize,
+        index: usize,
+        outlet: Outlet,
+    ) -> bool {
         let track = &self.tracks[track];
         if track.muted || track.parameters.kind == MediaKind::Audio {
             return false;
         }
-        let Some(index) = track.forwarded else {
-            return false;
-        };
         let Some(Some(layer)) = track.layers.get(index) else {
             return false;
         };

@@ -1,7 +1,9 @@
 //! What shards tell each other about tracks and data channels: rare, in order, and never dropped.
 
 use crate::forward::SenderClock;
+use crate::forward::layers::EncodingSet;
 use crate::rtp::ExtensionMap;
+use crate::shard::track::EncodingState;
 use crate::shard::{CallId, ParticipantId, ReceiveParameters, TrackId};
 use crate::transport::{ChannelReliability, MessageKind};
 
@@ -21,8 +23,15 @@ pub(in crate::shard) enum LinkMessage {
     Subscribe { track: TrackId, mirror: MirrorId },
     /// To the home: nobody here wants it any more.
     Unsubscribe { track: TrackId, mirror: MirrorId },
-    /// To the home: somebody here cannot go on without a keyframe.
-    Keyframe { track: TrackId },
+    /// To the home: these encodings are to be sent here, and those are wanted of the publisher.
+    Follow {
+        track: TrackId,
+        mirror: MirrorId,
+        encodings: EncodingSet,
+        wanted: EncodingSet,
+    },
+    /// To the home: somebody here cannot go on without a keyframe of this encoding.
+    Keyframe { track: TrackId, encoding: usize },
     /// To the home: a bug was met with what came of this track. Its publisher is over.
     Abandon { track: TrackId },
     /// From the home: what the track is, at first and after each change.
@@ -30,7 +39,12 @@ pub(in crate::shard) enum LinkMessage {
         mirror: MirrorId,
         description: Box<Description>,
     },
-    /// From the home: all packets since the last keyframe were repeated before this.
+    /// From the home: what its encodings are like now, at first, once a second, and when one begins.
+    Encodings {
+        mirror: MirrorId,
+        encodings: Vec<Option<EncodingState>>,
+    },
+    /// From the home: all packets of an encoding since its last keyframe were repeated before this.
     CaughtUp { mirror: MirrorId },
     /// From the home: nothing of it is forwarded, or now is again.
     Muted { mirror: MirrorId, muted: bool },

@@ -7,7 +7,7 @@ use super::message::{Description, LinkMessage, MirrorId};
 use crate::forward::{DropReason, Packet, SenderClock};
 use crate::rtp::ExtensionMap;
 use crate::shard::peer::Place;
-use crate::shard::track::{Feed, Mirror, Track};
+use crate::shard::track::{EncodingState, Feed, Mirror, Track};
 use crate::shard::{Batch, Current, ReceiveParameters, SendParameters, Shard, Timer};
 
 /// How often histories of mirrors forget what is old.
@@ -25,6 +25,8 @@ impl Shard {
             home: parameters.home,
             id,
             clocks: Vec::new(),
+            encodings: Vec::new(),
+            asked: (0, 0),
             due: None,
             release_due: None,
         };
@@ -101,6 +103,9 @@ impl Shard {
             .map(|codec| codec.codec)
             .ok_or(DropReason::UnknownPayloadType)?;
         track.take_up_layer(now, head.layer, head.generation);
+        if let Some(Some(layer)) = track.layers.get_mut(head.layer) {
+            layer.arrived(now);
+        }
         // As old as it would be at home, so that it is of use as long.
         let at = head.age.and_then(|age| now.checked_sub(age)).unwrap_or(now);
         self.keep(at, place, codec, packet);
@@ -132,7 +137,69 @@ impl Shard {
             track.parameters = description.parameters;
         }
         self.reroute(index);
+        if description.restart {
+            if let Feed::Link(mirror) = &mut self.tracks[index].feed {
+                // The home has forgotten what it was asked for.
+                mirror.asked = (0, 0);
+            }
+            self.choose_anew(now, index);
+        }
         self.mute_track(now, index, description.muted, batch);
+    }
+
+    /// The home says what the encodings of the track are like.
+    pub(super) fn mirror_encodings(
+        &mut self,
+        now: Instant,
+        from: usize,
+        id: MirrorId,
+        encodings: Vec<Option<EncodingState>>,
+    ) {
+        let Some(index) = self.find_mirror(from, id) else {
+            return;
+        };
+        let Feed::Link(mirror) = &mut self.tracks[index].feed else {
+            return;
+        };
+        let flow = |encodings: &[Option<EncodingState>]| -> Vec<bool> {
+            let flows = |state: &Option<EncodingState>| state.as_ref().is_some_and(|s| s.flows);
+            encodings.iter().map(flows).collect()
+        };
+        let changed = flow(&mirror.encodings) != flow(&encodings);
+        mirror.encodings = encodings;
+        if changed {
+            self.adapt_subscribers(now, index);
+        }
+    }
+
+    /// Tells the home of a mirror which encodings are followed here, if that changed.
+    pub(in crate::shard) fn link_follow(&mut self, index: usize) {
+        let track = &self.tracks[index];
+        let Feed::Link(mirror) = &track.feed else {
+            return;
+        };
+        let followed = track.followers.iter().enumerate();
+        let encodings = followed
+            .filter(|(_, followers)| !followers.is_empty())
+            .fold(0, |all, (encoding, _)| all | 1 << encoding);
+        let ideals = track.subscriptions.iter();
+        let wanted = ideals
+            .filter_map(|&subscription| self.subscriptions[subscription].ideal)
+            .fold(encodings, |all, ideal| all | 1 << ideal.encoding);
+        let (home, id, track) = (mirror.home, mirror.id, track.id);
+        if mirror.asked == (encodings, wanted) {
+            return;
+        }
+        if let Feed::Link(mirror) = &mut self.tracks[index].feed {
+            mirror.asked = (encodings, wanted);
+        }
+        let message = LinkMessage::Follow {
+            track,
+            mirror: id,
+            encodings,
+            wanted,
+        };
+        self.outbox.message(home, message);
     }
 
     /// What newcomers need is in the history now.
@@ -184,16 +251,16 @@ impl Shard {
     }
 
     /// The track is gone, for now at least.
-    pub(super) fn mirror_ended(&mut self, from: usize, id: MirrorId) {
+    pub(super) fn mirror_ended(&mut self, now: Instant, from: usize, id: MirrorId) {
         if let Some(index) = self.find_mirror(from, id) {
-            self.forget_layers(index);
+            self.forget_layers(now, index);
         }
     }
 
     /// A bug was met with what came over a link: nothing of it stays, and the publisher is over, as it would be if it
     /// were here.
-    pub(in crate::shard) fn abandon_mirror(&mut self, index: usize) {
-        self.forget_layers(index);
+    pub(in crate::shard) fn abandon_mirror(&mut self, now: Instant, index: usize) {
+        self.forget_layers(now, index);
         let track = &self.tracks[index];
         if let Feed::Link(Mirror { home, .. }) = track.feed {
             let track = track.id;
@@ -215,9 +282,14 @@ impl Shard {
         if release {
             mirror.release_due = None;
         }
-        let (mut wanted, mut kept) = (false, false);
-        for layer in track.layers.iter_mut().flatten() {
-            wanted |= layer.keyframes.poll(now);
+        let (mut wanted, mut kept) = (Vec::new(), false);
+        for (encoding, layer) in track.layers.iter_mut().enumerate() {
+            let Some(layer) = layer else {
+                continue;
+            };
+            if layer.keyframes.poll(now) {
+                wanted.push(encoding);
+            }
             if release {
                 layer.history.release(now);
                 kept |= layer.history.memory() > 0;
@@ -226,10 +298,10 @@ impl Shard {
         if kept {
             mirror.release_due = Some(now + RELEASE_INTERVAL);
         }
-        if wanted {
+        for encoding in wanted {
             let track = track.id;
             self.outbox
-                .message(mirror.home, LinkMessage::Keyframe { track });
+                .message(mirror.home, LinkMessage::Keyframe { track, encoding });
         }
         let requests = track.layers.iter().flatten();
         let due = requests
@@ -246,13 +318,15 @@ impl Shard {
         }
     }
 
-    fn forget_layers(&mut self, index: usize) {
+    fn forget_layers(&mut self, now: Instant, index: usize) {
         let track = &mut self.tracks[index];
         let parameters = track.parameters.clone();
         track.restart(parameters);
         if let Feed::Link(mirror) = &mut track.feed {
             mirror.clocks.clear();
+            mirror.encodings.clear();
         }
+        self.choose_anew(now, index);
     }
 
     fn release_later(&mut self, now: Instant, index: usize) {
@@ -268,7 +342,7 @@ impl Shard {
 }
 
 impl Track {
-    /// Goes on with the layer that the home forwards now.
+    /// Goes on with an encoding as the home sends it now.
     fn take_up_layer(&mut self, now: Instant, index: usize, generation: u32) {
         let known = self.layers.get(index).and_then(Option::as_ref);
         if known.is_none_or(|layer| layer.generation != generation) {
@@ -282,10 +356,5 @@ impl Track {
                 mirror.clocks.retain(|(layer, ..)| *layer != index);
             }
         }
-        if self.forwarded.is_some_and(|forwarded| forwarded != index) {
-            // What was asked of the other layer comes with this one.
-            self.cancel_keyframes();
-        }
-        self.forwarded = Some(index);
     }
 }

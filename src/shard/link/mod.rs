@@ -74,13 +74,34 @@ impl Shard {
     ) {
         match message {
             LinkMessage::Subscribe { track, mirror } => self.open_outlet(now, from, track, mirror),
-            LinkMessage::Unsubscribe { track, mirror } => self.close_outlet(from, track, mirror),
-            LinkMessage::Keyframe { track } => self.keyframe_wanted(now, from, track),
+            LinkMessage::Unsubscribe { track, mirror } => {
+                self.close_outlet(now, from, track, mirror)
+            }
+            LinkMessage::Follow {
+                track,
+                mirror,
+                encodings,
+                wanted,
+            } => {
+                let outlet = Outlet {
+                    shard: from,
+                    mirror,
+                    encodings,
+                    wanted,
+                };
+                self.change_outlet(now, track, outlet);
+            }
+            LinkMessage::Keyframe { track, encoding } => {
+                self.keyframe_wanted(now, from, track, encoding);
+            }
             LinkMessage::Abandon { track } => self.abandon_publisher(now, track, batch),
             LinkMessage::Describe {
                 mirror,
                 description,
             } => self.describe_mirror(now, from, mirror, *description, batch),
+            LinkMessage::Encodings { mirror, encodings } => {
+                self.mirror_encodings(now, from, mirror, encodings);
+            }
             LinkMessage::CaughtUp { mirror } => self.mirror_caught_up(now, from, mirror, batch),
             LinkMessage::Muted { mirror, muted } => {
                 if let Some(track) = self.find_mirror(from, mirror) {
@@ -93,7 +114,7 @@ impl Shard {
                 generation,
                 clock,
             } => self.mirror_clock(now, from, mirror, layer, generation, clock),
-            LinkMessage::Ended { mirror } => self.mirror_ended(from, mirror),
+            LinkMessage::Ended { mirror } => self.mirror_ended(now, from, mirror),
             LinkMessage::Joined { call, answer } => self.shard_joined(from, call, answer),
             LinkMessage::Left { call } => self.shard_left(now, from, call, batch),
             LinkMessage::ChannelOpened {

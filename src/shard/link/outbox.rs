@@ -125,9 +125,13 @@ mod tests {
     use super::*;
     use crate::forward::PacketNumbers;
     use crate::rtp::Elements;
+    use crate::rtp::payload::FrameTag;
     use crate::shard::TrackId;
 
-    const KEYFRAME: LinkMessage = LinkMessage::Keyframe { track: TrackId(1) };
+    const KEYFRAME: LinkMessage = LinkMessage::Keyframe {
+        track: TrackId(1),
+        encoding: 0,
+    };
 
     fn send(outbox: &mut Outbox, to: usize) -> Result<(), DropReason> {
         let head = PacketHead {
@@ -141,6 +145,7 @@ mod tests {
             marker: false,
             payload_type: 96,
             keyframe_start: false,
+            tag: FrameTag::default(),
             extensions: Elements::default(),
             payload: &[7; 1_000],
             padding: 0,

@@ -2,7 +2,7 @@
 
 use super::sim::{SimNet, Source, codecs, ms};
 use crate::rtp::{Codec, H264Profile};
-use crate::shard::{CodecParameters, Event};
+use crate::shard::{CodecParameters, Event, LayerReason};
 
 const H264: Codec = Codec::H264 {
     profile: H264Profile::ConstrainedBaseline,
@@ -14,11 +14,11 @@ fn told(sim: &SimNet, client: usize) -> Vec<bool> {
     let events = sim.events.iter();
     events
         .filter_map(|event| match event {
-            Event::Decodable {
+            Event::Layers {
                 peer: whose,
-                decodable,
+                reason,
                 ..
-            } if *whose == peer => Some(*decodable),
+            } if *whose == peer => Some(*reason != Some(LayerReason::Codec)),
             _ => None,
         })
         .collect()

@@ -15,7 +15,7 @@ use crate::rtp::{Codec, Extension, ExtensionMap, HeaderView, MediaKind, Mid, Rid
 use crate::shard::{
     Batch, CallId, CodecParameters, Command, DtlsRole, Event, Holding, IceCredentials, LinkBatch,
     ParticipantId, PeerId, PeerStats, ReceiveParameters, SctpParameters, SendParameters, Shard,
-    ShardConfig, SsrcPair, TrackId, TransportParameters,
+    ShardConfig, SsrcPair, TrackId, TransportParameters, Wish,
 };
 use crate::transport::tests::pair::LIMITS;
 use crate::transport::{DatagramKind, Identity, Path, Transport, classify};
@@ -457,10 +457,19 @@ impl SimNet {
     }
 
     pub(super) fn pause(&mut self, client: usize, source: Source, paused: bool) {
-        self.command(Command::SetPaused {
+        let wish = Wish {
+            paused,
+            ..Wish::default()
+        };
+        self.wish(client, source, wish);
+    }
+
+    /// Says what a client needs of a source.
+    pub(super) fn wish(&mut self, client: usize, source: Source, wish: Wish) {
+        self.command(Command::SetWish {
             peer: self.clients[client].peer,
             track: source.track,
-            paused,
+            wish,
         });
     }
 
@@ -481,7 +490,7 @@ impl SimNet {
             | Command::SetReceiver { peer, .. }
             | Command::SetSender { peer, .. }
             | Command::SetMuted { peer, .. }
-            | Command::SetPaused { peer, .. }
+            | Command::SetWish { peer, .. }
             | Command::Stats { peer }
             | Command::RemovePeer { peer } => *peer,
         };
