@@ -12,6 +12,7 @@ mod id;
 pub mod payload;
 pub mod rtcp;
 pub mod sequence;
+pub mod video_layers;
 mod write;
 
 pub use codec::{Codec, H264Profile, MediaKind};
@@ -20,6 +21,6 @@ pub use extension::{Extension, ExtensionMap};
 pub use header::{HeaderFields, HeaderView, RtpError};
 pub use id::{Mid, Rid};
 pub use write::{
-    ExtensionBuffer, ExtensionValues, PassedOn, abs_send_time, own_extensions, pad,
+    ExtensionBuffer, ExtensionValues, OwnWords, PassedOn, abs_send_time, own_extensions, pad,
     write_copied_header, write_header,
 };

@@ -7,7 +7,7 @@ use super::subscription::Subscription;
 use super::timers::{Timer, Timers};
 use super::{Batch, Event, LaneSlot, Shard};
 use crate::forward::{DropReason, Packet, Padding, Rewritten, Source};
-use crate::rtp::{Codec, HeaderFields, MediaKind, PassedOn, pad, write_copied_header};
+use crate::rtp::{Codec, HeaderFields, MediaKind, OwnWords, PassedOn, pad, write_copied_header};
 use crate::transport::Path;
 
 /// A newcomer is served from the history if the keyframe in it is at most this old. An older one would
@@ -309,7 +309,14 @@ pub(super) fn send_copy(
     let padding = if rtx.is_some() { 0 } else { packet.padding };
     let size = batch.write(slot, path, out.wait, |buffer| {
         let start = buffer.len();
-        write_copied_header(buffer, &fields, out.passed, map, &parameters.mid);
+        write_copied_header(
+            buffer,
+            &fields,
+            out.passed,
+            map,
+            &parameters.mid,
+            &OwnWords::default(),
+        );
         let header_len = buffer.len() - start;
         if rtx.is_some() {
             // The original sequence number goes first (RFC 4588 section 4).

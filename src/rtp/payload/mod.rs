@@ -5,10 +5,12 @@ mod av1;
 mod h264;
 mod h265;
 mod picture;
+mod red;
 mod vp8;
 mod vp9;
 
 pub use picture::{PictureId, PictureIds, Tl0PicIdx};
+pub use red::{RedBlock, RedBlocks};
 pub use vp8::Vp8Descriptor;
 pub use vp9::Vp9Descriptor;
 
