@@ -2,9 +2,11 @@
 //! descriptors, RTCP.
 //!
 //! Called by [`crate::forward`] and [`crate::shard`] per packet, and by [`crate::negotiation`] for the
-//! names of codecs and extensions. Never allocates per packet, never keeps state about a stream.
+//! names of codecs and extensions. Never allocates per packet, and keeps no state about a stream but
+//! [`descriptor::DescriptorReader`], for whoever owns the stream.
 
 mod codec;
+pub mod descriptor;
 mod elements;
 mod extension;
 mod header;
