@@ -17,19 +17,22 @@ use structure::Indications;
 /// Frames that are remembered, by the low bits of their numbers. What lies further back counts as unknown.
 const REMEMBERED: u16 = 64;
 
+/// As a header extension has at most (RFC 8285 section 4.3). It bounds what a structure holds.
+const MAX_LEN: usize = 255;
+
 /// What the descriptor of one packet says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DescriptorSummary {
     /// The frame's number in decoding order; it wraps.
     pub frame_number: u16,
-    /// The packet brings a structure: it is the first of a keyframe.
+    /// The first packet of a keyframe, which brings a structure.
     pub starts_sequence: bool,
     /// Layers, and what a selector may do here.
     pub tag: FrameTag,
 }
 
-/// What one stream's descriptors said, so that the next can be read. Allocates where a new structure comes, never
-/// else.
+/// What one stream's descriptors said, so that the next can be read: about 1 KiB, and a few hundred bytes that are
+/// allocated where a structure comes, never else.
 #[derive(Clone, Debug, Default)]
 pub struct DescriptorReader {
     structure: Option<Structure>,
@@ -46,6 +49,9 @@ impl DescriptorReader {
         let [first, high, low, extended @ ..] = descriptor else {
             return None;
         };
+        if descriptor.len() > MAX_LEN {
+            return None;
+        }
         let number = u16::from_be_bytes([*high, *low]);
         let mut bits = Bits::new(extended);
         let flags = match extended {
@@ -101,7 +107,7 @@ impl DescriptorReader {
             spatial_switch: keyframe || (dependencies.lower_spatial && indicated),
             discardable: meaning.discardable,
         };
-        let starts_sequence = brought.is_some();
+        let starts_sequence = brought.is_some() && tag.frame_start;
         self.keep(frame, brought, active);
         Some(DescriptorSummary {
             frame_number: number,

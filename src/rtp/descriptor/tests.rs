@@ -486,9 +486,12 @@ fn all_packets_of_a_key_picture_are_told_and_the_structure_outlives_it() {
     assert_eq!(stream.say(0, &last), "00 KTS");
     assert_eq!(stream.say(0, &Descriptor::frame(4, 8)), "10 KTS");
     assert_eq!(stream.say(1, &Descriptor::frame(3, 10)), "02 T");
-    // A template that does not exist, and descriptors that are cut short.
+    // A template that does not exist, descriptors that are too long, and that are cut short.
     assert_eq!(stream.say(1, &Descriptor::frame(12, 11)), "none");
     let bytes = first.write(&stream.layout);
+    let mut long = bytes.clone();
+    long.resize(256, 0);
+    assert_eq!(stream.reader.read(&long, 9), None);
     for len in 0..bytes.len() - 1 {
         let read = stream.reader.read(&bytes[..len], 9);
         // The mandatory fields alone are a descriptor.

@@ -87,9 +87,9 @@ pub fn frame_tag(
     }
 }
 
-/// How large the pictures are, where the first packet of a keyframe says it in the clear: by the structure that its
-/// dependency descriptor brought, else by the descriptor of VP9 or the frame header of VP8. The parameter sets of
-/// H.264 and H.265 and the sequence header of AV1 are not read.
+/// How large the pictures of each spatial layer are, where the first packet of a keyframe says it in the clear: by the
+/// structure that its dependency descriptor brought, else by the descriptor of VP9 or the frame header of VP8. The
+/// parameter sets of H.264 and H.265 and the sequence header of AV1 are not read.
 pub fn frame_size(
     codec: Codec,
     payload: &[u8],

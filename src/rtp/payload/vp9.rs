@@ -225,7 +225,7 @@ mod tests {
         let table: &[([u8; 5], FrameTag)] = &[
             // A key picture: the lowest layer, and the one above it, predicted from it (D).
             (
-                packet(b | e, 0b000_0_000_0),
+                packet(b | e, 0b0000_0000),
                 FrameTag {
                     frame_start: true,
                     frame_end: true,
@@ -236,7 +236,7 @@ mod tests {
                 },
             ),
             (
-                packet(e, 0b000_0_001_1),
+                packet(e, 0b0000_0011),
                 FrameTag {
                     spatial: 1,
                     frame_end: true,
@@ -248,7 +248,7 @@ mod tests {
             ),
             // Predicted from another picture, with and without a switching point (U).
             (
-                packet(p | b, 0b010_1_010_1),
+                packet(p | b, 0b0101_0101),
                 FrameTag {
                     spatial: 2,
                     temporal: 2,
@@ -258,7 +258,7 @@ mod tests {
                 },
             ),
             (
-                packet(p, 0b001_0_000_0),
+                packet(p, 0b0010_0000),
                 FrameTag {
                     temporal: 1,
                     ..FrameTag::default()
