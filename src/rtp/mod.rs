@@ -2,9 +2,11 @@
 //! descriptors, RTCP.
 //!
 //! Called by [`crate::forward`] and [`crate::shard`] per packet, and by [`crate::negotiation`] for the
-//! names of codecs and extensions. Never allocates per packet, never keeps state about a stream.
+//! names of codecs and extensions. Never allocates per packet, and keeps no state about a stream but
+//! [`descriptor::DescriptorReader`], for whoever owns the stream.
 
 mod codec;
+pub mod descriptor;
 mod elements;
 mod extension;
 mod header;
@@ -12,6 +14,7 @@ mod id;
 pub mod payload;
 pub mod rtcp;
 pub mod sequence;
+pub mod video_layers;
 mod write;
 
 pub use codec::{Codec, H264Profile, MediaKind};
@@ -20,6 +23,6 @@ pub use extension::{Extension, ExtensionMap};
 pub use header::{HeaderFields, HeaderView, RtpError};
 pub use id::{Mid, Rid};
 pub use write::{
-    ExtensionBuffer, ExtensionValues, PassedOn, abs_send_time, own_extensions, pad,
+    ExtensionBuffer, ExtensionValues, OwnWords, PassedOn, abs_send_time, own_extensions, pad,
     write_copied_header, write_header,
 };

@@ -69,6 +69,16 @@ pub struct ExtensionValues {
     pub abs_send_time: Option<u32>,
 }
 
+/// What a copy says of itself in place of the source's words, or beside them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OwnWords {
+    /// The number of the packet on the receiver's transport.
+    pub transport_cc: Option<u16>,
+    /// What replaces the frame number of a dependency descriptor (AV1 RTP specification, section A.8.2):
+    /// its bytes 1 and 2. All others stay.
+    pub frame_number: Option<u16>,
+}
+
 /// How many kinds of extensions a forwarder passes on.
 const PASSED_ON: usize = 6;
 
@@ -81,8 +91,8 @@ pub struct PassedOn<'a> {
 }
 
 impl<'a> PassedOn<'a> {
-    /// Reads the extensions of a peer that numbers them by `map`. Mid, rids, transport-cc and abs-send-time are
-    /// between that peer and its receiver, and are left out. Of two of one kind the first counts.
+    /// Reads the extensions of a peer that numbers them by `map`. Mid, rids, transport-cc, abs-send-time and the
+    /// allocation of layers are between that peer and its receiver, and are left out. Of two of one kind the first counts.
     pub fn read(source: Elements<'a>, map: &ExtensionMap) -> Self {
         let mut passed = Self {
             elements: [(Extension::Mid, &[]); PASSED_ON],
@@ -97,7 +107,8 @@ impl<'a> PassedOn<'a> {
                 | Extension::Rid
                 | Extension::RepairedRid
                 | Extension::TransportCc
-                | Extension::AbsSendTime => false,
+                | Extension::AbsSendTime
+                | Extension::VideoLayersAllocation => false,
                 Extension::AudioLevel
                 | Extension::VideoOrientation
                 | Extension::PlayoutDelay
@@ -121,16 +132,19 @@ impl<'a> PassedOn<'a> {
         self.elements.iter().take(self.len).copied()
     }
 
-    /// As the receiver numbers them, its mid first; what it did not negotiate is left out.
+    /// As the receiver numbers them, its mid first, then the number on its transport; what it did not
+    /// negotiate is left out.
     fn elements<'b>(
         &'b self,
         map: &'b ExtensionMap,
         mid: &'b Mid,
-    ) -> impl Iterator<Item = (u8, &'b [u8])> {
-        let mid = map.id(Extension::Mid).map(|id| (id, mid.as_bytes()));
-        let passed = self.iter();
-        mid.into_iter()
-            .chain(passed.filter_map(|(extension, data)| Some((map.id(extension)?, data))))
+        transport_cc: Option<&'b [u8; 2]>,
+    ) -> impl Iterator<Item = (u8, Extension, &'b [u8])> {
+        let transport_cc = transport_cc.map(|number| (Extension::TransportCc, &number[..]));
+        std::iter::once((Extension::Mid, mid.as_bytes()))
+            .chain(transport_cc)
+            .chain(self.iter())
+            .filter_map(|(extension, data)| Some((map.id(extension)?, extension, data)))
     }
 }
 
@@ -141,15 +155,22 @@ pub fn write_copied_header(
     passed: &PassedOn<'_>,
     map: &ExtensionMap,
     mid: &Mid,
+    own: &OwnWords,
 ) {
     let start = out.len();
     write_fixed(out, fields, true);
     let block = begin_extensions(out);
-    let two_byte = passed
-        .elements(map, mid)
-        .any(|(id, data)| needs_two_byte(id, data));
-    for (id, data) in passed.elements(map, mid) {
+    let transport_cc = own.transport_cc.map(u16::to_be_bytes);
+    let elements = || passed.elements(map, mid, transport_cc.as_ref());
+    let two_byte = elements().any(|(id, _, data)| needs_two_byte(id, data));
+    for (id, extension, data) in elements() {
         write_element(out, two_byte, id, data);
+        if extension == Extension::DependencyDescriptor
+            && let Some(frame_number) = own.frame_number
+        {
+            let written = out.len() - data.len();
+            replace_frame_number(&mut out[written..], frame_number);
+        }
     }
     if out.len() > block {
         end_extensions(out, block, two_byte);
@@ -157,6 +178,13 @@ pub fn write_copied_header(
         // None after all.
         out.truncate(start);
         write_fixed(out, fields, false);
+    }
+}
+
+/// Bytes 1 and 2 of a dependency descriptor (AV1 RTP specification, section A.8.2). What is cut short stays.
+fn replace_frame_number(descriptor: &mut [u8], frame_number: u16) {
+    if let Some(bytes) = descriptor.get_mut(1..3) {
+        bytes.copy_from_slice(&frame_number.to_be_bytes());
     }
 }
 
@@ -320,6 +348,7 @@ mod tests {
             (Extension::AudioLevel, &[0x85]),
             (Extension::DependencyDescriptor, &descriptor),
             (Extension::ColorSpace, &[0; 4]),
+            (Extension::VideoLayersAllocation, &[0]),
         ] {
             buffer.push(source_map.id(extension).unwrap(), data);
         }
@@ -330,7 +359,14 @@ mod tests {
         let passed = PassedOn::read(view.elements(), &source_map);
         let mid = Mid::from_bytes(b"ours").unwrap();
         let mut packet = vec![];
-        write_copied_header(&mut packet, &fields(), &passed, &destination_map, &mid);
+        write_copied_header(
+            &mut packet,
+            &fields(),
+            &passed,
+            &destination_map,
+            &mid,
+            &OwnWords::default(),
+        );
         let view = HeaderView::parse(&packet).unwrap();
         assert_eq!(
             view.extensions(&destination_map),
@@ -348,9 +384,59 @@ mod tests {
 
         let nothing = ExtensionMap::default();
         let mut packet = vec![];
-        write_copied_header(&mut packet, &fields(), &passed, &nothing, &mid);
+        let own = OwnWords {
+            transport_cc: Some(1),
+            frame_number: Some(2),
+        };
+        write_copied_header(&mut packet, &fields(), &passed, &nothing, &mid, &own);
         assert_eq!(packet.len(), 12);
         assert_eq!(packet[0], 0x80);
+    }
+
+    #[test]
+    fn a_copy_says_its_own_transport_number_and_frame_number() {
+        let mut map = ExtensionMap::default();
+        map.insert(3, Extension::TransportCc);
+        map.insert(4, Extension::Mid);
+        map.insert(12, Extension::DependencyDescriptor);
+        map.insert(5, Extension::PlayoutDelay);
+        let mid = Mid::from_bytes(b"7").unwrap();
+        let own = OwnWords {
+            transport_cc: Some(0x1234),
+            frame_number: Some(0xabcd),
+        };
+        // Only the two bytes change, in either form; a descriptor that is cut short stays as it is.
+        let table: [(&[u8], &[u8]); 4] = [
+            (&[0xc1, 0, 1], &[0xc1, 0xab, 0xcd]),
+            (&[0xc1, 0xff, 0xff, 0x80, 9], &[0xc1, 0xab, 0xcd, 0x80, 9]),
+            (
+                &[7; 20],
+                &[
+                    7, 0xab, 0xcd, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7,
+                ],
+            ),
+            (&[0xc1, 5], &[0xc1, 5]),
+        ];
+        for (descriptor, expected) in table {
+            let mut buffer = ExtensionBuffer::default();
+            buffer.push(5, &[1, 2, 3]);
+            buffer.push(12, descriptor);
+            buffer.push(3, &[9, 9]);
+            let passed = PassedOn::read(Elements::new(TWO_BYTE, &buffer.bytes[..buffer.len]), &map);
+            let mut packet = vec![];
+            write_copied_header(&mut packet, &fields(), &passed, &map, &mid, &own);
+            let view = HeaderView::parse(&packet).unwrap();
+            let read: Vec<_> = view.elements().map(|e| (e.id, e.data.to_vec())).collect();
+            assert_eq!(
+                read,
+                [
+                    (4, b"7".to_vec()),
+                    (3, vec![0x12, 0x34]),
+                    (5, vec![1, 2, 3]),
+                    (12, expected.to_vec()),
+                ]
+            );
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::timers::{Timer, Timers};
 use super::{Batch, LaneSlot, Shard};
 use crate::forward::layers::{Gate, Selector};
 use crate::forward::{DropReason, Packet, PacketNumbers, Padding, Replay, Rewritten, Source};
-use crate::rtp::{Codec, HeaderFields, MediaKind, PassedOn, pad, write_copied_header};
+use crate::rtp::{Codec, HeaderFields, MediaKind, OwnWords, PassedOn, pad, write_copied_header};
 use crate::transport::Path;
 
 /// A newcomer is served from the history if the keyframe in it is at most this old. An older one would
@@ -62,8 +62,8 @@ impl Shard {
         drops.add(DropReason::OtherLayer, others as u64);
         let passed = PassedOn::read(packet.extensions, &track.extensions);
         // A picture is of use when its last packet is there: none comes later for what waits until then.
-        let wait = batch.holds(followers.len())
-            && !(packet.marker && track.parameters.kind == MediaKind::Video);
+        let is_video = track.parameters.kind == MediaKind::Video;
+        let wait = batch.holds(followers.len()) && !(packet.marker && is_video);
         let closes_gap = codec == Codec::Vp8;
         let mut keyframe_wanted = false;
         // Those who have left another encoding for this one.
@@ -134,7 +134,7 @@ impl Shard {
             subscription.codec = Some(main_codec);
             let out = Outgoing {
                 payload_type,
-                marker: packet.marker || ends_picture,
+                marker: packet.marker || (ends_picture && is_video),
                 numbers,
                 passed: &passed,
                 wait,
@@ -309,7 +309,10 @@ impl Subscription {
     /// Whether a packet that passed the gate is the last of its picture for this subscriber.
     pub(super) fn ends_picture(&self, packet: &Packet<'_>) -> bool {
         let current = self.selector.current();
-        packet.tag.frame_end && current.is_some_and(|current| current.spatial == packet.tag.spatial)
+        let is_video = self.parameters.kind == MediaKind::Video;
+        is_video
+            && packet.tag.frame_end
+            && current.is_some_and(|current| current.spatial == packet.tag.spatial)
     }
 }
 
@@ -364,6 +367,10 @@ pub(super) fn send_copy(
         timestamp: out.numbers.timestamp,
         ssrc,
     };
+    let own = OwnWords {
+        transport_cc: None,
+        frame_number: out.numbers.frame_number,
+    };
     let (transport, map) = (&mut peer.transport, &peer.extensions);
     let overhead = transport.rtp_overhead();
     // The packets of one picture stay together; small ones, of any stream, are beside them.
@@ -383,7 +390,7 @@ pub(super) fn send_copy(
     let padding = if rtx.is_some() { 0 } else { packet.padding };
     let size = batch.write(slot, path, out.wait, |buffer| {
         let start = buffer.len();
-        write_copied_header(buffer, &fields, out.passed, map, &parameters.mid);
+        write_copied_header(buffer, &fields, out.passed, map, &parameters.mid, &own);
         let header_len = buffer.len() - start;
         if rtx.is_some() {
             // The original sequence number goes first (RFC 4588 section 4).

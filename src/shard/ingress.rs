@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::peer::Place;
 use super::{Batch, Shard};
 use crate::forward::{DropReason, Packet, PacketNumbers, Padding, Received};
+use crate::rtp::descriptor::DescriptorSummary;
 use crate::rtp::payload::{frame_tag, is_keyframe_start, picture_ids};
 use crate::rtp::sequence::extend;
 use crate::rtp::{Codec, Extensions, HeaderFields, HeaderView, MediaKind};
@@ -157,6 +158,11 @@ impl Shard {
             Received::Duplicate => return Err(DropReason::Duplicate),
             Received::TooOld => return Err(DropReason::Stale),
         }
+        let descriptor = layer.describe(arrived.view.timestamp(), extensions);
+        let mut packet = arrived.packet(parameters.codec, descriptor.as_ref());
+        if kind == MediaKind::Video {
+            layer.look_at(parameters.codec, &mut packet);
+        }
         if parameters.nack {
             layer.nack.receive(now, arrived.sequence);
             let due = layer.nack.poll_timeout();
@@ -173,7 +179,6 @@ impl Shard {
         if let Some(level) = extensions.audio_level {
             self.observe_level(now, index, level);
         }
-        let mut packet = arrived.packet(parameters.codec, extensions);
         if kind == MediaKind::Video {
             self.measure(now, place, &packet);
         }
@@ -350,20 +355,22 @@ struct Arrived<'a> {
 }
 
 impl<'a> Arrived<'a> {
-    fn packet(&self, codec: Codec, extensions: &Extensions<'_>) -> Packet<'a> {
-        let keyframe_start =
-            is_keyframe_start(codec, self.payload, extensions.dependency_descriptor);
+    fn packet(&self, codec: Codec, descriptor: Option<&DescriptorSummary>) -> Packet<'a> {
+        let marker = self.view.marker();
         Packet {
             numbers: PacketNumbers {
                 sequence: self.sequence,
                 timestamp: self.view.timestamp(),
                 picture_ids: picture_ids(codec, self.payload),
-                frame_number: None,
+                frame_number: descriptor.map(|descriptor| descriptor.frame_number),
             },
-            marker: self.view.marker(),
+            marker,
             payload_type: self.payload_type,
-            keyframe_start,
-            tag: frame_tag(codec, self.payload, self.view.marker()),
+            keyframe_start: match descriptor {
+                Some(descriptor) => descriptor.starts_sequence,
+                None => is_keyframe_start(codec, self.payload, None),
+            },
+            tag: frame_tag(codec, self.payload, marker, descriptor),
             extensions: self.view.elements(),
             payload: self.payload,
             padding: 0,

@@ -6,9 +6,12 @@ use super::link::{MirrorId, Outlet};
 use super::{ReceiveParameters, TrackId};
 use crate::forward::layers::{Encoding, EncodingSet, RateMeter, Rung, WantedEncodings, ladder};
 use crate::forward::{
-    History, HistoryLimits, KeyframeRequests, NackGenerator, Padding, ReceiveStream, SenderClock,
+    History, HistoryLimits, KeyframeRequests, NackGenerator, Packet, Padding, ReceiveStream,
+    SenderClock,
 };
-use crate::rtp::{Codec, ExtensionMap, MediaKind};
+use crate::rtp::descriptor::{DescriptorReader, DescriptorSummary};
+use crate::rtp::payload::frame_size;
+use crate::rtp::{Codec, ExtensionMap, Extensions, MediaKind};
 
 /// A layer that was silent for this long is taken for switched off by its sender.
 const SILENT: Duration = Duration::from_secs(1);
@@ -94,6 +97,10 @@ pub(super) struct Layer {
     pub(super) rates: RateMeter,
     /// Width and height of its best picture, where the publisher says them.
     pub(super) size: Option<(u16, u16)>,
+    /// What its dependency descriptors said so far.
+    descriptors: Option<Box<DescriptorReader>>,
+    /// The picture that came last, and its temporal layer as its first packet said it.
+    picture: Option<(u32, u8)>,
     /// Counters for statistics.
     pub(super) counts: LayerCounts,
 }
@@ -196,6 +203,8 @@ impl Track {
             last_packet: now,
             rates: RateMeter::default(),
             size: None,
+            descriptors: None,
+            picture: None,
             counts: LayerCounts::default(),
         });
         // Whoever waits for a picture is waiting for one of this layer now.
@@ -294,6 +303,40 @@ impl Layer {
     pub(super) fn silent_at(&self, now: Instant) -> Option<Instant> {
         let at = self.last_packet + SILENT + Duration::from_millis(1);
         (at > now).then_some(at)
+    }
+
+    /// What the dependency descriptor of a packet says, if it has one.
+    pub(super) fn describe(
+        &mut self,
+        timestamp: u32,
+        extensions: &Extensions<'_>,
+    ) -> Option<DescriptorSummary> {
+        let descriptor = extensions.dependency_descriptor?;
+        self.descriptors
+            .get_or_insert_default()
+            .read(descriptor, timestamp)
+    }
+
+    /// Takes from a packet of video what it says about its picture, and adds what only an earlier one said.
+    pub(super) fn look_at(&mut self, codec: Codec, packet: &mut Packet<'_>) {
+        if packet.keyframe_start {
+            let structure = self
+                .descriptors
+                .as_ref()
+                .and_then(|reader| reader.structure());
+            let sizes = frame_size(codec, packet.payload, structure);
+            self.size = sizes.and_then(|sizes| sizes.largest()).or(self.size);
+        }
+        // Of a picture of H.264 only the first packet says its temporal layer.
+        if let (Codec::H264 { .. }, None) = (codec, packet.numbers.frame_number) {
+            let timestamp = packet.numbers.timestamp;
+            match self.picture {
+                Some((of, temporal)) if of == timestamp => {
+                    packet.tag.temporal = packet.tag.temporal.max(temporal);
+                }
+                _ => self.picture = Some((timestamp, packet.tag.temporal)),
+            }
+        }
     }
 
     /// A packet came.

@@ -1,7 +1,12 @@
-//! Keyframes of H.264 (RFC 6184 section 5).
+//! Keyframes and temporal layers of H.264 (RFC 6184 section 5).
 
+use super::FrameTag;
+
+const SLICE: u8 = 1;
 const IDR: u8 = 5;
 const SPS: u8 = 7;
+const DELIMITER: u8 = 9;
+const PREFIX: u8 = 14;
 const STAP_A: u8 = 24;
 const FU_A: u8 = 28;
 
@@ -11,7 +16,7 @@ pub(super) fn is_keyframe_start(payload: &[u8]) -> bool {
         return false;
     };
     match head & 0x1f {
-        STAP_A => aggregated(body),
+        STAP_A => units(body).any(|(head, slice)| starts(head & 0x1f, slice)),
         FU_A => match body {
             // Only the fragment that starts the unit.
             [fragment, slice @ ..] if fragment & 0x80 != 0 => starts(fragment & 0x1f, slice),
@@ -21,29 +26,87 @@ pub(super) fn is_keyframe_start(payload: &[u8]) -> bool {
     }
 }
 
-/// Units with a 16-bit length before each (RFC 6184 section 5.7.1).
-fn aggregated(mut body: &[u8]) -> bool {
-    while let Some((len, rest)) = body.split_first_chunk::<2>() {
-        let len = usize::from(u16::from_be_bytes(*len));
-        let Some(([head, slice @ ..], after)) = rest.split_at_checked(len) else {
-            return false;
-        };
-        if starts(head & 0x1f, slice) {
-            return true;
+/// What a selector must know, of the units that can be seen in this packet.
+pub(super) fn tag(payload: &[u8], marker: bool) -> FrameTag {
+    let mut tag = FrameTag::unknown(marker);
+    let [head, body @ ..] = payload else {
+        return tag;
+    };
+    match head & 0x1f {
+        STAP_A => {
+            for (head, unit) in units(body) {
+                add_unit(&mut tag, head, unit);
+            }
         }
-        body = after;
+        FU_A => {
+            if let [fragment, unit @ ..] = body {
+                let is_first = fragment & 0x80 != 0;
+                let head = head & 0x60 | fragment & 0x1f;
+                add_unit(&mut tag, head, if is_first { unit } else { &[] });
+            }
+        }
+        _ => add_unit(&mut tag, *head, body),
     }
-    false
+    tag.temporal_switch = tag.keyframe;
+    tag.spatial_switch = tag.keyframe;
+    tag
+}
+
+/// Adds what a unit says, whose first byte is `head`. Of one that is continued here, the rest is not given.
+fn add_unit(tag: &mut FrameTag, head: u8, unit: &[u8]) {
+    let kind = head & 0x1f;
+    match kind {
+        // The bytes of nal_unit_header_svc_extension, whose first bit tells it from that of MVC.
+        PREFIX => {
+            if let [first, _, third, ..] = unit
+                && first & 0x80 != 0
+            {
+                tag.temporal = third >> 5;
+            }
+        }
+        SLICE => {
+            tag.frame_start |= is_first_slice(unit);
+            // nal_ref_idc 0: no picture refers to it.
+            tag.discardable = head & 0x60 == 0;
+        }
+        IDR => {
+            tag.frame_start |= is_first_slice(unit);
+            tag.keyframe = true;
+        }
+        SPS => {
+            tag.frame_start = true;
+            tag.keyframe = true;
+        }
+        DELIMITER => tag.frame_start = true,
+        _ => {}
+    }
+}
+
+/// The first byte and the rest of units with a 16-bit length before each (RFC 6184 section 5.7.1). Ends at one that
+/// is cut short or empty.
+fn units(mut body: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    std::iter::from_fn(move || {
+        let (len, rest) = body.split_first_chunk::<2>()?;
+        let len = usize::from(u16::from_be_bytes(*len));
+        let (unit, after) = rest.split_at_checked(len)?;
+        body = after;
+        let (head, unit) = unit.split_first()?;
+        Some((*head, unit))
+    })
+}
+
+fn starts(kind: u8, slice: &[u8]) -> bool {
+    match kind {
+        SPS => true,
+        IDR => is_first_slice(slice),
+        _ => false,
+    }
 }
 
 /// `first_mb_in_slice`, the first field of a slice, is a single 1 bit when it is zero (ITU-T H.264
 /// section 7.3.3).
-fn starts(kind: u8, slice: &[u8]) -> bool {
-    match kind {
-        SPS => true,
-        IDR => slice.first().is_some_and(|b| b & 0x80 != 0),
-        _ => false,
-    }
+fn is_first_slice(slice: &[u8]) -> bool {
+    slice.first().is_some_and(|b| b & 0x80 != 0)
 }
 
 #[cfg(test)]
@@ -75,5 +138,60 @@ mod tests {
         for (payload, expected) in table {
             assert_eq!(is_keyframe_start(payload), *expected, "{payload:02x?}");
         }
+    }
+
+    #[test]
+    fn prefix_units_tell_the_temporal_layer() {
+        let tag = FrameTag::default();
+        let key = FrameTag {
+            keyframe: true,
+            temporal_switch: true,
+            spatial_switch: true,
+            ..tag
+        };
+        let start = |tag| FrameTag {
+            frame_start: true,
+            ..tag
+        };
+        let layer = |temporal| FrameTag { temporal, ..tag };
+        let discardable = FrameTag {
+            discardable: true,
+            ..tag
+        };
+        let table: &[(&[u8], FrameTag)] = &[
+            (&[], tag),
+            // Alone: layer 2; the extension of MVC; cut short.
+            (&[0x0e, 0x80, 0x80, 0x40], layer(2)),
+            (&[0x0e, 0x00, 0x80, 0x40], tag),
+            (&[0x0e, 0x80, 0x80], tag),
+            // With a first slice in one STAP-A: layer 1, referred to; layer 2, not.
+            (
+                &[0x58, 0, 4, 0x4e, 0x80, 0x80, 0x20, 0, 2, 0x41, 0x9a],
+                start(layer(1)),
+            ),
+            (
+                &[0x18, 0, 4, 0x0e, 0x80, 0x80, 0x40, 0, 2, 0x01, 0x9a],
+                start(FrameTag {
+                    temporal: 2,
+                    ..discardable
+                }),
+            ),
+            // Slices: the first, a later one, one that no picture refers to.
+            (&[0x41, 0x9a], start(tag)),
+            (&[0x41, 0x40], tag),
+            (&[0x01, 0x40], discardable),
+            // Keyframes: parameter sets; a first and a later slice; a fragment within one.
+            (&[0x67, 0x42], start(key)),
+            (&[0x65, 0x88], start(key)),
+            (&[0x65, 0x40], key),
+            (&[0x7c, 0x85, 0x88], start(key)),
+            (&[0x7c, 0x05, 0x88], key),
+            (&[0x1c, 0x01, 0x88], discardable),
+            (&[0x09, 0x10], start(tag)),
+        ];
+        for (payload, expected) in table {
+            assert_eq!(super::tag(payload, false), *expected, "{payload:02x?}");
+        }
+        assert!(super::tag(&[0x41, 0x9a], true).frame_end);
     }
 }

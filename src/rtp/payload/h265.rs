@@ -1,7 +1,10 @@
-//! Keyframes of H.265 (RFC 7798 section 4).
+//! Keyframes and temporal layers of H.265 (RFC 7798 section 4).
+
+use super::FrameTag;
 
 const VPS: u8 = 32;
 const SPS: u8 = 33;
+const DELIMITER: u8 = 35;
 const AGGREGATION: u8 = 48;
 const FRAGMENT: u8 = 49;
 
@@ -12,7 +15,7 @@ pub(super) fn is_keyframe_start(payload: &[u8]) -> bool {
         return false;
     };
     match kind_of(head[0]) {
-        AGGREGATION => aggregated(body),
+        AGGREGATION => units(body).any(|(kind, slice)| starts(kind, slice)),
         FRAGMENT => match body {
             // Only the fragment that starts the unit.
             [fragment, slice @ ..] if fragment & 0x80 != 0 => starts(fragment & 0x3f, slice),
@@ -26,30 +29,80 @@ fn kind_of(first: u8) -> u8 {
     (first >> 1) & 0x3f
 }
 
-/// Units with a 16-bit length before each (RFC 7798 section 4.4.2). Decoding order numbers, which would
-/// stand before the lengths, are never negotiated.
-fn aggregated(mut body: &[u8]) -> bool {
-    while let Some((len, rest)) = body.split_first_chunk::<2>() {
-        let len = usize::from(u16::from_be_bytes(*len));
-        let Some(([first, _, slice @ ..], after)) = rest.split_at_checked(len) else {
-            return false;
-        };
-        if starts(kind_of(*first), slice) {
-            return true;
+/// What a selector must know. The lowest temporal layer of aggregated units stands in the packet's own header.
+pub(super) fn tag(payload: &[u8], marker: bool) -> FrameTag {
+    let mut tag = FrameTag::unknown(marker);
+    let Some(([first, second], body)) = payload.split_first_chunk::<2>() else {
+        return tag;
+    };
+    // nuh_temporal_id_plus1; 0 is forbidden.
+    tag.temporal = (second & 0x07).saturating_sub(1);
+    match kind_of(*first) {
+        AGGREGATION => {
+            for (kind, unit) in units(body) {
+                add_unit(&mut tag, kind, unit);
+            }
         }
-        body = after;
+        FRAGMENT => {
+            if let [fragment, unit @ ..] = body {
+                let is_first = fragment & 0x80 != 0;
+                let unit = if is_first { unit } else { &[] };
+                add_unit(&mut tag, fragment & 0x3f, unit);
+            }
+        }
+        kind => add_unit(&mut tag, kind, body),
     }
-    false
+    tag.temporal_switch |= tag.keyframe;
+    tag.spatial_switch = tag.keyframe;
+    tag
 }
 
-/// Types 16 to 23 are random access pictures; the first bit of a slice is
-/// `first_slice_segment_in_pic_flag` (ITU-T H.265 sections 7.4.2.2 and 7.3.6.1).
+/// Adds what a unit says. Of one that is continued here, only the kind is given.
+fn add_unit(tag: &mut FrameTag, kind: u8, unit: &[u8]) {
+    match kind {
+        0..=15 => {
+            tag.frame_start |= is_first_slice(unit);
+            // TSA and STSA pictures (ITU-T H.265 section 7.4.2.2) are there to go up at.
+            tag.temporal_switch |= matches!(kind, 2..=5);
+        }
+        16..=23 => {
+            tag.frame_start |= is_first_slice(unit);
+            tag.keyframe = true;
+        }
+        VPS | SPS => {
+            tag.frame_start = true;
+            tag.keyframe = true;
+        }
+        DELIMITER => tag.frame_start = true,
+        _ => {}
+    }
+}
+
+/// The kind and the body of units with a 16-bit length before each (RFC 7798 section 4.4.2). Decoding order numbers,
+/// which would stand before the lengths, are never negotiated. Ends at one that is cut short.
+fn units(mut body: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    std::iter::from_fn(move || {
+        let (len, rest) = body.split_first_chunk::<2>()?;
+        let len = usize::from(u16::from_be_bytes(*len));
+        let (unit, after) = rest.split_at_checked(len)?;
+        body = after;
+        let ([first, _], unit) = unit.split_first_chunk::<2>()?;
+        Some((kind_of(*first), unit))
+    })
+}
+
+/// Types 16 to 23 are random access pictures (ITU-T H.265 section 7.4.2.2).
 fn starts(kind: u8, slice: &[u8]) -> bool {
     match kind {
         VPS | SPS => true,
-        16..=23 => slice.first().is_some_and(|b| b & 0x80 != 0),
+        16..=23 => is_first_slice(slice),
         _ => false,
     }
+}
+
+/// The first bit of a slice is `first_slice_segment_in_pic_flag` (ITU-T H.265 section 7.3.6.1).
+fn is_first_slice(slice: &[u8]) -> bool {
+    slice.first().is_some_and(|b| b & 0x80 != 0)
 }
 
 #[cfg(test)]
@@ -85,5 +138,50 @@ mod tests {
         for (payload, expected) in table {
             assert_eq!(is_keyframe_start(payload), *expected, "{payload:02x?}");
         }
+    }
+
+    #[test]
+    fn every_packet_tells_its_temporal_layer() {
+        let tag = FrameTag::default();
+        let key = FrameTag {
+            keyframe: true,
+            temporal_switch: true,
+            spatial_switch: true,
+            ..tag
+        };
+        let start = |tag| FrameTag {
+            frame_start: true,
+            ..tag
+        };
+        let layer = |temporal| FrameTag { temporal, ..tag };
+        let table: &[(&[u8], FrameTag)] = &[
+            (&[0x02], tag),
+            // A trailing picture of layer 0, first slice and not; of layer 2; of a forbidden one.
+            (&[0x02, 0x01, 0x80], start(tag)),
+            (&[0x02, 0x01, 0x00], tag),
+            (&[0x02, 0x03, 0x00], layer(2)),
+            (&[0x02, 0x00, 0x00], tag),
+            // TSA_N (2) of layer 1.
+            (
+                &[0x04, 0x02, 0x80],
+                start(FrameTag {
+                    temporal_switch: true,
+                    ..layer(1)
+                }),
+            ),
+            // Keyframes: parameter sets, a slice, aggregated, the middle of a fragmented one.
+            (&[0x40, 0x01, 0x00], start(key)),
+            (&[0x26, 0x01, 0x00], key),
+            (&[0x60, 0x01, 0, 3, 0x26, 0x01, 0x80], start(key)),
+            (&[0x62, 0x01, 19, 0x80], key),
+            // The start and the middle of a fragmented picture of layer 1.
+            (&[0x62, 0x02, 0x81, 0x80], start(layer(1))),
+            (&[0x62, 0x02, 0x01, 0x80], layer(1)),
+            (&[0x46, 0x01, 0x50], start(tag)),
+        ];
+        for (payload, expected) in table {
+            assert_eq!(super::tag(payload, false), *expected, "{payload:02x?}");
+        }
+        assert!(super::tag(&[0x02, 0x01, 0x80], true).frame_end);
     }
 }

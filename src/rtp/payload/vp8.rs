@@ -1,6 +1,6 @@
 //! The VP8 payload descriptor (RFC 7741 section 4.2).
 
-use super::{PictureIds, Tl0PicIdx};
+use super::{FrameSizes, FrameTag, PictureIds, Tl0PicIdx};
 
 /// What precedes each payload of VP8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +71,36 @@ impl Vp8Descriptor {
             len: at,
         })
     }
+
+    /// How large the pictures are, of the first packet of a keyframe (RFC 6386 section 9.1). `payload` is what the
+    /// descriptor was read from.
+    pub fn size(&self, payload: &[u8]) -> Option<FrameSizes> {
+        let header = payload.get(self.len..)?;
+        let [_, _, _, 0x9d, 0x01, 0x2a, a, b, c, d, ..] = header else {
+            return None;
+        };
+        // The top two bits of each are how the receiver should scale it.
+        let mut sizes = FrameSizes::default();
+        sizes.push(
+            u16::from_le_bytes([*a, *b]) & 0x3fff,
+            u16::from_le_bytes([*c, *d]) & 0x3fff,
+        );
+        self.keyframe_start.then_some(sizes)
+    }
+
+    /// What a selector must know. Only the first packet of a keyframe can be told.
+    pub(super) fn tag(&self, marker: bool) -> FrameTag {
+        FrameTag {
+            spatial: 0,
+            temporal: self.temporal_id.unwrap_or(0),
+            frame_start: self.frame_start,
+            frame_end: marker,
+            keyframe: self.keyframe_start,
+            temporal_switch: self.layer_sync || self.keyframe_start,
+            spatial_switch: self.keyframe_start,
+            discardable: self.non_reference,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -132,6 +162,77 @@ mod tests {
             payload,
             [0xb0, 0xf0, 0xff, 0xff, 0x01, 0b1010_0111, 0x00, 0xaa]
         );
+    }
+
+    #[test]
+    fn packets_of_temporal_layers_are_tagged() {
+        let tag = FrameTag::default();
+        let table: &[(&[u8], bool, FrameTag)] = &[
+            // A keyframe's first packet, and its last.
+            (
+                &[0x90, 0xe0, 0x80, 1, 2, 0x00, 0x10],
+                false,
+                FrameTag {
+                    frame_start: true,
+                    keyframe: true,
+                    temporal_switch: true,
+                    spatial_switch: true,
+                    ..tag
+                },
+            ),
+            (
+                &[0x80, 0xe0, 0x80, 1, 2, 0x00, 0xff],
+                true,
+                FrameTag {
+                    frame_end: true,
+                    ..tag
+                },
+            ),
+            // Layer 2, which nothing depends on; layer 1, depending on the lowest alone (Y).
+            (
+                &[0xb0, 0xe0, 0x80, 1, 2, 0x80, 0x11],
+                true,
+                FrameTag {
+                    temporal: 2,
+                    frame_start: true,
+                    frame_end: true,
+                    discardable: true,
+                    ..tag
+                },
+            ),
+            (
+                &[0x90, 0xe0, 0x80, 1, 2, 0x60, 0x11],
+                false,
+                FrameTag {
+                    temporal: 1,
+                    frame_start: true,
+                    temporal_switch: true,
+                    ..tag
+                },
+            ),
+        ];
+        for (payload, marker, expected) in table {
+            let descriptor = Vp8Descriptor::parse(payload).unwrap();
+            assert_eq!(descriptor.tag(*marker), *expected, "{payload:02x?}");
+        }
+    }
+
+    #[test]
+    fn a_keyframe_says_its_size() {
+        let size = |payload: &[u8]| {
+            let sizes = Vp8Descriptor::parse(payload)?.size(payload)?;
+            sizes.largest()
+        };
+        // 640 by 360, to be scaled by 5/4 in width.
+        let mut payload = [
+            0x10, 0x50, 0x42, 0x00, 0x9d, 0x01, 0x2a, 0x80, 0x42, 0x68, 0x01,
+        ];
+        assert_eq!(size(&payload), Some((640, 360)));
+        assert_eq!(size(&payload[..10]), None);
+        payload[4] = 0;
+        assert_eq!(size(&payload), None);
+        (payload[4], payload[1]) = (0x9d, 0x51);
+        assert_eq!(size(&payload), None);
     }
 
     #[test]

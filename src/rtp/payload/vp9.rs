@@ -1,6 +1,6 @@
 //! The VP9 payload descriptor (RFC 9628 section 4.2).
 
-use super::{PictureIds, Tl0PicIdx};
+use super::{FrameSizes, FrameTag, PictureIds, Tl0PicIdx};
 
 /// What precedes each payload of VP9.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct Vp9Descriptor {
     pub structure: bool,
     /// Where the VP9 data starts.
     pub len: usize,
+    /// Where the scalability structure starts, if it is there.
+    structure_at: usize,
 }
 
 impl Vp9Descriptor {
@@ -49,6 +51,7 @@ impl Vp9Descriptor {
             not_reference_above: bit(0x01),
             structure: bit(0x02),
             len: 1,
+            structure_at: 0,
         };
         if bit(0x80) {
             let (id, after) = PictureIds::read_picture_id(payload, this.len)?;
@@ -71,6 +74,40 @@ impl Vp9Descriptor {
     /// The first packet of a picture that needs none before it.
     pub fn keyframe_start(&self) -> bool {
         !self.inter_predicted && self.frame_start && self.spatial_id.unwrap_or(0) == 0
+    }
+
+    /// How large the pictures of each spatial layer are, where the scalability structure says it. `payload` is what
+    /// the descriptor was read from.
+    pub fn sizes(&self, payload: &[u8]) -> Option<FrameSizes> {
+        let [head, sizes @ ..] = payload.get(self.structure_at..)? else {
+            return None;
+        };
+        if !self.structure || head & 0x10 == 0 {
+            return None;
+        }
+        let count = usize::from(head >> 5) + 1;
+        let mut read = FrameSizes::default();
+        for &[a, b, c, d] in sizes.get(..4 * count)?.as_chunks().0 {
+            read.push(u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
+        }
+        Some(read)
+    }
+
+    /// What a selector must know. A frame that is not predicted from another picture (P) counts as a key picture's,
+    /// though above the lowest spatial layer it may only be that one can go up there; Z speaks of the same picture
+    /// alone, so no frame is known to be discardable.
+    pub(super) fn tag(&self) -> FrameTag {
+        let independent = !self.inter_predicted;
+        FrameTag {
+            spatial: self.spatial_id.unwrap_or(0),
+            temporal: self.temporal_id.unwrap_or(0),
+            frame_start: self.frame_start,
+            frame_end: self.frame_end,
+            keyframe: independent,
+            temporal_switch: self.switching_point || independent,
+            spatial_switch: independent,
+            discardable: false,
+        }
     }
 
     fn read_layers(&mut self, payload: &[u8]) -> Option<()> {
@@ -105,6 +142,7 @@ impl Vp9Descriptor {
 
     /// Section 4.2.1: sizes of the layers, then the pictures of a group.
     fn skip_structure(&mut self, payload: &[u8]) -> Option<()> {
+        self.structure_at = self.len;
         let head = *payload.get(self.len)?;
         self.len += 1;
         if head & 0x10 != 0 {
@@ -177,6 +215,73 @@ mod tests {
         assert_eq!(descriptor.len, 5);
         descriptor.ids.write(&mut payload, 0x0203, 0x44);
         assert_eq!(payload, [0xac, 0x82, 0x03, 0b0101_0011, 0x44, 0xff]);
+    }
+
+    #[test]
+    fn packets_of_svc_are_tagged_and_sized() {
+        // Non-flexible, with picture id and tl0picidx.
+        let packet = |first: u8, layers: u8| [0xa0 | first, 0x05, layers, 0x07, 0xff];
+        let (p, b, e) = (0x40, 0x08, 0x04);
+        let table: &[([u8; 5], FrameTag)] = &[
+            // A key picture: the lowest layer, and the one above it, predicted from it (D).
+            (
+                packet(b | e, 0b0000_0000),
+                FrameTag {
+                    frame_start: true,
+                    frame_end: true,
+                    keyframe: true,
+                    temporal_switch: true,
+                    spatial_switch: true,
+                    ..FrameTag::default()
+                },
+            ),
+            (
+                packet(e, 0b0000_0011),
+                FrameTag {
+                    spatial: 1,
+                    frame_end: true,
+                    keyframe: true,
+                    temporal_switch: true,
+                    spatial_switch: true,
+                    ..FrameTag::default()
+                },
+            ),
+            // Predicted from another picture, with and without a switching point (U).
+            (
+                packet(p | b, 0b0101_0101),
+                FrameTag {
+                    spatial: 2,
+                    temporal: 2,
+                    frame_start: true,
+                    temporal_switch: true,
+                    ..FrameTag::default()
+                },
+            ),
+            (
+                packet(p, 0b0010_0000),
+                FrameTag {
+                    temporal: 1,
+                    ..FrameTag::default()
+                },
+            ),
+        ];
+        for (payload, expected) in table {
+            let descriptor = Vp9Descriptor::parse(payload).unwrap();
+            assert_eq!(descriptor.tag(), *expected, "{payload:02x?}");
+            assert_eq!(descriptor.sizes(payload), None);
+        }
+
+        let sized = [
+            0xaa, 0x05, 0, 0x07, 0x38, 0x01, 0x40, 0, 180, 0x02, 0x80, 0x01, 0x68, 1, 0x00, 0xff,
+        ];
+        let sizes = Vp9Descriptor::parse(&sized).unwrap().sizes(&sized).unwrap();
+        assert_eq!(sizes.layer(0), Some((320, 180)));
+        assert_eq!(sizes.layer(1), Some((640, 360)));
+        assert_eq!(sizes.largest(), Some((640, 360)));
+        // A structure without sizes.
+        let plain = [0x0a, 0x28, 1, 0x00, 0xff];
+        let descriptor = Vp9Descriptor::parse(&plain).unwrap();
+        assert_eq!(descriptor.sizes(&plain), None);
     }
 
     #[test]
