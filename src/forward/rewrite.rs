@@ -585,7 +585,7 @@ mod tests {
 
         // A long one keeps within its bounds, and its timestamps never go back.
         let past = (0..1000).map(|n| numbers(n, n as u32 * 3000));
-        rewriter.replay_source(now, VIDEO, past.clone().into_iter().map(whole));
+        rewriter.replay_source(now, VIDEO, past.clone().map(whole));
         assert!(rewriter.earlier.len() < MAX_RUNS);
         let mut before = mapped.timestamp;
         for packet in past {
