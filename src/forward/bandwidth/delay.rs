@@ -101,6 +101,11 @@ impl Delay {
         self.position = (self.position + 1) % RECENT;
     }
 
+    /// So many bytes came, or may have, before the next packet that is reported.
+    pub(super) fn skip(&mut self, bytes: u32) {
+        self.busy.newer.bytes += u64::from(bytes);
+    }
+
     fn first_of_burst(&mut self, sent: i64, delay: i64, size: u16, estimate: f64) {
         if let Some((last, last_size)) = self.last_first.replace((delay, size))
             && self.standing() < self.threshold()
@@ -111,7 +116,7 @@ impl Delay {
             let step = step.abs().min((step - by_size).abs());
             // A single large step is a queue, not jitter.
             let step = step.min(2.0 * self.jitter + MAX_STEP);
-            self.jitter += (step - self.jitter) / 16.0;
+            self.jitter += (step - self.jitter) / 32.0;
         }
         if self.current.count >= 2 && sent - self.current.since >= STANDING_WINDOW {
             self.previous = std::mem::take(&mut self.current);

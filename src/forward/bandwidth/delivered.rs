@@ -25,8 +25,8 @@ impl Default for Delivered {
 }
 
 impl Delivered {
-    /// A packet came.
-    pub(super) fn add(&mut self, arrival: i64, size: u16) {
+    /// So many bytes came.
+    pub(super) fn add(&mut self, arrival: i64, bytes: u32) {
         let slot = arrival.div_euclid(SLOT);
         let latest = match self.latest {
             Some(latest) if slot.abs_diff(latest) < SLOTS as u64 => latest,
@@ -40,7 +40,7 @@ impl Delivered {
             *self.slot(passed) = 0;
         }
         self.latest = Some(latest.max(slot));
-        *self.slot(slot) += u32::from(size);
+        *self.slot(slot) += bytes;
     }
 
     /// Bits a second over the last `window` microseconds, up to about a second. `None` before half of it has passed.

@@ -15,8 +15,8 @@ const MAX: f64 = 100_000_000.0;
 /// The headers of IP and UDP, which every packet has on the wire.
 const OVERHEAD: usize = 28;
 /// Of the measured capacity: what is used once the queue is gone, and what is never exceeded without a probe.
-const USED: f64 = 0.95;
-const CEILING: f64 = 0.97;
+const USED: f64 = 0.94;
+const CEILING: f64 = 0.96;
 /// Of the estimate before a queue that did not grow.
 const DOUBTFUL: f64 = 0.98;
 /// While the queue drains: with a short queue, and with a long one.
@@ -111,6 +111,8 @@ pub struct Bandwidth {
     state: BandwidthState,
     /// The estimate before the queue that drains now, if that queue did not grow: perhaps it was jitter.
     doubtful: Option<f64>,
+    /// The estimate before the queue that drains now.
+    before: f64,
     /// When the state began.
     since: i64,
     demand: f64,
@@ -119,6 +121,8 @@ pub struct Bandwidth {
     unanswered: Option<i64>,
     /// When transport-wide feedback last came.
     heard: Option<i64>,
+    /// The number after the last that was reported.
+    reported: u64,
     /// When the estimate was last worked out.
     updated: i64,
 }
@@ -140,11 +144,13 @@ impl Bandwidth {
             capacity_is_weak: false,
             state: BandwidthState::Start,
             doubtful: None,
+            before: START,
             since: 0,
             demand: 0.0,
             rtt: FIRST_RTT,
             unanswered: None,
             heard: None,
+            reported: 0,
             updated: 0,
         }
     }
@@ -174,6 +180,9 @@ impl Bandwidth {
             let Some(report) = self.packets.report(number, arrival.is_some()) else {
                 continue;
             };
+            if report.number >= self.reported {
+                self.skip(report.number, arrival);
+            }
             highest = highest.max(Some(report.number));
             let (sent, size) = (report.sent, report.size);
             self.loss.report(sent, arrival.is_some(), report.was_lost);
@@ -181,7 +190,7 @@ impl Bandwidth {
                 .report(report.number, sent, arrival, size, report.was_lost);
             if let Some(arrival) = arrival {
                 self.delay.receive(sent, arrival, size, self.estimate);
-                self.delivered.add(arrival, size);
+                self.delivered.add(arrival, u32::from(size));
             }
         }
         let Some(highest) = highest else { return };
@@ -252,7 +261,7 @@ impl Bandwidth {
         self.conclude_probe(now, None);
         if self.silence_at().is_some_and(|at| now >= at) {
             self.enter(BandwidthState::Silent, now);
-            self.loss.abort_trial();
+            self.loss.restart(now);
             self.set_estimate(self.estimate * SILENCE_FACTOR);
         }
     }
@@ -266,6 +275,19 @@ impl Bandwidth {
             inherent_loss: self.loss.inherent(),
             delivered: self.delivered.rate(WINDOW).unwrap_or(0.0) as u64,
             state: self.state,
+        }
+    }
+
+    /// Feedback was lost: what it would have said is not known. Most of it will have come.
+    fn skip(&mut self, number: u64, arrival: Option<i64>) {
+        let skipped = self.packets.unknown_bytes(self.reported..number);
+        self.reported = number + 1;
+        if skipped > 0 {
+            let bytes = (f64::from(skipped) * (1.0 - self.loss.latest())) as u32;
+            self.delay.skip(bytes);
+            if let Some(arrival) = arrival {
+                self.delivered.add(arrival, bytes);
+            }
         }
     }
 
@@ -294,13 +316,13 @@ impl Bandwidth {
 
     fn begin_draining(&mut self, now: i64) {
         self.enter(BandwidthState::Draining, now);
-        self.loss.abort_trial();
+        self.loss.restart(now);
         self.prober.overused(now);
-        let before = self.estimate;
+        self.before = self.estimate;
         self.capacity = Some(self.measure().unwrap_or(self.estimate * DRAINING));
         self.capacity_until = now + CAPACITY_TIME;
         self.capacity_is_weak = false;
-        self.doubtful = (!self.delay.grew()).then_some(before);
+        self.doubtful = (!self.delay.grew()).then_some(self.before);
         self.lower();
     }
 
@@ -308,6 +330,7 @@ impl Bandwidth {
         let rtt = self.rtt.as_micros() as i64;
         if self.delay.standing() < self.delay.threshold() / 2.0 {
             self.enter(BandwidthState::Steady, now);
+            self.loss.restart(now);
             let doubtful = self.doubtful.take().map(|before| before * DOUBTFUL);
             if let Some(capacity) = self.capacity {
                 let capacity = capacity.max(doubtful.unwrap_or(0.0) / USED);
@@ -317,7 +340,12 @@ impl Bandwidth {
             return;
         }
         if now - self.since < MEASURE_TIME + rtt {
-            self.capacity = self.measure().or(self.capacity);
+            // What arrives may be all that is sent now, unless the queue still grows.
+            let measured = self.measure().or(self.capacity);
+            let falls = self.capacity > measured;
+            if !falls || self.delay.grew() {
+                self.capacity = measured;
+            }
         } else if now - self.since > STUCK_TIME + rtt {
             self.unstick(now);
         }
@@ -329,7 +357,10 @@ impl Bandwidth {
         let delivered = self.delivered.rate(WINDOW).unwrap_or(0.0);
         if delivered < self.estimate * 1.02 {
             self.delay.rebase();
+            self.loss.restart(now);
             self.enter(BandwidthState::Steady, now);
+            self.capacity = Some(self.before);
+            self.set_estimate(self.before * USED);
         } else {
             self.capacity = self.measure().or(self.capacity);
             self.since = now;
@@ -427,6 +458,7 @@ impl Bandwidth {
             Some(capacity) if !is_blind || now < self.capacity_until => {
                 (capacity * CEILING, GROWTH)
             }
+            Some(_) if self.delay.jitter() < 2.0 * MUCH_JITTER => (MAX, GROWTH),
             _ => (MAX, FREE_GROWTH),
         };
         let ceiling = ceiling.min(carried * MAX_AHEAD + MAX_AHEAD_BITS);
@@ -467,5 +499,13 @@ impl Bandwidth {
     /// Never before the epoch.
     fn micros(&self, at: Instant) -> i64 {
         at.saturating_duration_since(self.epoch).as_micros() as i64
+    }
+}
+
+#[cfg(test)]
+impl Bandwidth {
+    /// How many packets are kept.
+    pub(super) fn kept(&self) -> usize {
+        self.packets.len()
     }
 }

@@ -18,13 +18,14 @@ const MUCH_SAMPLE: u32 = 30;
 const MIN_EXCESS: f64 = 0.03;
 /// Standard deviations that chance is given.
 const DEVIATIONS: f64 = 3.0;
-/// How fast the link's own loss follows samples that are no excess.
+/// How fast the link's own loss follows samples that are no excess, and smaller ones.
 const FOLLOW: f64 = 0.1;
+const FOLLOW_DOWN: f64 = 0.15;
 /// A trial that still loses more than this share of the excess has shown that sending less does not help.
 const REMAINING: f64 = 0.35;
 /// What a trial waits beyond the round trip before it counts: feedback's interval, and slow senders.
 const TRIAL_DELAY: i64 = 300_000;
-/// A trial in which nobody sent less is repeated so often before it is given up.
+/// A trial in which no less came through is repeated so often before it is given up.
 const TRIAL_SAMPLES: u32 = 4;
 
 /// What a sample led to.
@@ -45,8 +46,6 @@ struct Trial {
     /// The delivered rate of before.
     delivered: f64,
     loss: f64,
-    /// What was sent before this does not count.
-    begin: i64,
     samples: u32,
 }
 
@@ -56,6 +55,8 @@ pub(super) struct Loss {
     lost: u32,
     total: u32,
     since: i64,
+    /// What was sent before this does not count.
+    begin: i64,
     latest: f64,
     /// The link's own.
     inherent: f64,
@@ -65,7 +66,7 @@ pub(super) struct Loss {
 impl Loss {
     /// A packet was reported for the first time, or was lost before and came.
     pub(super) fn report(&mut self, sent: i64, received: bool, was_lost: bool) {
-        if self.trial.is_some_and(|trial| sent < trial.begin) {
+        if sent < self.begin {
             return;
         }
         if was_lost {
@@ -94,14 +95,14 @@ impl Loss {
         }
         let excess = share - self.inherent;
         if excess <= MIN_EXCESS + DEVIATIONS * deviation {
-            self.inherent += FOLLOW * excess;
+            let weight = if excess > 0.0 { FOLLOW } else { FOLLOW_DOWN };
+            self.inherent += weight * excess;
             return None;
         }
         self.trial = Some(Trial {
             estimate,
             delivered,
             loss: share,
-            begin: i64::MAX,
             samples: 0,
         });
         Some(Verdict::Try)
@@ -109,9 +110,7 @@ impl Loss {
 
     /// The trial begins with what is sent from now on.
     pub(super) fn begin_trial(&mut self, now: i64, rtt: Duration) {
-        if let Some(trial) = &mut self.trial {
-            trial.begin = now + TRIAL_DELAY;
-        }
+        self.begin = now + TRIAL_DELAY;
         self.since = now + TRIAL_DELAY + rtt.as_micros() as i64;
     }
 
@@ -124,18 +123,21 @@ impl Loss {
         }
         let sends_less = delivered < 0.97 * trial.delivered;
         if !sends_less && trial.samples < TRIAL_SAMPLES {
+            // As much comes through as before, so too much is still sent.
+            trial.delivered = delivered;
             self.trial = Some(trial);
-            return None;
+            return Some(Verdict::Try);
         }
         self.trial = None;
         self.inherent = share;
         Some(Verdict::OwnLoss(trial.estimate))
     }
 
-    /// Something else changed the estimate.
-    pub(super) fn abort_trial(&mut self) {
+    /// Something else changed the estimate: what was sent before says nothing about the present.
+    pub(super) fn restart(&mut self, now: i64) {
         self.trial = None;
         (self.lost, self.total) = (0, 0);
+        (self.since, self.begin) = (now, now);
     }
 
     /// The share of the last sample.

@@ -7,7 +7,7 @@ use std::num::NonZeroU16;
 use std::time::Duration;
 
 /// The queue that a probe may leave if the link carries no more than the estimate, in microseconds as all times here.
-const MAX_QUEUE: f64 = 20_000.0;
+const MAX_QUEUE: f64 = 18_000.0;
 /// How long a probe lasts where there is no jitter.
 const LENGTH: f64 = 15_000.0;
 const MIN_BYTES: f64 = 700.0;
@@ -26,7 +26,7 @@ const GOAL_FACTOR: f64 = 1.2;
 /// Received at less than this share of the rate of sending, a probe met the bottleneck.
 const PASSED: f64 = 0.9;
 /// What of a measured rate is believed.
-const BELIEVED: f64 = 0.95;
+const BELIEVED: f64 = 0.94;
 /// With more jitter than this, a probe that shows more is repeated before it is believed.
 pub(super) const MUCH_JITTER: f64 = 3_000.0;
 /// Then it must last at least so many times the jitter, and raises the estimate at most by this factor.

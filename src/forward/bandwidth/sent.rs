@@ -1,6 +1,7 @@
 //! What was sent lately, by transport-wide sequence number.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use crate::rtp::sequence::extend;
 
@@ -50,6 +51,11 @@ pub(super) struct SentPackets {
 impl SentPackets {
     /// Keeps a packet, and returns its number.
     pub(super) fn push(&mut self, at: i64, size: u16) -> u64 {
+        if at - self.latest > MAX_AGE {
+            // Also because the low halves of times so far apart would say nothing.
+            self.first += self.packets.len() as u64;
+            self.packets.clear();
+        }
         self.latest = self.latest.max(at);
         while let Some(oldest) = self.packets.front() {
             let old = self.latest - self.widen(oldest.at) > MAX_AGE;
@@ -86,6 +92,15 @@ impl SentPackets {
             size: packet.size,
             was_lost,
         })
+    }
+
+    /// The bytes of packets in a range of which nothing was said.
+    pub(super) fn unknown_bytes(&self, numbers: Range<u64>) -> u32 {
+        let index =
+            |number: u64| (number.saturating_sub(self.first) as usize).min(self.packets.len());
+        let range = self.packets.range(index(numbers.start)..index(numbers.end));
+        let unknown = range.filter(|packet| packet.fate == Fate::Unknown);
+        unknown.map(|packet| u32::from(packet.size)).sum()
     }
 
     /// The time nearest before the latest that has these low bits.

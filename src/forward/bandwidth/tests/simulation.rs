@@ -68,6 +68,8 @@ pub(super) struct Sample {
 }
 
 type Change = Box<dyn FnOnce(&mut Simulation)>;
+/// Says whether a packet of some bytes is lost.
+type Policer = Box<dyn FnMut(Instant, usize) -> bool>;
 
 enum Event {
     Frame,
@@ -90,6 +92,7 @@ pub(super) struct Simulation {
     pub(super) drift: f64,
     /// Frames leave at this multiple of the estimate; all at once without.
     pub(super) pacing: Option<f64>,
+    pub(super) police: Option<Policer>,
     pub(super) samples: Vec<Sample>,
     /// Bytes of probes sent.
     pub(super) probed: usize,
@@ -117,6 +120,7 @@ impl Simulation {
             wanted: 4_000_000,
             drift: 0.0,
             pacing: None,
+            police: None,
             samples: vec![],
             probed: 0,
             rng,
@@ -269,6 +273,13 @@ impl Simulation {
         let datagram = [0; 1500];
         let size = size.max(OVERHEAD + 12) - OVERHEAD;
         let number = estimator.sent(at, size, probe);
+        if self
+            .police
+            .as_mut()
+            .is_some_and(|police| police(at, size + OVERHEAD))
+        {
+            return;
+        }
         let arrivals = self.link.send(at, &mut self.rng, &datagram[..size]);
         for arrival in arrivals.into_iter().flatten() {
             self.at(arrival - self.start, Event::Arrival(number));
