@@ -1,9 +1,10 @@
 //! What forwarding remembers of one stream: statistics, missing packets, history, and the numbers that
-//! each subscription puts in the place of the publisher's.
+//! each subscription puts in the place of the publisher's; and of one receiver, what the network to it can carry.
 //!
 //! Called by [`crate::shard`], which owns the peers, tracks and subscriptions. Nothing here knows a peer,
 //! a socket or SRTP, sends anything, or allocates for each packet; every structure is bounded.
 
+mod bandwidth;
 mod drop_reason;
 mod history;
 mod keyframes;
@@ -17,6 +18,7 @@ mod sender_report;
 mod speakers;
 mod transport_cc;
 
+pub use bandwidth::{Bandwidth, BandwidthState, BandwidthStats, Probe, ProbeId};
 pub use drop_reason::{DropCounts, DropReason};
 pub use history::{History, HistoryLimits};
 pub use keyframes::KeyframeRequests;

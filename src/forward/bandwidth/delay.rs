@@ -1,0 +1,314 @@
+//! The queue before the bottleneck, seen in one-way delays.
+//!
+//! Sender and receiver share no clock: a delay means something only beside the lowest of the last seconds. A burst
+//! that queues behind itself is no congestion, so only the first packet of a burst says whether a queue stood there
+//! before it; and since jitter only adds, the lowest of some bursts is taken.
+
+/// What is sent within so much of the burst's first packet belongs to it, in microseconds as all times here.
+const BURST: i64 = 5_000;
+/// The lowest delay is taken over two of these at most, each at least so long and of two bursts.
+const STANDING_WINDOW: i64 = 50_000;
+/// The base is the lowest over so many windows of this length: long enough to see the queue empty, short enough
+/// for clocks that drift and routes that change.
+const BASE_WINDOW: i64 = 1_500_000;
+const BASE_WINDOWS: usize = 8;
+/// A queue that is no longer tolerated, where there is no jitter.
+const THRESHOLD: f64 = 10_000.0;
+/// The largest packet. Delays of packets differ by what that takes to pass, and more so on a slow link.
+const MAX_PACKET_BITS: f64 = 9_600.0;
+/// By how much a step between bursts may exceed twice the usual.
+const MAX_STEP: f64 = 2_000.0;
+/// More allowance is not made for jitter.
+const MAX_JITTER: f64 = 25_000.0;
+/// A delay from this on means that the packet waited, where there is no jitter.
+const BUSY: f64 = 6_000.0;
+/// How long the throughput of the busy bottleneck is measured before an older half is left out.
+const BUSY_SPAN: i64 = 300_000;
+/// What it takes at least.
+const MIN_BUSY_SPAN: i64 = 40_000;
+const MIN_BUSY_PACKETS: u32 = 5;
+/// A queue that grows by less than this share of the time may be none.
+const MIN_GROWTH: f64 = 0.03;
+/// The fast signal looks at the last so many packets.
+const RECENT: usize = 5;
+/// A delay so far from the base is a receiver's clock that was set.
+const MAX_DELAY: i64 = 10_000_000;
+
+/// Follows the delays of one receiver.
+#[derive(Clone, Debug)]
+pub(super) struct Delay {
+    base: WindowedMin,
+    burst: Option<i64>,
+    /// Delay and size of the last first packet.
+    last_first: Option<(i64, u16)>,
+    /// What the largest packet takes at the estimated rate.
+    serialization: f64,
+    /// The mean difference between one burst and the next.
+    jitter: f64,
+    current: Lowest,
+    previous: Lowest,
+    busy: Busy,
+    model: Model,
+    /// How much longer than the model says the last packets took.
+    excess: [i64; RECENT],
+    position: usize,
+}
+
+impl Default for Delay {
+    fn default() -> Self {
+        Self {
+            base: WindowedMin::default(),
+            burst: None,
+            last_first: None,
+            serialization: 0.0,
+            jitter: 0.0,
+            current: Lowest::default(),
+            previous: Lowest::default(),
+            busy: Busy::default(),
+            model: Model::default(),
+            excess: [0; RECENT],
+            position: 0,
+        }
+    }
+}
+
+impl Delay {
+    /// A packet arrived; `estimate` is in bits a second. Called in the order of sending.
+    pub(super) fn receive(&mut self, sent: i64, arrival: i64, size: u16, estimate: f64) {
+        let delay = arrival - sent;
+        if self
+            .base
+            .get()
+            .is_some_and(|base| delay.abs_diff(base) > MAX_DELAY as u64)
+        {
+            *self = Self {
+                jitter: self.jitter,
+                ..Self::default()
+            };
+        }
+        let base = self.base.add(sent, delay);
+        let queue = delay - base;
+        self.serialization = MAX_PACKET_BITS * 1e6 / estimate;
+        let first = self.burst.is_none_or(|burst| (sent - burst).abs() > BURST);
+        if first {
+            self.burst = Some(sent);
+            self.first_of_burst(sent, delay, size, estimate);
+        }
+        self.busy
+            .receive(sent, arrival, size, queue as f64 > BUSY + self.jitter);
+        let expected = self.model.send(sent, size, estimate);
+        self.excess[self.position] = queue - expected;
+        self.position = (self.position + 1) % RECENT;
+    }
+
+    /// So many bytes came, or may have, before the next packet that is reported.
+    pub(super) fn skip(&mut self, bytes: u32) {
+        self.busy.newer.bytes += u64::from(bytes);
+    }
+
+    fn first_of_burst(&mut self, sent: i64, delay: i64, size: u16, estimate: f64) {
+        if let Some((last, last_size)) = self.last_first.replace((delay, size))
+            && self.standing() < self.threshold()
+        {
+            // A larger packet takes longer to pass: by as much as the estimate says, or less.
+            let step = (delay - last) as f64;
+            let by_size = (f64::from(size) - f64::from(last_size)) * 8e6 / estimate;
+            let step = step.abs().min((step - by_size).abs());
+            // A single large step is a queue, not jitter.
+            let step = step.min(2.0 * self.jitter + MAX_STEP);
+            self.jitter += (step - self.jitter) / 32.0;
+        }
+        if self.current.count >= 2 && sent - self.current.since >= STANDING_WINDOW {
+            self.previous = std::mem::take(&mut self.current);
+        }
+        self.current.add(sent, delay);
+    }
+
+    /// The queue that no recent burst found shorter, in microseconds.
+    pub(super) fn standing(&self) -> f64 {
+        let lowest = match (self.current.count, self.previous.count) {
+            (0 | 1, 0) => return 0.0,
+            (_, 0) => self.current.delay,
+            (0, _) => self.previous.delay,
+            _ => self.current.delay.min(self.previous.delay),
+        };
+        let base = self.base.get().unwrap_or(lowest);
+        (lowest - base).max(0) as f64
+    }
+
+    /// From what standing queue on the link is overused, in microseconds.
+    pub(super) fn threshold(&self) -> f64 {
+        THRESHOLD + self.serialization + 2.0 * self.jitter()
+    }
+
+    /// The mean difference between one burst and the next, bounded, in microseconds.
+    pub(super) fn jitter(&self) -> f64 {
+        self.jitter.min(MAX_JITTER)
+    }
+
+    /// Whether the last packets took far longer than they would at the estimated rate: seen within one burst.
+    /// `allowance` is in microseconds.
+    pub(super) fn is_rising(&self, allowance: f64) -> bool {
+        let lowest = self.excess.iter().copied().min().unwrap_or(0);
+        lowest as f64 > 2.0 * THRESHOLD + 3.0 * self.jitter() + allowance
+    }
+
+    /// What came through while there was a queue, in bits a second.
+    pub(super) fn busy_rate(&self) -> Option<f64> {
+        self.busy.rate()
+    }
+
+    /// Whether that queue grew, so that more was sent than came through.
+    pub(super) fn grew(&self) -> bool {
+        self.busy.grew()
+    }
+
+    /// What stands now is taken for an empty queue.
+    pub(super) fn rebase(&mut self) {
+        *self = Self {
+            jitter: self.jitter,
+            ..Self::default()
+        };
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Lowest {
+    since: i64,
+    delay: i64,
+    count: u32,
+}
+
+impl Lowest {
+    fn add(&mut self, at: i64, delay: i64) {
+        if self.count == 0 {
+            (self.since, self.delay) = (at, delay);
+        }
+        self.delay = self.delay.min(delay);
+        self.count = self.count.saturating_add(1);
+    }
+}
+
+/// The lowest delay of some windows.
+#[derive(Clone, Debug, Default)]
+struct WindowedMin {
+    windows: [Option<i64>; BASE_WINDOWS],
+    position: usize,
+    since: i64,
+    lowest: Option<i64>,
+}
+
+impl WindowedMin {
+    fn add(&mut self, at: i64, delay: i64) -> i64 {
+        if at - self.since > BASE_WINDOW {
+            self.since = at;
+            self.position = (self.position + 1) % BASE_WINDOWS;
+            self.windows[self.position] = None;
+        }
+        let window = &mut self.windows[self.position];
+        *window = Some(window.map_or(delay, |lowest| lowest.min(delay)));
+        let lowest = self
+            .windows
+            .iter()
+            .flatten()
+            .copied()
+            .min()
+            .unwrap_or(delay);
+        self.lowest = Some(lowest);
+        lowest
+    }
+
+    fn get(&self) -> Option<i64> {
+        self.lowest
+    }
+}
+
+/// Measures throughput for as long as packets waited, which is then the bottleneck's.
+#[derive(Clone, Copy, Debug, Default)]
+struct Busy {
+    older: Span,
+    newer: Span,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Span {
+    begin: Option<i64>,
+    end: i64,
+    bytes: u64,
+    packets: u32,
+    /// The delays of its first and last packet.
+    first_delay: i64,
+    last_delay: i64,
+}
+
+impl Span {
+    fn new(sent: i64, arrival: i64) -> Self {
+        Self {
+            begin: Some(arrival),
+            end: arrival,
+            first_delay: arrival - sent,
+            last_delay: arrival - sent,
+            ..Self::default()
+        }
+    }
+}
+
+impl Busy {
+    fn receive(&mut self, sent: i64, arrival: i64, size: u16, waited: bool) {
+        let Some(begin) = self.newer.begin.filter(|_| waited) else {
+            // This packet ends the idle time: what comes after it is measured.
+            *self = Self::default();
+            self.newer = Span::new(sent, arrival);
+            return;
+        };
+        self.newer.end = self.newer.end.max(arrival);
+        self.newer.bytes += u64::from(size);
+        self.newer.packets += 1;
+        self.newer.last_delay = arrival - sent;
+        if self.newer.end - begin > BUSY_SPAN {
+            self.older = self.newer;
+            self.newer = Span::new(sent, self.newer.end);
+        }
+    }
+
+    fn grew(&self) -> bool {
+        let first = if self.older.begin.is_some() {
+            self.older
+        } else {
+            self.newer
+        };
+        let Some(begin) = first.begin else {
+            return false;
+        };
+        let span = (self.newer.end - begin) as f64;
+        (self.newer.last_delay - first.first_delay) as f64 > MIN_GROWTH * span
+    }
+
+    fn rate(&self) -> Option<f64> {
+        let begin = self.older.begin.or(self.newer.begin)?;
+        let span = self.newer.end - begin;
+        let packets = self.older.packets + self.newer.packets;
+        if span < MIN_BUSY_SPAN || packets < MIN_BUSY_PACKETS {
+            return None;
+        }
+        let bytes = self.older.bytes + self.newer.bytes;
+        Some(bytes as f64 * 8e6 / span as f64)
+    }
+}
+
+/// A bottleneck that has exactly the estimated rate: nothing should take longer than there.
+#[derive(Clone, Copy, Debug, Default)]
+struct Model {
+    bits: f64,
+    at: i64,
+}
+
+impl Model {
+    /// How long this packet would wait and pass, in microseconds.
+    fn send(&mut self, at: i64, size: u16, rate: f64) -> i64 {
+        let passed = (at - self.at).max(0) as f64 * rate / 1e6;
+        self.at = self.at.max(at);
+        self.bits = (self.bits - passed).max(0.0) + f64::from(size) * 8.0;
+        (self.bits * 1e6 / rate) as i64
+    }
+}

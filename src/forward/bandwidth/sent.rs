@@ -1,0 +1,116 @@
+//! What was sent lately, by transport-wide sequence number.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use crate::rtp::sequence::extend;
+
+/// How many packets are kept. What is older when its feedback comes counts as unknown.
+const MAX_PACKETS: usize = 4096;
+/// How long a packet is kept, in microseconds.
+const MAX_AGE: i64 = 5_000_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Unknown,
+    Lost,
+    Received,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    /// The low half of the microseconds.
+    at: u32,
+    size: u16,
+    fate: Fate,
+}
+
+/// What a feedback says anew of one packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Report {
+    /// Never wraps.
+    pub(super) number: u64,
+    /// When it was sent, in microseconds.
+    pub(super) sent: i64,
+    /// In bytes on the wire.
+    pub(super) size: u16,
+    /// It was called lost before, and is not.
+    pub(super) was_lost: bool,
+}
+
+/// A ring that grows with use.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SentPackets {
+    packets: VecDeque<Sent>,
+    /// The number of the first in the ring.
+    first: u64,
+    /// When the last was sent.
+    latest: i64,
+}
+
+impl SentPackets {
+    /// Keeps a packet, and returns its number.
+    pub(super) fn push(&mut self, at: i64, size: u16) -> u64 {
+        if at - self.latest > MAX_AGE {
+            // Also because the low halves of times so far apart would say nothing.
+            self.first += self.packets.len() as u64;
+            self.packets.clear();
+        }
+        self.latest = self.latest.max(at);
+        while let Some(oldest) = self.packets.front() {
+            let old = self.latest - self.widen(oldest.at) > MAX_AGE;
+            if !old && self.packets.len() < MAX_PACKETS {
+                break;
+            }
+            self.packets.pop_front();
+            self.first += 1;
+        }
+        self.packets.push_back(Sent {
+            at: at as u32,
+            size,
+            fate: Fate::Unknown,
+        });
+        self.first + self.packets.len() as u64 - 1
+    }
+
+    /// Takes a feedback's word on one packet. `None` if it is not kept, or nothing new was said.
+    pub(super) fn report(&mut self, number: u16, received: bool) -> Option<Report> {
+        let last = self.first + (self.packets.len() as u64).checked_sub(1)?;
+        let number = extend(last, number);
+        let index = usize::try_from(number.checked_sub(self.first)?).ok()?;
+        let packet = self.packets.get_mut(index)?;
+        let was_lost = match (packet.fate, received) {
+            (Fate::Unknown, _) => false,
+            (Fate::Lost, true) => true,
+            (Fate::Lost, false) | (Fate::Received, _) => return None,
+        };
+        packet.fate = if received { Fate::Received } else { Fate::Lost };
+        let packet = *packet;
+        Some(Report {
+            number,
+            sent: self.widen(packet.at),
+            size: packet.size,
+            was_lost,
+        })
+    }
+
+    /// The bytes of packets in a range of which nothing was said.
+    pub(super) fn unknown_bytes(&self, numbers: Range<u64>) -> u32 {
+        let index =
+            |number: u64| (number.saturating_sub(self.first) as usize).min(self.packets.len());
+        let range = self.packets.range(index(numbers.start)..index(numbers.end));
+        let unknown = range.filter(|packet| packet.fate == Fate::Unknown);
+        unknown.map(|packet| u32::from(packet.size)).sum()
+    }
+
+    /// The time nearest before the latest that has these low bits.
+    fn widen(&self, at: u32) -> i64 {
+        // What was sent last may, by pacing, not be the latest.
+        self.latest - i64::from((self.latest as u32).wrapping_sub(at) as i32)
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.packets.len()
+    }
+}
