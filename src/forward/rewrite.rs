@@ -292,6 +292,12 @@ impl Rewriter {
         Some(timestamp.wrapping_add(run.offsets.timestamp))
     }
 
+    /// The timestamp that was sent last; before the first, the one that it will have.
+    pub fn newest_timestamp(&self) -> u32 {
+        self.newest
+            .map_or(self.first_timestamp, |newest| newest.timestamp)
+    }
+
     /// The source that was taken up last.
     pub fn source(&self) -> Option<Source> {
         self.run.is_some().then_some(self.source)

@@ -8,6 +8,7 @@ use super::subscription::Subscription;
 use super::timers::{Timer, Timers};
 use super::track::{Feed, Track};
 use super::{Batch, Event, ForwardedLayer, LayerReason, Shard, Wish};
+use crate::forward::BandwidthState;
 use crate::forward::layers::{Demand, EncodingSet, LayerId, Rung, allocate};
 use crate::rtp::MediaKind;
 
@@ -29,6 +30,19 @@ const RISE_TRIAL: Duration = Duration::from_secs(5);
 /// of the next one is there. Beyond, it would only fill a queue that the keyframe has to pass.
 const OVERRUN: u64 = 130;
 
+/// What a rung must leave free, and a little more, in percent: so much is worth probing for.
+const DEMAND: u64 = 120;
+
+/// A peer that was sent media for so long without a word about its arrival will say nothing.
+const SPEECHLESS: Duration = Duration::from_secs(1);
+
+/// What is sent again may take this share of an estimate at most.
+const MAX_REPEATED: f64 = 0.3;
+
+/// Layers are looked at when the estimate is less or more than before by these, in percent.
+const LESS: u64 = 97;
+const MORE: u64 = 105;
+
 /// A picture with this part of the lines that the viewer shows is enough, in percent.
 const ENOUGH: u32 = 90;
 
@@ -37,6 +51,8 @@ const ENOUGH: u32 = 90;
 pub(super) struct Adaptation {
     /// When they are looked at next.
     pub(super) due: Option<Instant>,
+    /// The estimate that they were chosen by.
+    estimate: u64,
     /// Before this nothing rises.
     rise_at: Option<Instant>,
     /// How long the last pause was.
@@ -189,9 +205,40 @@ impl Shard {
         self.update_wanted(now, track);
     }
 
+    /// What the peer's network carries may be another now: its layers are looked at, and a probe may be due.
+    pub(super) fn estimate_changed(&mut self, now: Instant, index: usize) {
+        let peer = &mut self.peers[index];
+        let Some(bandwidth) = &peer.bandwidth else {
+            return;
+        };
+        let estimate = bandwidth.estimate();
+        let before = peer.adaptation.estimate;
+        let due = peer.bandwidth_due();
+        if estimate * 100 < before * LESS || estimate * 100 > before * MORE {
+            peer.adapt_soon(now, index, &mut self.timers);
+        }
+        self.lower(index, due);
+    }
+
     /// What the peer's network carries of video, in bits a second; `None` where nothing limits it.
-    fn video_budget(&self, _now: Instant, _index: usize) -> Option<u64> {
-        None
+    fn video_budget(&self, now: Instant, index: usize) -> Option<u64> {
+        let peer = &self.peers[index];
+        let bandwidth = peer.bandwidth.as_ref()?;
+        let stats = bandwidth.stats();
+        let since = peer.media_since.unwrap_or(now);
+        if stats.state == BandwidthState::Start && now > since + SPEECHLESS {
+            return None;
+        }
+        let audio: u64 = peer
+            .subscriptions
+            .iter()
+            .map(|&subscription| &self.subscriptions[subscription])
+            .filter(|subscription| subscription.parameters.kind == MediaKind::Audio)
+            .filter_map(|subscription| self.tracks[subscription.source?].audio_rate(now))
+            .sum();
+        let left = stats.estimate.saturating_sub(audio) as f64;
+        // What gets lost is sent again.
+        Some((left * (1.0 - stats.loss.clamp(0.0, MAX_REPEATED))) as u64)
     }
 
     fn choose(&mut self, now: Instant, index: usize, budget: Option<u64>) -> Vec<Choice> {
@@ -230,6 +277,13 @@ impl Shard {
                 }
             })
             .collect();
+        if let Some(bandwidth) = &mut peer.bandwidth {
+            let tops = demands.iter().filter_map(|demand| demand.rungs.last());
+            let video: u64 = tops.map(|rung| rung.bitrate).sum();
+            let audio = bandwidth.estimate().saturating_sub(budget.unwrap_or(0));
+            bandwidth.set_demand(video * DEMAND / 100 + audio);
+            peer.adaptation.estimate = bandwidth.estimate();
+        }
         let given = allocate(budget.unwrap_or(u64::MAX), &demands);
         let (mut rose, mut fell) = (false, false);
         let mut choices = Vec::new();

@@ -7,8 +7,12 @@ use super::subscription::Subscription;
 use super::timers::{Timer, Timers};
 use super::{Batch, LaneSlot, Shard};
 use crate::forward::layers::{Gate, Selector};
-use crate::forward::{DropReason, Packet, PacketNumbers, Padding, Replay, Rewritten, Source};
-use crate::rtp::{Codec, HeaderFields, MediaKind, OwnWords, PassedOn, pad, write_copied_header};
+use crate::forward::{
+    DropReason, Packet, PacketNumbers, Padding, ProbeId, Replay, Rewritten, Source,
+};
+use crate::rtp::{
+    Codec, Elements, HeaderFields, MediaKind, OwnWords, PassedOn, pad, write_copied_header,
+};
 use crate::transport::Path;
 
 /// A newcomer is served from the history if the keyframe in it is at most this old. An older one would
@@ -138,8 +142,10 @@ impl Shard {
                 numbers,
                 passed: &passed,
                 wait,
+                probe: None,
             };
-            if let Err(reason) = send_copy(peer, subscription, packet, &out, Copy::Media, batch) {
+            let sent = send_copy(now, peer, subscription, packet, &out, Copy::Media, batch);
+            if let Err(reason) = sent {
                 drops.count(reason);
             }
         }
@@ -268,8 +274,10 @@ impl Shard {
                 numbers,
                 passed: &PassedOn::read(packet.extensions, &map),
                 wait: false,
+                probe: None,
             };
-            if let Err(reason) = send_copy(peer, subscription, &packet, &out, Copy::Media, batch) {
+            let sent = send_copy(now, peer, subscription, &packet, &out, Copy::Media, batch);
+            if let Err(reason) = sent {
                 drops.count(reason);
             }
         }
@@ -331,17 +339,20 @@ pub(super) struct Outgoing<'a> {
     pub(super) passed: &'a PassedOn<'a>,
     /// Whether it may wait for more to the same destination.
     pub(super) wait: bool,
+    /// The probe that it belongs to.
+    pub(super) probe: Option<ProbeId>,
 }
 
-/// Writes one copy into the peer's lane and encrypts it there.
+/// Writes one copy into the peer's lane and encrypts it there. Returns its size.
 pub(super) fn send_copy(
+    now: Instant,
     peer: &mut Peer,
     subscription: &mut Subscription,
     packet: &Packet<'_>,
     out: &Outgoing<'_>,
     copy: Copy,
     batch: &mut Batch,
-) -> Result<(), DropReason> {
+) -> Result<usize, DropReason> {
     let path = peer.path.ok_or(DropReason::NotConnected)?;
     let parameters = &subscription.parameters;
     let rtx = match copy {
@@ -367,12 +378,13 @@ pub(super) fn send_copy(
         timestamp: out.numbers.timestamp,
         ssrc,
     };
+    let overhead = peer.transport.rtp_overhead();
+    let expected = TYPICAL_HEADER + packet.payload.len() + usize::from(packet.padding) + overhead;
     let own = OwnWords {
-        transport_cc: None,
+        transport_cc: peer.number(now, subscription.numbered, expected, out.probe),
         frame_number: out.numbers.frame_number,
     };
     let (transport, map) = (&mut peer.transport, &peer.extensions);
-    let overhead = transport.rtp_overhead();
     // The packets of one picture stay together; small ones, of any stream, are beside them.
     let (slot, neighbour) = match parameters.kind {
         MediaKind::Audio => (&mut peer.lane, None),
@@ -427,7 +439,51 @@ pub(super) fn send_copy(
     }
     peer.counts.packets_sent += 1;
     peer.counts.bytes_sent += size as u64;
-    Ok(())
+    Ok(size)
+}
+
+/// Sends a packet of padding in the place of a retransmission: it is of no use but for what its arrival says. Returns its
+/// size, or nothing where there is no path or no RTX.
+pub(super) fn send_padding(
+    now: Instant,
+    peer: &mut Peer,
+    subscription: &mut Subscription,
+    probe: Option<ProbeId>,
+    batch: &mut Batch,
+) -> Option<usize> {
+    let path = peer.path?;
+    let parameters = &subscription.parameters;
+    let ssrc = parameters.rtx_ssrc?;
+    let payload_type = parameters.codecs.iter().find_map(|codec| codec.rtx)?;
+    let index = subscription.next_rtx;
+    let fields = HeaderFields {
+        marker: false,
+        payload_type,
+        sequence: index as u16,
+        timestamp: subscription.rewriter.newest_timestamp(),
+        ssrc,
+    };
+    let expected = TYPICAL_HEADER + usize::from(u8::MAX) + peer.transport.rtp_overhead();
+    let own = OwnWords {
+        transport_cc: peer.number(now, subscription.numbered, expected, probe),
+        frame_number: None,
+    };
+    let (transport, map) = (&mut peer.transport, &peer.extensions);
+    let passed = PassedOn::read(Elements::default(), map);
+    let size = batch.write(&mut subscription.lane, path, false, |buffer| {
+        let start = buffer.len();
+        write_copied_header(buffer, &fields, &passed, map, &parameters.mid, &own);
+        let header_len = buffer.len() - start;
+        pad(buffer, start, u8::MAX);
+        transport.seal_rtp(buffer, start, header_len, index).is_ok()
+    });
+    if size == 0 {
+        return None;
+    }
+    subscription.next_rtx += 1;
+    peer.counts.packets_sent += 1;
+    peer.counts.bytes_sent += size as u64;
+    Some(size)
 }
 
 /// Lets a copy of video that would open a lane go where other video for the same peer is, if it is of about that size.

@@ -68,11 +68,19 @@ impl Shard {
                         self.handle_keyframe_request(now, index, ssrc);
                     }
                 }
-                // A publisher's BYE is followed by an offer that says so. Bandwidth is not estimated
-                // from feedback, since what a subscriber gets is not adapted to it.
-                RtcpPacket::Bye { .. }
-                | RtcpPacket::TransportCc { .. }
-                | RtcpPacket::Remb { .. } => {}
+                RtcpPacket::TransportCc { feedback, .. } => {
+                    if let Some(bandwidth) = &mut self.peers[index].bandwidth {
+                        bandwidth.handle_feedback(now, feedback);
+                        self.estimate_changed(now, index);
+                    }
+                }
+                RtcpPacket::Remb { bitrate, .. } => {
+                    let bandwidth = self.peers[index].bandwidth(now);
+                    bandwidth.handle_remb(now, bitrate);
+                    self.estimate_changed(now, index);
+                }
+                // A publisher's BYE is followed by an offer that says so.
+                RtcpPacket::Bye { .. } => {}
             }
         }
         Ok(())
@@ -207,9 +215,10 @@ impl Shard {
             numbers: origin.rewrite(&packet.numbers),
             passed: &passed,
             wait: false,
+            probe: None,
         };
         let peer = &mut peers[index];
-        send_copy(peer, subscription, &packet, &out, Copy::Again, batch)
+        send_copy(now, peer, subscription, &packet, &out, Copy::Again, batch).map(|_| ())
     }
 
     fn count_nack(&mut self, index: usize, ssrc: u32) {

@@ -179,9 +179,7 @@ impl Shard {
         if let Some(level) = extensions.audio_level {
             self.observe_level(now, index, level);
         }
-        if kind == MediaKind::Video {
-            self.measure(now, place, &packet);
-        }
+        self.measure(now, place, &packet);
         packet.padding = self.padding(place, &packet, arrived.retransmitted, batch);
         self.keep(now, place, parameters.codec, &packet);
         let codec = parameters.codec;
@@ -229,7 +227,7 @@ impl Shard {
         layer.history.insert(now, packet);
     }
 
-    /// Notes what a packet of video says about its encoding. Subscribers may have waited for it to flow.
+    /// Notes what a packet says about its encoding. Subscribers may have waited for it to flow.
     fn measure(&mut self, now: Instant, place: Place, packet: &Packet<'_>) {
         let track = &mut self.tracks[place.track];
         let Some(Some(layer)) = track.layers.get_mut(place.layer) else {
@@ -241,7 +239,7 @@ impl Shard {
         layer
             .rates
             .observe(now, tag.spatial, tag.temporal, packet.payload.len());
-        if !flowed {
+        if !flowed && track.parameters.kind == MediaKind::Video {
             self.adapt_subscribers(now, place.track);
             self.link_encodings(now, place.track);
         }

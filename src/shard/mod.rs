@@ -21,6 +21,7 @@ mod ingress;
 mod link;
 mod parameters;
 mod peer;
+mod probe;
 mod relay;
 mod service;
 mod stats;

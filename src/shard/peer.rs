@@ -7,10 +7,11 @@ use rustc_hash::FxHashMap;
 
 use super::adapt::Adaptation;
 use super::channels::Channels;
+use super::probe::Probing;
 use super::{LaneSlot, ParticipantId, PeerId, Quality, ReceiveParameters};
-use crate::forward::TransportCcRecorder;
-use crate::rtp::ExtensionMap;
+use crate::forward::{Bandwidth, ProbeId, TransportCcRecorder};
 use crate::rtp::sequence::extend;
+use crate::rtp::{Extension, ExtensionMap};
 use crate::transport::{Path, ReplayWindow, Transport};
 
 /// SSRCs that one peer may send: two for each of the layers it could have.
@@ -59,6 +60,12 @@ pub(super) struct Peer {
     pub(super) report_due: Option<Instant>,
     /// When its quality is to be told.
     pub(super) quality_due: Option<Instant>,
+    /// What its network carries. Nothing is known of a peer that says nothing about it.
+    pub(super) bandwidth: Option<Box<Bandwidth>>,
+    /// The subscription that carries a probe, and the probe.
+    pub(super) probing: Option<(usize, Probing)>,
+    /// When it was sent the first packet of media.
+    pub(super) media_since: Option<Instant>,
     /// Which layers it gets.
     pub(super) adaptation: Adaptation,
     pub(super) rtt: Option<Duration>,
@@ -159,6 +166,9 @@ impl Peer {
             feedback_due: None,
             report_due: None,
             quality_due: None,
+            bandwidth: None,
+            probing: None,
+            media_since: None,
             adaptation: Adaptation::default(),
             rtt: None,
             counts: PeerCounts::default(),
@@ -212,12 +222,37 @@ impl Peer {
         }
     }
 
+    /// Its estimator, which begins with the first packet that has a number or the first word of the receiver's.
+    pub(super) fn bandwidth(&mut self, now: Instant) -> &mut Bandwidth {
+        self.bandwidth
+            .get_or_insert_with(|| Box::new(Bandwidth::new(now)))
+    }
+
+    /// The transport-wide number of a packet that leaves now, if it gets one. `size` is about what it has on the wire
+    /// without the headers of IP and UDP.
+    pub(super) fn number(
+        &mut self,
+        now: Instant,
+        numbered: bool,
+        size: usize,
+        probe: Option<ProbeId>,
+    ) -> Option<u16> {
+        if !numbered || self.extensions.id(Extension::TransportCc).is_none() {
+            return None;
+        }
+        self.media_since.get_or_insert(now);
+        Some(self.bandwidth(now).sent(now, size, probe))
+    }
+
     /// Smooths a new measurement of the round trip time as TCP does (RFC 6298 section 2).
     pub(super) fn observe_rtt(&mut self, rtt: Duration) {
         self.rtt = Some(match self.rtt {
             Some(old) => (old * 7 + rtt) / 8,
             None => rtt,
         });
+        if let (Some(bandwidth), Some(rtt)) = (&mut self.bandwidth, self.rtt) {
+            bandwidth.set_rtt(rtt);
+        }
     }
 }
 

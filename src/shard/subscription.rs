@@ -48,6 +48,9 @@ pub(super) struct Subscription {
     pub(super) rewriter: Rewriter,
     /// Whether every payload type has retransmissions of its own.
     pub(super) repeats_apart: bool,
+    /// Whether its packets have transport-wide numbers. Not where one may be sent again under its own number, which would
+    /// have another: that would be a different packet.
+    pub(super) numbered: bool,
     /// Packets before this number had headers that cannot be written again.
     repeatable_from: u64,
     /// The SRTP index of the next retransmission.
@@ -89,6 +92,7 @@ impl Subscription {
             payload_types: [NONE; 128],
             rewriter: Rewriter::new(rng.random(), rng.random()),
             repeats_apart: false,
+            numbered: false,
             repeatable_from: 0,
             // Below 2^15, so that its first wrap is far (RFC 3711 section 3.3.1).
             next_rtx: rng.random_range(0..1 << 15),
@@ -121,6 +125,8 @@ impl Subscription {
         self.headers_changed();
         self.payload_types = [NONE; 128];
         self.repeats_apart = self.parameters.rtx_ssrc.is_some();
+        self.numbered = true;
+        let mut may_repeat = false;
         for theirs in publisher {
             let ours = self
                 .parameters
@@ -131,8 +137,14 @@ impl Subscription {
             if let (Some(ours), Some(slot)) = (ours, slot) {
                 *slot = ours.payload_type;
                 self.repeats_apart &= ours.rtx.is_some();
+                may_repeat |= ours.nack;
+                // DTMF beside a codec has no feedback of its own.
+                if !matches!(ours.codec, Codec::TelephoneEvent(_)) {
+                    self.numbered &= ours.transport_cc;
+                }
             }
         }
+        self.numbered &= self.repeats_apart || !may_repeat;
     }
 
     /// The subscriber's payload type for one of the publisher's.

@@ -251,6 +251,12 @@ impl Track {
         ladder(&encodings)
     }
 
+    /// What its sound takes now, in bits a second.
+    pub(super) fn audio_rate(&self, now: Instant) -> Option<u64> {
+        let layer = self.layers.first()?.as_ref()?;
+        layer.flows(now).then(|| layer.rates.rate(0, 0))?
+    }
+
     /// A subscription is sent an encoding, or is to be.
     pub(super) fn follow(&mut self, encoding: usize, subscription: usize) {
         if let Some(followers) = self.followers.get_mut(encoding)

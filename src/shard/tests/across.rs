@@ -248,7 +248,7 @@ fn layers_switch_across() {
     let source = Source::video(1);
     let first = sim.publish_layers(0, source, &["h", "l"]);
     sim.subscribe(1, source);
-    sim.run(ms(1500));
+    sim.run(ms(2500));
     let best = sim.publication(0, first).tag;
     assert_eq!(sim.receiver(1, 0).last().content.tag, best);
     sim.publication_mut(0, first).running = false;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::publication::{Content, Plain, Publication};
 use super::receiver::{Got, Receiver};
+use crate::forward::TransportCcRecorder;
 use crate::network::Link;
 use crate::rtp::rtcp::{
     RtcpPacket, RtcpPackets, write_nack, write_pli, write_receiver_report, write_sender_report,
@@ -53,6 +54,11 @@ pub(super) struct Client {
     pub(super) feedback: BTreeMap<u16, Option<i64>>,
     /// Packets of RTP that belong to no receiver, or could not be opened.
     pub(super) strange: usize,
+    /// Whether it says when what it is sent arrives, and what it has not said yet.
+    pub(super) feeds_back: bool,
+    recorder: TransportCcRecorder,
+    /// Packets of padding that came.
+    pub(super) padding: usize,
     /// A level for the audio that it sends.
     pub(super) audio_level: Option<u8>,
     /// Every datagram of RTP that it sent, where a test wants them.
@@ -95,6 +101,9 @@ impl Client {
             transport_cc: 65_400,
             feedback: BTreeMap::new(),
             strange: 0,
+            feeds_back: false,
+            recorder: TransportCcRecorder::default(),
+            padding: 0,
             audio_level: None,
             record: None,
             channels: BTreeMap::new(),
@@ -352,12 +361,18 @@ impl Client {
         assert_eq!(*known, whole, "two packets under one SRTP index");
         let view = HeaderView::parse(&datagram[..len]).unwrap();
         let extensions = view.extensions(&self.extensions);
+        if let (Some(number), true) = (extensions.transport_cc, self.feeds_back) {
+            self.recorder.record(now, number);
+        }
         assert_eq!(extensions.mid, Some(receiver.parameters.mid));
         let mut payload = view.payload().unwrap();
         let codecs = &receiver.parameters.codecs;
         let mut number = index;
         if rtx {
-            let (original, rest) = payload.split_first_chunk::<2>().unwrap();
+            let Some((original, rest)) = payload.split_first_chunk::<2>() else {
+                self.padding += 1;
+                return Some(());
+            };
             assert!(codecs.iter().any(|c| c.rtx == Some(fields.payload_type)));
             number = extend(receiver.highest?, u16::from_be_bytes(*original));
             payload = rest;
@@ -440,6 +455,9 @@ impl Client {
             let mut missing = Vec::new();
             receiver.nack.poll(now, &mut missing);
             write_nack(&mut rtcp, 1, receiver.parameters.ssrc, missing);
+        }
+        if self.recorder.poll_timeout().is_some_and(|due| due <= now) {
+            self.recorder.build_feedback(now, &mut rtcp, 1, 2);
         }
         self.send_rtcp(&rtcp);
     }
