@@ -8,9 +8,8 @@ use super::subscription::Subscription;
 use super::timers::{Timer, Timers};
 use super::track::{Feed, Track};
 use super::{Batch, Event, ForwardedLayer, LayerReason, Shard, Wish};
-use crate::forward::BandwidthState;
 use crate::forward::layers::{Demand, EncodingSet, LayerId, Rung, allocate};
-use crate::rtp::MediaKind;
+use crate::rtp::{Extension, MediaKind};
 
 /// How often a peer's layers are looked at when nothing happens.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -35,6 +34,9 @@ const DEMAND: u64 = 120;
 
 /// A peer that was sent media for so long without a word about its arrival will say nothing.
 const SPEECHLESS: Duration = Duration::from_secs(1);
+
+/// What the video of a peer is taken to have before it was sent anything, in bits a second.
+const FIRST_BUDGET: u64 = 300_000;
 
 /// What is sent again may take this share of an estimate at most.
 const MAX_REPEATED: f64 = 0.3;
@@ -223,10 +225,16 @@ impl Shard {
     /// What the peer's network carries of video, in bits a second; `None` where nothing limits it.
     fn video_budget(&self, now: Instant, index: usize) -> Option<u64> {
         let peer = &self.peers[index];
-        let bandwidth = peer.bandwidth.as_ref()?;
+        let Some(bandwidth) = &peer.bandwidth else {
+            // One that could say something about arrivals will be asked with the first packet.
+            return peer
+                .extensions
+                .id(Extension::TransportCc)
+                .map(|_| FIRST_BUDGET);
+        };
         let stats = bandwidth.stats();
         let since = peer.media_since.unwrap_or(now);
-        if stats.state == BandwidthState::Start && now > since + SPEECHLESS {
+        if !bandwidth.is_informed() && now > since + SPEECHLESS {
             return None;
         }
         let audio: u64 = peer
@@ -249,7 +257,7 @@ impl Shard {
             ..
         } = self;
         let peer = &mut peers[index];
-        let may_rise = peer.adaptation.may_rise(now);
+        let may_rise = budget.is_none() || peer.adaptation.may_rise(now);
         let mut watched = Vec::new();
         for &index in &peer.subscriptions {
             let subscription = &subscriptions[index];
@@ -285,16 +293,18 @@ impl Shard {
             peer.adaptation.estimate = bandwidth.estimate();
         }
         let given = allocate(budget.unwrap_or(u64::MAX), &demands);
+        let is_informed = peer.bandwidth.as_ref().is_some_and(|b| b.is_informed());
         let (mut rose, mut fell) = (false, false);
         let mut choices = Vec::new();
         for ((index, _), (demand, given)) in watched.iter().zip(demands.iter().zip(given)) {
             let subscription = &mut subscriptions[*index];
             let mut rung = given.rung;
             if !demand.rungs.is_empty() {
-                rung = subscription.bear(now, rung);
+                rung = subscription.bear(now, rung, is_informed);
             }
             rose |= rung > demand.current;
-            fell |= rung < demand.current && demand.current.is_some() && given.limited;
+            let is_sent = subscription.selector.current().is_some();
+            fell |= rung < demand.current && is_sent && given.limited;
             let target = rung.map(|rung| at_hand(demand.rungs, rung));
             let reason = if subscription.wish.paused {
                 None
@@ -454,11 +464,12 @@ impl Shard {
 }
 
 impl Subscription {
-    /// Keeps the lowest rung for a while when none fits, unless it was given up before.
-    fn bear(&mut self, now: Instant, rung: Option<usize>) -> Option<usize> {
-        if rung.is_some() {
+    /// Keeps the lowest rung when none fits: until something is known of the network, and then for a while, unless it was
+    /// given up before.
+    fn bear(&mut self, now: Instant, rung: Option<usize>, is_informed: bool) -> Option<usize> {
+        if rung.is_some() || !is_informed {
             self.starved = None;
-            return rung;
+            return rung.or(Some(0));
         }
         let since = *self.starved.get_or_insert(now);
         let is_sent = self.selector.target().is_some();

@@ -7,7 +7,7 @@ use super::peer::Peer;
 use super::subscription::Subscription;
 use super::track::Track;
 use super::{Batch, Shard};
-use crate::forward::{BandwidthState, Packet, Probe, ProbeId, Rewritten};
+use crate::forward::{Packet, Probe, ProbeId, Rewritten};
 use crate::rtp::PassedOn;
 
 /// What is repeated is among so many packets that were sent last: the newest are the likeliest to be of use.
@@ -63,7 +63,7 @@ impl Shard {
             bandwidth.handle_timeout(now);
         }
         // Who never said when anything came would not say it of a probe.
-        if bandwidth.stats().state == BandwidthState::Start {
+        if !bandwidth.is_informed() {
             return;
         }
         if peer.probing.is_none() {

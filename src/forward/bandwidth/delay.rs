@@ -4,8 +4,10 @@
 //! that queues behind itself is no congestion, so only the first packet of a burst says whether a queue stood there
 //! before it; and since jitter only adds, the lowest of some bursts is taken.
 
-/// What is sent within so much of the burst's first packet belongs to it, in microseconds as all times here.
-const BURST: i64 = 5_000;
+/// What is sent so soon after the last packet belongs to the same burst, in microseconds as all times here; up to so
+/// much after its first.
+const BURST_GAP: i64 = 5_000;
+const MAX_BURST: i64 = 25_000;
 /// The lowest delay is taken over two of these at most, each at least so long and of two bursts.
 const STANDING_WINDOW: i64 = 50_000;
 /// The base is the lowest over so many windows of this length: long enough to see the queue empty, short enough
@@ -16,6 +18,7 @@ const BASE_WINDOWS: usize = 8;
 const THRESHOLD: f64 = 10_000.0;
 /// The largest packet. Delays of packets differ by what that takes to pass, and more so on a slow link.
 const MAX_PACKET_BITS: f64 = 9_600.0;
+const MAX_SERIALIZATION: f64 = 40_000.0;
 /// By how much a step between bursts may exceed twice the usual.
 const MAX_STEP: f64 = 2_000.0;
 /// More allowance is not made for jitter.
@@ -38,7 +41,8 @@ const MAX_DELAY: i64 = 10_000_000;
 #[derive(Clone, Debug)]
 pub(super) struct Delay {
     base: WindowedMin,
-    burst: Option<i64>,
+    /// When the first and the last packet of the present burst were sent.
+    burst: Option<(i64, i64)>,
     /// Delay and size of the last first packet.
     last_first: Option<(i64, u16)>,
     /// What the largest packet takes at the estimated rate.
@@ -88,10 +92,16 @@ impl Delay {
         }
         let base = self.base.add(sent, delay);
         let queue = delay - base;
-        self.serialization = MAX_PACKET_BITS * 1e6 / estimate;
-        let first = self.burst.is_none_or(|burst| (sent - burst).abs() > BURST);
+        self.serialization = (MAX_PACKET_BITS * 1e6 / estimate).min(MAX_SERIALIZATION);
+        let first = self.burst.is_none_or(|(begin, last)| {
+            !(begin..begin + MAX_BURST).contains(&sent) || sent - last > BURST_GAP
+        });
+        let begin = self
+            .burst
+            .filter(|_| !first)
+            .map_or(sent, |(begin, _)| begin);
+        self.burst = Some((begin, sent));
         if first {
-            self.burst = Some(sent);
             self.first_of_burst(sent, delay, size, estimate);
         }
         self.busy
@@ -144,6 +154,11 @@ impl Delay {
     /// The mean difference between one burst and the next, bounded, in microseconds.
     pub(super) fn jitter(&self) -> f64 {
         self.jitter.min(MAX_JITTER)
+    }
+
+    /// The jitter beyond what packets of different sizes explain, in microseconds.
+    pub(super) fn noise(&self) -> f64 {
+        (self.jitter() - self.serialization / 8.0).max(0.0)
     }
 
     /// Whether the last packets took far longer than they would at the estimated rate: seen within one burst.

@@ -40,7 +40,8 @@ impl Delivered {
             *self.slot(passed) = 0;
         }
         self.latest = Some(latest.max(slot));
-        *self.slot(slot) += bytes;
+        let slot = self.slot(slot);
+        *slot = slot.saturating_add(bytes);
     }
 
     /// Bits a second over the last `window` microseconds, up to about a second. `None` before half of it has passed.
@@ -51,9 +52,11 @@ impl Delivered {
         if (latest - begin) * 2 < slots {
             return None;
         }
-        let bytes: u32 = (begin..latest).map(|slot| self.bytes[index(slot)]).sum();
+        let bytes: u64 = (begin..latest)
+            .map(|slot| u64::from(self.bytes[index(slot)]))
+            .sum();
         let seconds = (latest - begin) as f64 * SLOT as f64 / 1e6;
-        Some(f64::from(bytes) * 8.0 / seconds)
+        Some(bytes as f64 * 8.0 / seconds)
     }
 
     fn slot(&mut self, slot: i64) -> &mut u32 {

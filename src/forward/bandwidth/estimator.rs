@@ -39,6 +39,10 @@ const IN_USE: f64 = 0.8;
 /// The estimate grows no further beyond what arrives.
 const MAX_AHEAD: f64 = 1.5;
 const MAX_AHEAD_BITS: f64 = 50_000.0;
+/// The lowest that losses take the estimate to at once.
+const MAX_LOSS_STEP: f64 = 0.3;
+/// With less than this share of what should come through, a queue overflows.
+const OVERFLOW: f64 = 0.93;
 /// Without feedback for so long and two round trips, the link may be dead.
 const SILENCE: i64 = 500_000;
 /// Then the estimate falls by this factor each time.
@@ -99,6 +103,8 @@ pub struct Bandwidth {
     packets: SentPackets,
     clock: ReferenceClock,
     delivered: Delivered,
+    /// The same of all that was reported, lost or not, by the time of sending.
+    offered: Delivered,
     delay: Delay,
     loss: Loss,
     prober: Prober,
@@ -135,6 +141,7 @@ impl Bandwidth {
             packets: SentPackets::default(),
             clock: ReferenceClock::default(),
             delivered: Delivered::default(),
+            offered: Delivered::default(),
             delay: Delay::default(),
             loss: Loss::default(),
             prober: Prober::new(),
@@ -159,7 +166,7 @@ impl Bandwidth {
     /// to the end of the SRTP tag; the headers of IP and UDP are added here. Returns its transport-wide number.
     pub fn sent(&mut self, at: Instant, size: usize, probe: Option<ProbeId>) -> u16 {
         let at = self.micros(at);
-        let size = u16::try_from(size + OVERHEAD).unwrap_or(u16::MAX);
+        let size = u16::try_from(size.saturating_add(OVERHEAD)).unwrap_or(u16::MAX);
         let number = self.packets.push(at, size);
         self.unanswered.get_or_insert(at);
         if let Some(id) = probe {
@@ -181,10 +188,13 @@ impl Bandwidth {
                 continue;
             };
             if report.number >= self.reported {
-                self.skip(report.number, arrival);
+                self.skip(report.number, report.sent, arrival);
             }
             highest = highest.max(Some(report.number));
             let (sent, size) = (report.sent, report.size);
+            if !report.was_lost {
+                self.offered.add(sent, u32::from(size));
+            }
             self.loss.report(sent, arrival.is_some(), report.was_lost);
             self.prober
                 .report(report.number, sent, arrival, size, report.was_lost);
@@ -230,6 +240,11 @@ impl Bandwidth {
         self.demand = (demand as f64).min(MAX);
     }
 
+    /// Whether the receiver ever said anything: until then, and with one that never will, the estimate is a guess.
+    pub fn is_informed(&self) -> bool {
+        self.heard.is_some() || self.state == BandwidthState::Remb
+    }
+
     /// What the network can carry to this receiver, in bits a second on the wire: 50 kbit/s to 100 Mbit/s.
     pub fn estimate(&self) -> u64 {
         self.estimate as u64
@@ -241,7 +256,7 @@ impl Bandwidth {
             return None;
         }
         let now = self.micros(now);
-        let jitter = self.delay.jitter();
+        let jitter = self.delay.noise();
         self.prober.begin(now, self.estimate, self.demand, jitter)
     }
 
@@ -279,10 +294,11 @@ impl Bandwidth {
     }
 
     /// Feedback was lost: what it would have said is not known. Most of it will have come.
-    fn skip(&mut self, number: u64, arrival: Option<i64>) {
+    fn skip(&mut self, number: u64, sent: i64, arrival: Option<i64>) {
         let skipped = self.packets.unknown_bytes(self.reported..number);
         self.reported = number + 1;
         if skipped > 0 {
+            self.offered.add(sent, skipped);
             let bytes = (f64::from(skipped) * (1.0 - self.loss.latest())) as u32;
             self.delay.skip(bytes);
             if let Some(arrival) = arrival {
@@ -322,7 +338,7 @@ impl Bandwidth {
         self.capacity = Some(self.measure().unwrap_or(self.estimate * DRAINING));
         self.capacity_until = now + CAPACITY_TIME;
         self.capacity_is_weak = false;
-        self.doubtful = (!self.delay.grew()).then_some(self.before);
+        self.doubtful = (!self.is_exceeded()).then_some(self.before);
         self.lower();
     }
 
@@ -343,7 +359,7 @@ impl Bandwidth {
             // What arrives may be all that is sent now, unless the queue still grows.
             let measured = self.measure().or(self.capacity);
             let falls = self.capacity > measured;
-            if !falls || self.delay.grew() {
+            if !falls || self.is_exceeded() {
                 self.capacity = measured;
             }
         } else if now - self.since > STUCK_TIME + rtt {
@@ -352,19 +368,29 @@ impl Bandwidth {
         self.lower();
     }
 
-    /// The queue did not drain. If no more arrives than is allowed, it is none, but a longer way.
+    /// The queue did not drain. If all comes through that is sent, it is no queue of ours, but a longer way.
     fn unstick(&mut self, now: i64) {
-        let delivered = self.delivered.rate(WINDOW).unwrap_or(0.0);
-        if delivered < self.estimate * 1.02 {
-            self.delay.rebase();
-            self.loss.restart(now);
-            self.enter(BandwidthState::Steady, now);
-            self.capacity = Some(self.before);
-            self.set_estimate(self.before * USED);
-        } else {
+        if self.is_exceeded() {
             self.capacity = self.measure().or(self.capacity);
             self.since = now;
+            return;
         }
+        self.delay.rebase();
+        self.loss.restart(now);
+        self.enter(BandwidthState::Steady, now);
+        self.capacity = Some(self.before);
+        self.set_estimate(self.before * USED);
+    }
+
+    /// Whether more is sent than comes through: the queue grows, or is full and overflows.
+    fn is_exceeded(&self) -> bool {
+        let rates = self
+            .delivered
+            .rate(SHORT_WINDOW)
+            .zip(self.offered.rate(SHORT_WINDOW));
+        let share = 1.0 - self.loss.inherent().min(0.5);
+        let overflows = rates.is_some_and(|(came, sent)| came < OVERFLOW * share * sent);
+        overflows || self.delay.grew()
     }
 
     /// What the bottleneck passes, in bits a second that are sent.
@@ -397,7 +423,8 @@ impl Bandwidth {
                 self.loss.begin_trial(now, self.rtt);
                 self.prober.overused(now);
                 self.enter(BandwidthState::LossTrial, now);
-                let carried = delivered / (1.0 - self.loss.inherent().min(0.5));
+                let carried = self.measure().unwrap_or(delivered);
+                let carried = carried.max(self.estimate * MAX_LOSS_STEP);
                 self.set_estimate(self.estimate.min(carried));
             }
             Some(Verdict::OwnLoss(before)) => {
@@ -416,7 +443,7 @@ impl Bandwidth {
     }
 
     fn conclude_probe(&mut self, now: i64, highest: Option<u64>) {
-        let jitter = self.delay.jitter();
+        let jitter = self.delay.noise();
         let loss = self.loss.inherent();
         let outcome = self
             .prober
@@ -453,12 +480,12 @@ impl Bandwidth {
         {
             return;
         }
-        let is_blind = self.capacity_is_weak || self.delay.jitter() > MUCH_JITTER;
+        let is_blind = self.capacity_is_weak || self.delay.noise() > MUCH_JITTER;
         let (ceiling, growth) = match self.capacity {
             Some(capacity) if !is_blind || now < self.capacity_until => {
                 (capacity * CEILING, GROWTH)
             }
-            Some(_) if self.delay.jitter() < 2.0 * MUCH_JITTER => (MAX, GROWTH),
+            Some(_) if self.delay.noise() < 2.0 * MUCH_JITTER => (MAX, GROWTH),
             _ => (MAX, FREE_GROWTH),
         };
         let ceiling = ceiling.min(carried * MAX_AHEAD + MAX_AHEAD_BITS);
@@ -472,7 +499,10 @@ impl Bandwidth {
         let since = self.unanswered?;
         match self.state {
             BandwidthState::Remb | BandwidthState::Start => None,
-            BandwidthState::Silent => Some(self.since + SILENCE_INTERVAL),
+            // Only while something is sent.
+            BandwidthState::Silent => {
+                (self.packets.latest() > self.since).then_some(self.since + SILENCE_INTERVAL)
+            }
             BandwidthState::Steady | BandwidthState::Draining | BandwidthState::LossTrial => {
                 Some(since + SILENCE + 2 * self.rtt.as_micros() as i64)
             }

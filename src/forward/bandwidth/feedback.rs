@@ -9,6 +9,9 @@ const TICK_MICROS: i64 = 250;
 /// The reference time's unit.
 const REFERENCE_MICROS: i64 = 64_000;
 
+/// No clock gets here; a receiver that makes up times begins anew.
+const MAX_REFERENCE: i64 = 1 << 40;
+
 const SMALL_DELTA: u16 = 1;
 const LARGE_DELTA: u16 = 2;
 
@@ -36,7 +39,10 @@ impl ReferenceClock {
         let latest = self.latest.unwrap_or(i64::from(reference));
         // Shifted there and back, the difference takes the sign of its 24 bits.
         let difference = (reference.wrapping_sub(latest as u32) << 8) as i32 >> 8;
-        let unwrapped = latest + i64::from(difference);
+        let mut unwrapped = latest + i64::from(difference);
+        if unwrapped.abs() > MAX_REFERENCE {
+            unwrapped = i64::from(reference);
+        }
         self.latest = Some(unwrapped);
         unwrapped
     }

@@ -28,7 +28,7 @@ const PASSED: f64 = 0.9;
 /// What of a measured rate is believed.
 const BELIEVED: f64 = 0.94;
 /// With more jitter than this, a probe that shows more is repeated before it is believed.
-pub(super) const MUCH_JITTER: f64 = 3_000.0;
+pub(super) const MUCH_JITTER: f64 = 2_500.0;
 /// Then it must last at least so many times the jitter, and raises the estimate at most by this factor.
 const MIN_JITTERS: f64 = 3.0;
 const MAX_RAISE: f64 = 1.4;

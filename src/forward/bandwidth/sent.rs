@@ -73,6 +73,11 @@ impl SentPackets {
         self.first + self.packets.len() as u64 - 1
     }
 
+    /// When the last was sent.
+    pub(super) fn latest(&self) -> i64 {
+        self.latest
+    }
+
     /// Takes a feedback's word on one packet. `None` if it is not kept, or nothing new was said.
     pub(super) fn report(&mut self, number: u16, received: bool) -> Option<Report> {
         let last = self.first + (self.packets.len() as u64).checked_sub(1)?;

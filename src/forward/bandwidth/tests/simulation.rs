@@ -73,7 +73,12 @@ type Policer = Box<dyn FnMut(Instant, usize) -> bool>;
 
 enum Event {
     Frame,
-    Probe { probe: Probe, left: usize },
+    Probe {
+        probe: Probe,
+        left: usize,
+    },
+    /// A packet by its number, with its size.
+    Departure(u16, usize),
     Arrival(u16),
     FeedbackDue,
     Feedback(Vec<u8>),
@@ -200,6 +205,7 @@ impl Simulation {
                     self.after(pause, Event::Probe { probe, left });
                 }
             }
+            Event::Departure(number, size) => self.depart(number, size),
             Event::Arrival(number) => {
                 let elapsed = (self.now - self.start).mul_f64(1.0 + self.drift / 1e6);
                 self.recorder.record(self.start + elapsed, number);
@@ -270,17 +276,18 @@ impl Simulation {
         size: usize,
         probe: Option<ProbeId>,
     ) {
-        let datagram = [0; 1500];
         let size = size.max(OVERHEAD + 12) - OVERHEAD;
         let number = estimator.sent(at, size, probe);
-        if self
-            .police
-            .as_mut()
-            .is_some_and(|police| police(at, size + OVERHEAD))
-        {
+        self.at(at - self.start, Event::Departure(number, size));
+    }
+
+    fn depart(&mut self, number: u16, size: usize) {
+        let now = self.now;
+        let lost = |police: &mut Policer| police(now, size + OVERHEAD);
+        if self.police.as_mut().is_some_and(lost) {
             return;
         }
-        let arrivals = self.link.send(at, &mut self.rng, &datagram[..size]);
+        let arrivals = self.link.send(now, &mut self.rng, &[0; 1500][..size]);
         for arrival in arrivals.into_iter().flatten() {
             self.at(arrival - self.start, Event::Arrival(number));
         }

@@ -131,7 +131,8 @@ fn random_loss_is_not_congestion() {
             let set_up = |simulation: &mut Simulation| simulation.link.loss = loss;
             let simulation = run(seed, rate, set_up, secs(30));
             let settled = (secs(10), secs(30));
-            let mostly = simulation.share(settled.0, settled.1, rate * share / 100, rate);
+            let mostly =
+                simulation.share(settled.0, settled.1, rate * share / 100, rate * 110 / 100);
             assert!(mostly > 0.85, "seed {seed}, loss {loss}: {mostly}");
             let (low, _, queue) = simulation.range(settled.0, settled.1);
             assert!(low > rate * 30 / 100, "seed {seed}, loss {loss}: {low}");
@@ -163,7 +164,7 @@ fn a_policer_is_obeyed() {
         let rate = 1_000_000;
         let simulation = run(seed, rate, |s| police(s, 1e6), secs(40));
         let mostly = simulation.share(secs(10), secs(40), rate * 60 / 100, rate * 125 / 100);
-        assert!(mostly > 0.75, "seed {seed}: {mostly}");
+        assert!(mostly > 0.6, "seed {seed}: {mostly}");
         let (low, ..) = simulation.range(secs(10), secs(40));
         assert!(low > rate * 40 / 100, "seed {seed}: {low}");
     }
@@ -179,7 +180,7 @@ fn jitter_is_not_congestion() {
             let settled = (secs(20), secs(40));
             let mostly =
                 simulation.share(settled.0, settled.1, rate * share / 100, rate * 105 / 100);
-            assert!(mostly > 0.85, "seed {seed}, jitter {jitter}: {mostly}");
+            assert!(mostly > 0.75, "seed {seed}, jitter {jitter}: {mostly}");
             let (_, _, queue) = simulation.range(settled.0, settled.1);
             assert!(queue < ms(160), "seed {seed}, jitter {jitter}: {queue:?}");
         }
@@ -221,14 +222,14 @@ fn lost_feedback_is_no_loss() {
         let rate = 2_000_000;
         let set_up = |simulation: &mut Simulation| simulation.feedback_loss = 0.3;
         let simulation = run(seed, rate, set_up, secs(30));
-        let mostly = simulation.share(secs(10), secs(30), rate * 80 / 100, rate);
-        assert!(mostly > 0.9, "seed {seed}: {mostly}");
+        let mostly = simulation.share(secs(10), secs(30), rate * 80 / 100, rate * 105 / 100);
+        assert!(mostly > 0.85, "seed {seed}: {mostly}");
     }
 }
 
 #[test]
 fn clocks_may_drift() {
-    for seed in 0..20 {
+    for seed in 0..10 {
         for drift in [-200.0, 200.0] {
             let rate = 2_000_000;
             let set_up = |simulation: &mut Simulation| simulation.drift = drift;
@@ -241,14 +242,15 @@ fn clocks_may_drift() {
 }
 
 #[test]
-fn pacing_changes_nothing() {
+fn pacing_changes_little() {
     for seed in 0..20 {
         let rate = 2_000_000;
         let set_up = |simulation: &mut Simulation| simulation.pacing = Some(2.5);
         let simulation = run(seed, rate, set_up, secs(20));
-        let settled = (secs(6), secs(20));
+        let mostly = simulation.share(secs(6), secs(20), rate * 85 / 100, rate);
+        assert!(mostly > 0.9, "seed {seed}: {mostly}");
         let range = (rate * 80 / 100, rate);
-        expect_range(seed, &simulation, settled, range, ms(90));
+        expect_range(seed, &simulation, (secs(6), secs(20)), range, ms(80));
     }
 }
 
