@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::publication::{Content, Plain, Publication};
 use super::receiver::{Got, Receiver};
-use crate::forward::TransportCcRecorder;
+use crate::forward::{Bandwidth, TransportCcRecorder};
 use crate::network::Link;
 use crate::rtp::rtcp::{
     RtcpPacket, RtcpPackets, write_nack, write_pli, write_receiver_report, write_sender_report,
@@ -38,6 +38,8 @@ pub(super) struct Client {
     pub(super) address: SocketAddr,
     pub(super) transport: Transport,
     pub(super) connected: bool,
+    /// The time, as it was told last.
+    now: Instant,
     pub(super) extensions: ExtensionMap,
     pub(super) publications: Vec<Publication>,
     pub(super) receivers: Vec<Receiver>,
@@ -57,6 +59,10 @@ pub(super) struct Client {
     /// Whether it says when what it is sent arrives, and what it has not said yet.
     pub(super) feeds_back: bool,
     recorder: TransportCcRecorder,
+    /// What it thinks its own network carries, where that decides what it publishes.
+    pub(super) uplink: Option<Bandwidth>,
+    /// Whether it stops sending what nobody wants.
+    pub(super) heeds: bool,
     /// Packets of padding that came.
     pub(super) padding: usize,
     /// A level for the audio that it sends.
@@ -89,6 +95,7 @@ impl Client {
             address,
             transport,
             connected: false,
+            now,
             extensions,
             publications: Vec::new(),
             receivers: Vec::new(),
@@ -103,6 +110,8 @@ impl Client {
             strange: 0,
             feeds_back: false,
             recorder: TransportCcRecorder::default(),
+            uplink: None,
+            heeds: false,
             padding: 0,
             audio_level: None,
             record: None,
@@ -131,6 +140,7 @@ impl Client {
     }
 
     pub(super) fn handle_timeout(&mut self, start: Instant, now: Instant) {
+        self.now = now;
         if self.transport.poll_timeout().is_some_and(|due| due <= now) {
             self.transport.handle_timeout(now);
         }
@@ -146,6 +156,7 @@ impl Client {
                 self.next_rtcp = now + RTCP_TICK;
                 self.ask(now);
             }
+            self.fit_uplink(now);
             if self.next_report <= now {
                 self.next_report = now + REPORT_INTERVAL;
                 self.report(start, now);
@@ -168,6 +179,7 @@ impl Client {
     }
 
     pub(super) fn handle_datagram(&mut self, now: Instant, datagram: &mut [u8]) {
+        self.now = now;
         let path = Path {
             remote: ([203, 0, 113, 1], 7880).into(),
             local: None,
@@ -294,6 +306,9 @@ impl Client {
         before: &[u8],
     ) {
         let publication = &self.publications[index];
+        if let Some(uplink) = &mut self.uplink {
+            self.transport_cc = uplink.sent(self.now, plain.payload.len() + 40, None);
+        }
         let values = ExtensionValues {
             mid: Some(publication.mid),
             transport_cc: Some(self.transport_cc),
@@ -437,6 +452,9 @@ impl Client {
                     }
                 }
                 RtcpPacket::TransportCc { feedback, .. } => {
+                    if let Some(uplink) = &mut self.uplink {
+                        uplink.handle_feedback(now, feedback);
+                    }
                     self.feedback.extend(arrivals(feedback));
                 }
                 RtcpPacket::Fir { .. } | RtcpPacket::Bye { .. } | RtcpPacket::Remb { .. } => {}
@@ -448,6 +466,32 @@ impl Client {
         self.publications.iter().position(|p| p.ssrc == ssrc)
     }
 
+    /// Publishes the layers that its own network carries, as browsers do: the smallest first.
+    fn fit_uplink(&mut self, now: Instant) {
+        let Some(uplink) = &mut self.uplink else {
+            return;
+        };
+        let shaped = |publication: &Publication| publication.shape.map(|shape| shape.bitrate);
+        let total: u32 = self.publications.iter().filter_map(shaped).sum();
+        uplink.set_demand(u64::from(total) * 12 / 10);
+        if uplink.poll_timeout().is_some_and(|due| due <= now) {
+            uplink.handle_timeout(now);
+        }
+        let mut left = uplink.estimate() as f64;
+        for publication in self.publications.iter_mut().rev() {
+            let Some(shape) = publication.shape else {
+                continue;
+            };
+            // What is sent already stays until it does not fit; what is not needs some room.
+            let needed = f64::from(shape.bitrate) * if publication.carried { 1.02 } else { 1.15 };
+            let carried = publication.wanted && needed <= left;
+            if carried {
+                left -= f64::from(shape.bitrate);
+            }
+            publication.carry(now, carried);
+        }
+    }
+
     /// Asks for what is missing.
     fn ask(&mut self, now: Instant) {
         let mut rtcp = Vec::new();
@@ -455,6 +499,9 @@ impl Client {
             let mut missing = Vec::new();
             receiver.nack.poll(now, &mut missing);
             write_nack(&mut rtcp, 1, receiver.parameters.ssrc, missing);
+            if self.feeds_back && receiver.nack.take_needs_keyframe() {
+                write_pli(&mut rtcp, 1, receiver.parameters.ssrc);
+            }
         }
         if self.recorder.poll_timeout().is_some_and(|due| due <= now) {
             self.recorder.build_feedback(now, &mut rtcp, 1, 2);

@@ -3,6 +3,7 @@
 mod across;
 mod across_data;
 mod across_random;
+mod adaptation;
 mod client;
 mod clocks;
 mod codecs;

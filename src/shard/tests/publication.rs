@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::sim::{Source, mid_of};
 use crate::rtp::rtcp::{ReportBlock, SenderInfo};
 use crate::rtp::{MediaKind, Mid, Rid};
-use crate::shard::TrackId;
+use crate::shard::{CodecParameters, TrackId};
 
 /// The part of a descriptor and payload header before what [`Content`] says.
 const VIDEO_HEAD: usize = 7;
@@ -33,8 +34,17 @@ pub(super) struct Publication {
     pub(super) frame: u32,
     pub(super) interval: Duration,
     pub(super) packets_per_frame: u8,
+    /// How it uses its bitrate; without a shape frames have a few packets of no certain length.
+    pub(super) shape: Option<Shape>,
+    /// The frames that the next may refer to: those of each temporal layer that came last.
+    pub(super) last: [Option<u32>; 3],
+    /// Frames since the last keyframe.
+    pub(super) since_keyframe: u32,
     pub(super) next_frame: Instant,
     pub(super) running: bool,
+    /// Whether the server wants it, and whether the network carries it.
+    pub(super) wanted: bool,
+    pub(super) carried: bool,
     pub(super) keyframe_wanted: bool,
     pub(super) sent: BTreeMap<u64, Plain>,
     /// When each frame was captured.
@@ -46,6 +56,37 @@ pub(super) struct Publication {
     pub(super) retransmitted: usize,
     pub(super) reports: Vec<ReportBlock>,
 }
+
+/// A stream like a browser's.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shape {
+    /// Bits a second of payload.
+    pub(super) bitrate: u32,
+    /// Whether it has three temporal layers (0 2 1 2).
+    pub(super) temporal: bool,
+}
+
+impl Shape {
+    /// How many times as large a keyframe is.
+    const KEYFRAME: u32 = 4;
+    /// The shares of a group of four frames.
+    const SHARES: [u32; 4] = [40, 15, 30, 15];
+
+    fn frame_len(&self, interval: Duration, position: u32, keyframe: bool) -> u32 {
+        let mean = self.bitrate / 8 * interval.as_millis() as u32 / 1000;
+        match (keyframe, self.temporal) {
+            (true, _) => mean * Self::KEYFRAME,
+            (false, true) => mean * 4 * Self::SHARES[position as usize % 4] / 100,
+            (false, false) => mean,
+        }
+    }
+}
+
+/// No frame.
+pub(super) const NOTHING: u32 = u32::MAX;
+
+/// Payload bytes of a packet of a shaped stream.
+const PACKET: u32 = 1_100;
 
 /// A packet as it was before encryption.
 #[derive(Clone, Debug)]
@@ -65,9 +106,75 @@ pub(super) struct Content {
     pub(super) keyframe: bool,
     pub(super) picture_id: u16,
     pub(super) tl0_pic_idx: u8,
+    pub(super) temporal: u8,
+    /// It depends on the lowest temporal layer only.
+    pub(super) sync: bool,
+    /// The frame that it depends on.
+    pub(super) reference: u32,
+    pub(super) len: u16,
 }
 
 impl Publication {
+    pub(super) fn new(now: Instant, source: Source, codec: CodecParameters) -> Self {
+        let video = source.kind == MediaKind::Video;
+        Self {
+            track: source.track,
+            mid: mid_of(0),
+            kind: source.kind,
+            rid: None,
+            tag: source.tag(),
+            ssrc: source.ssrc,
+            rtx_ssrc: None,
+            payload_type: codec.payload_type,
+            rtx_payload_type: codec.rtx.unwrap_or_default(),
+            sequence: 0,
+            rtx_sequence: 0,
+            timestamp: 0,
+            picture_id: 0,
+            tl0_pic_idx: 0,
+            frame: 0,
+            interval: Duration::from_millis(if video { 40 } else { 20 }),
+            packets_per_frame: if video { 3 } else { 1 },
+            shape: None,
+            last: [None; 3],
+            since_keyframe: 0,
+            next_frame: now,
+            running: true,
+            wanted: true,
+            carried: true,
+            keyframe_wanted: video,
+            sent: BTreeMap::new(),
+            captured: Vec::new(),
+            bytes: 0,
+            plis: Vec::new(),
+            nacks: 0,
+            retransmitted: 0,
+            reports: Vec::new(),
+        }
+    }
+
+    /// The server wants it, or does not.
+    pub(super) fn want(&mut self, now: Instant, wanted: bool) {
+        self.wanted = wanted;
+        self.run(now);
+    }
+
+    /// The client's network carries it, or does not.
+    pub(super) fn carry(&mut self, now: Instant, carried: bool) {
+        self.carried = carried;
+        self.run(now);
+    }
+
+    /// Begins with a keyframe whenever it was not sent for a while.
+    fn run(&mut self, now: Instant) {
+        let running = self.wanted && self.carried;
+        if running && !self.running {
+            self.keyframe_wanted = true;
+            self.next_frame = now;
+        }
+        self.running = running;
+    }
+
     pub(super) fn clock_rate(&self) -> u32 {
         match self.kind {
             MediaKind::Audio => 48_000,
@@ -84,8 +191,21 @@ impl Publication {
     /// The packets of the next frame, by SRTP index.
     pub(super) fn capture(&mut self, start: Instant) -> Vec<u64> {
         let keyframe = self.kind == MediaKind::Audio || std::mem::take(&mut self.keyframe_wanted);
+        if keyframe {
+            self.since_keyframe = 0;
+            self.last = [None; 3];
+        }
+        let position = self.since_keyframe % 4;
+        let temporal = match (self.shape, position) {
+            (Some(Shape { temporal: true, .. }), 1 | 3) => 2,
+            (Some(Shape { temporal: true, .. }), 2) => 1,
+            _ => 0,
+        };
+        // The newest of the lower layers, or of its own if it is the lowest.
+        let lower = self.last.iter().take(usize::from(temporal).max(1));
+        let reference = lower.flatten().max().copied().unwrap_or(NOTHING);
         let first = self.sequence;
-        let count = self.packets_per_frame;
+        let (count, lens) = self.lengths(position, keyframe);
         for index in 0..count {
             let content = Content {
                 tag: self.tag,
@@ -95,6 +215,10 @@ impl Publication {
                 keyframe,
                 picture_id: self.picture_id,
                 tl0_pic_idx: self.tl0_pic_idx,
+                temporal,
+                sync: temporal > 0 && position < 3,
+                reference,
+                len: lens[usize::from(index)],
             };
             let payload = content.payload(self.kind);
             self.bytes += payload.len() as u64;
@@ -106,12 +230,28 @@ impl Publication {
             self.sent.insert(self.sequence, plain);
             self.sequence += 1;
         }
+        self.last[usize::from(temporal)] = Some(self.frame);
+        self.since_keyframe += 1;
         self.captured.push(self.next_frame);
         self.frame += 1;
         self.picture_id = (self.picture_id + 1) & 0x7fff;
-        self.tl0_pic_idx = self.tl0_pic_idx.wrapping_add(1);
+        // The number of the next one: it goes on with the lowest layer.
+        let lowest_is_next = self.since_keyframe % 4 == 0 || self.shape.is_none_or(|s| !s.temporal);
+        self.tl0_pic_idx = self.tl0_pic_idx.wrapping_add(u8::from(lowest_is_next));
         self.next_frame += self.interval;
         (first..self.sequence).collect()
+    }
+
+    /// How many packets the next frame has, and their lengths.
+    fn lengths(&self, position: u32, keyframe: bool) -> (u8, Vec<u16>) {
+        if let Some(shape) = self.shape {
+            let len = shape.frame_len(self.interval, position, keyframe).max(50);
+            let count = len.div_ceil(PACKET);
+            return (count as u8, vec![(len / count) as u16; count as usize]);
+        }
+        let usual = |index: u8| 100 + (self.frame as usize * 13 + usize::from(index) * 29) % 700;
+        let count = self.packets_per_frame;
+        (count, (0..count).map(|index| usual(index) as u16).collect())
     }
 
     /// The sender report of this moment. Clients agree on the wall clock.
@@ -132,13 +272,9 @@ pub(super) fn ntp(since_start: Duration) -> u64 {
 }
 
 impl Content {
-    fn len(&self) -> usize {
-        100 + (self.frame as usize * 13 + usize::from(self.index) * 29) % 700
-    }
-
     fn filler(&self) -> impl Iterator<Item = u8> {
         let seed = self.tag as u8 ^ (self.frame as u8).wrapping_mul(31) ^ self.index;
-        (0..self.len()).map(move |at| seed.wrapping_add(at as u8))
+        (0..usize::from(self.len)).map(move |at| seed.wrapping_add(at as u8))
     }
 
     pub(super) fn payload(&self, kind: MediaKind) -> Vec<u8> {
@@ -147,12 +283,15 @@ impl Content {
             // Extended, with picture id of 15 bits, TL0PICIDX and TID (RFC 7741 section 4.2).
             let start = if self.index == 0 { 0x10 } else { 0 };
             let [high, low] = (self.picture_id | 0x8000).to_be_bytes();
-            out.extend_from_slice(&[0x80 | start, 0xe0, high, low, self.tl0_pic_idx, 0]);
+            let layer = self.temporal << 6 | u8::from(self.sync) << 5;
+            out.extend_from_slice(&[0x80 | start, 0xe0, high, low, self.tl0_pic_idx, layer]);
             out.push(u8::from(!self.keyframe));
         }
         out.extend_from_slice(&self.tag.to_be_bytes());
         out.extend_from_slice(&self.frame.to_be_bytes());
         out.extend_from_slice(&[self.index, self.count]);
+        out.extend_from_slice(&self.reference.to_be_bytes());
+        out.extend_from_slice(&self.len.to_be_bytes());
         out.extend(self.filler());
         out
     }
@@ -173,6 +312,10 @@ impl Content {
             keyframe: at(6) == 0,
             picture_id: u16::from_be_bytes([at(2) & 0x7f, at(3)]),
             tl0_pic_idx: at(4),
+            temporal: at(5) >> 6,
+            sync: at(5) & 0x20 != 0,
+            reference: word(10),
+            len: u16::from_be_bytes([body[14], body[15]]),
         };
         assert_eq!(payload, content.payload(kind), "{content:?}");
         content

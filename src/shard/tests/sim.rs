@@ -382,35 +382,18 @@ impl SimNet {
         let index = self.clients[client].publications.len();
         let codec = codecs(client, source.kind, source.nack)[0];
         let ssrc = source.ssrc + layer * 2;
-        let video = source.kind == MediaKind::Video;
         let publication = Publication {
-            track: source.track,
             mid: mid_of(index),
-            kind: source.kind,
             rid,
             tag: source.tag() + layer,
             ssrc,
             rtx_ssrc: source.rtx.then_some(ssrc + 1),
-            payload_type: codec.payload_type,
-            rtx_payload_type: codec.rtx.unwrap_or_default(),
             sequence: self.rng.random_range(0..1 << 15),
             rtx_sequence: self.rng.random_range(0..1 << 15),
             timestamp: self.rng.random(),
             picture_id: self.rng.random_range(0..1 << 15),
             tl0_pic_idx: self.rng.random(),
-            frame: 0,
-            interval: ms(if video { 40 } else { 20 }),
-            packets_per_frame: if video { 3 } else { 1 },
-            next_frame: self.now,
-            running: true,
-            keyframe_wanted: video,
-            sent: BTreeMap::new(),
-            captured: Vec::new(),
-            bytes: 0,
-            plis: Vec::new(),
-            nacks: 0,
-            retransmitted: 0,
-            reports: Vec::new(),
+            ..Publication::new(self.now, source, codec)
         };
         self.clients[client].publications.push(publication);
         index
@@ -690,8 +673,11 @@ impl SimNet {
     /// Takes what a shard sends and tells.
     fn flush(&mut self, shard: usize) {
         self.send_due();
-        self.events
-            .extend(std::iter::from_fn(|| self.shards[shard].poll_event()));
+        let events: Vec<Event> = std::iter::from_fn(|| self.shards[shard].poll_event()).collect();
+        for event in &events {
+            self.heed(event);
+        }
+        self.events.extend(events);
         while let Some((to, batch)) = self.shards[shard].poll_link() {
             let (least, most) = self.link_delay;
             let latest = self.link_latest.entry((shard, to)).or_insert(self.now);
@@ -705,6 +691,22 @@ impl SimNet {
                 batch,
             };
             self.link_flights.insert((*latest, self.order), flight);
+        }
+    }
+
+    /// Publishers do as they are told, where a test wants that.
+    fn heed(&mut self, event: &Event) {
+        let Event::Wanted { peer, mid, rids } = event else {
+            return;
+        };
+        let client = self.clients.iter_mut().find(|client| client.peer == *peer);
+        let Some(client) = client.filter(|client| client.heeds) else {
+            return;
+        };
+        let publications = client.publications.iter_mut();
+        for publication in publications.filter(|publication| publication.mid == *mid) {
+            let wanted = publication.rid.is_some_and(|rid| rids.contains(&rid));
+            publication.want(self.now, wanted);
         }
     }
 

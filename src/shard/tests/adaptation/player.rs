@@ -1,0 +1,140 @@
+//! What a viewer sees of the packets that came: a decoder that shows each picture as soon as it and all that it depends on
+//! are there.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use crate::shard::tests::publication::NOTHING;
+use crate::shard::tests::receiver::Receiver;
+
+/// One picture on the screen.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shown {
+    pub(super) at: Instant,
+    /// Which encoding it is of, 0 for the best.
+    pub(super) encoding: u32,
+    pub(super) bits: u64,
+}
+
+/// All pictures that a viewer saw, in the order of time.
+pub(super) struct Player {
+    pub(super) shown: Vec<Shown>,
+}
+
+#[derive(Default)]
+struct Frame {
+    packets: u8,
+    count: u8,
+    complete: Option<Instant>,
+    reference: u32,
+    bits: u64,
+}
+
+impl Player {
+    /// Plays what a receiver got of a track whose encodings have tags from `tag` on.
+    pub(super) fn play(receiver: &Receiver, tag: u32) -> Self {
+        let mut frames: HashMap<(u32, u32), Frame> = HashMap::new();
+        let mut order = Vec::new();
+        for got in receiver.packets.values() {
+            let content = &got.content;
+            let key = (content.tag, content.frame);
+            let frame = frames.entry(key).or_insert_with(|| {
+                order.push(key);
+                Frame::default()
+            });
+            frame.packets += 1;
+            frame.count = content.count;
+            frame.reference = content.reference;
+            frame.bits += u64::from(content.len) * 8;
+            frame.complete = frame.complete.max(Some(got.at));
+        }
+        let mut shown_at: HashMap<(u32, u32), Instant> = HashMap::new();
+        let mut shown = Vec::new();
+        for key in order {
+            let frame = &frames[&key];
+            let (true, Some(complete)) = (frame.packets == frame.count, frame.complete) else {
+                continue;
+            };
+            let after = match frame.reference {
+                NOTHING => Some(complete),
+                reference => shown_at.get(&(key.0, reference)).copied(),
+            };
+            let Some(after) = after else {
+                continue;
+            };
+            let at = complete.max(after);
+            shown_at.insert(key, at);
+            shown.push(Shown {
+                at,
+                encoding: key.0 - tag,
+                bits: frame.bits,
+            });
+        }
+        shown.sort_by_key(|shown| shown.at);
+        Self { shown }
+    }
+
+    fn between(&self, from: Instant, to: Instant) -> impl Iterator<Item = &Shown> {
+        self.shown
+            .iter()
+            .filter(move |shown| shown.at >= from && shown.at < to)
+    }
+
+    /// The longest time without a new picture.
+    pub(super) fn longest_freeze(&self, from: Instant, to: Instant) -> Duration {
+        let times = self.between(from, to).map(|shown| shown.at);
+        let all: Vec<Instant> = std::iter::once(from).chain(times).chain([to]).collect();
+        let gaps = all.windows(2).map(|pair| pair[1] - pair[0]);
+        gaps.max().unwrap_or_default()
+    }
+
+    /// The time without a new picture beyond 200 ms each.
+    pub(super) fn frozen(&self, from: Instant, to: Instant) -> Duration {
+        let times = self.between(from, to).map(|shown| shown.at);
+        let all: Vec<Instant> = std::iter::once(from).chain(times).chain([to]).collect();
+        let gaps = all.windows(2).map(|pair| pair[1] - pair[0]);
+        gaps.filter(|gap| *gap > Duration::from_millis(200)).sum()
+    }
+
+    /// When a picture of this encoding, or a better one, was shown first after a moment.
+    pub(super) fn first_of(&self, encoding: u32, from: Instant) -> Option<Instant> {
+        let shown = self
+            .shown
+            .iter()
+            .find(|s| s.at >= from && s.encoding <= encoding);
+        shown.map(|shown| shown.at)
+    }
+
+    /// When a picture of this encoding, or a better one, was shown last before a moment.
+    pub(super) fn last_of(&self, encoding: u32, to: Instant) -> Option<Instant> {
+        let mut shown = self.shown.iter().rev();
+        shown
+            .find(|s| s.at < to && s.encoding <= encoding)
+            .map(|shown| shown.at)
+    }
+
+    /// The share of the pictures that were of this encoding or a better one.
+    pub(super) fn share_of(&self, encoding: u32, from: Instant, to: Instant) -> f64 {
+        let all = self.between(from, to).count();
+        let of = self.between(from, to).filter(|s| s.encoding <= encoding);
+        of.count() as f64 / all.max(1) as f64
+    }
+
+    /// Bits a second of what was shown.
+    pub(super) fn bitrate(&self, from: Instant, to: Instant) -> f64 {
+        let bits: u64 = self.between(from, to).map(|shown| shown.bits).sum();
+        bits as f64 / (to - from).as_secs_f64()
+    }
+
+    /// Lines times seconds while pictures flow.
+    pub(super) fn resolution_seconds(&self, from: Instant, to: Instant) -> f64 {
+        let shown: Vec<&Shown> = self.between(from, to).collect();
+        let pairs = shown.windows(2);
+        pairs
+            .map(|pair| {
+                let gap = (pair[1].at - pair[0].at).min(Duration::from_millis(200));
+                f64::from(720 >> pair[0].encoding) * gap.as_secs_f64()
+            })
+            .sum()
+    }
+}

@@ -1,0 +1,185 @@
+//! The scenarios that users complain of, each on many seeds.
+
+use std::time::Duration;
+
+use super::call::{CAMERA, Call};
+use crate::shard::Wish;
+use crate::shard::tests::sim::ms;
+
+/// How many seeds each scenario is run on.
+fn seeds() -> std::ops::Range<u64> {
+    let many = std::env::var("CROSSPOINT_SEEDS").ok();
+    0..many.and_then(|many| many.parse().ok()).unwrap_or(3)
+}
+
+fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+const MBIT: u64 = 1_000_000;
+
+#[test]
+fn a_downlink_that_narrows_and_widens_again() {
+    for seed in seeds() {
+        let mut call = Call::new(seed, 2);
+        call.publish(0);
+        call.sim.clients[1].down.rate = Some(5 * MBIT);
+        call.sim.clients[1].down.jitter = ms(seed % 4);
+        call.view(1, 0, Wish::default());
+        let start = call.run(s(5));
+        let narrow = call.run(s(10));
+        call.sim.clients[1].down.rate = Some(MBIT / 2);
+        let wide = call.run(s(20));
+        call.sim.clients[1].down.rate = Some(5 * MBIT);
+        let end = call.run(s(20));
+        let seen = call.seen(1, 0);
+        assert!(seen.share_of(0, start, narrow) > 0.9, "seed {seed}");
+        let dropped = seen.last_of(0, wide).expect("the top layer") - narrow;
+        assert!(dropped < s(2), "seed {seed}: dropped after {dropped:?}");
+        let freeze = seen.longest_freeze(start, end);
+        assert!(freeze < s(1), "seed {seed}: froze for {freeze:?}");
+        let back = seen.first_of(0, wide).map(|at| at - wide);
+        assert!(
+            back.is_some_and(|back| back < s(15)),
+            "seed {seed}: back {back:?}"
+        );
+        eprintln!("seed {seed} dropped {dropped:?} freeze {freeze:?} back {back:?}");
+    }
+}
+
+#[test]
+fn one_packet_of_ten_is_lost_both_ways() {
+    for seed in seeds() {
+        let mut call = Call::new(seed, 2);
+        call.publish(0);
+        for client in 0..2 {
+            let this = &mut call.sim.clients[client];
+            for link in [&mut this.up, &mut this.down] {
+                (link.loss, link.rate) = (0.1, Some(5 * MBIT));
+            }
+        }
+        call.view(1, 0, Wish::default());
+        let start = call.run(s(5));
+        let end = call.run(s(30));
+        let seen = call.seen(1, 0);
+        let freeze = seen.longest_freeze(start, end);
+        eprintln!(
+            "seed {seed} freeze {freeze:?} share {} bw {:?}",
+            seen.share_of(0, start, end),
+            call.bandwidth(1)
+        );
+        assert!(freeze < ms(500), "seed {seed}: froze for {freeze:?}");
+    }
+}
+
+#[test]
+fn one_narrow_viewer_among_five() {
+    for seed in seeds() {
+        let mut call = Call::new(seed, 6);
+        call.publish(0);
+        for viewer in 1..6 {
+            let rate = if viewer == 1 { 300_000 } else { 5 * MBIT };
+            call.sim.clients[viewer].down.rate = Some(rate);
+            call.view(viewer, 0, Wish::default());
+        }
+        let start = call.run(s(8));
+        let sent = |call: &Call| call.sim.publication(0, 0).bytes;
+        let before = sent(&call);
+        let end = call.run(s(20));
+        for viewer in 2..6 {
+            let seen = call.seen(viewer, 0);
+            let share = seen.share_of(0, start, end);
+            assert!(
+                share > 0.98,
+                "seed {seed}: {viewer} saw {share} of the best"
+            );
+            assert!(seen.longest_freeze(start, end) < ms(500), "seed {seed}");
+        }
+        let narrow = call.seen(1, 0);
+        assert!(narrow.share_of(1, start, end) < 0.02, "seed {seed}");
+        let freeze = narrow.longest_freeze(start, end);
+        eprintln!(
+            "seed {seed} narrow freeze {freeze:?} {}",
+            narrow.bitrate(start, end)
+        );
+        assert!(freeze < s(1), "seed {seed}: froze for {freeze:?}");
+        let published = (sent(&call) - before) as f64 * 8.0 / 20.0;
+        assert!(
+            published > f64::from(CAMERA[0]) * 0.9,
+            "seed {seed}: {published}"
+        );
+    }
+}
+
+#[test]
+fn a_long_way_with_loss() {
+    for seed in seeds() {
+        let mut call = Call::new(seed, 2);
+        call.publish(0);
+        for client in 0..2 {
+            let this = &mut call.sim.clients[client];
+            for link in [&mut this.up, &mut this.down] {
+                (link.loss, link.delay, link.rate) = (0.05, ms(100), Some(5 * MBIT));
+            }
+        }
+        call.view(1, 0, Wish::default());
+        let start = call.run(s(8));
+        let end = call.run(s(30));
+        let seen = call.seen(1, 0);
+        let freeze = seen.longest_freeze(start, end);
+        eprintln!(
+            "seed {seed} freeze {freeze:?} share {} bw {:?}",
+            seen.share_of(0, start, end),
+            call.bandwidth(1)
+        );
+        assert!(freeze < ms(1500), "seed {seed}: froze for {freeze:?}");
+        assert!(seen.share_of(0, start, end) > 0.5, "seed {seed}");
+    }
+}
+
+#[test]
+fn an_uplink_that_halves() {
+    for seed in seeds() {
+        let mut call = Call::new(seed, 2);
+        call.publish(0);
+        call.limit_uplink(0, 4 * MBIT);
+        call.view(1, 0, Wish::default());
+        let start = call.run(s(10));
+        let halved = call.run(s(10));
+        call.limit_uplink(0, MBIT);
+        let end = call.run(s(20));
+        let seen = call.seen(1, 0);
+        let freeze = seen.longest_freeze(start, end);
+        eprintln!(
+            "seed {seed} freeze {freeze:?} best before {} after {}",
+            seen.share_of(0, start, halved),
+            seen.share_of(1, halved + s(4), end)
+        );
+        assert!(freeze < ms(1500), "seed {seed}: froze for {freeze:?}");
+        assert!(seen.share_of(0, start, halved) > 0.9, "seed {seed}");
+        assert!(seen.share_of(1, halved + s(4), end) > 0.9, "seed {seed}");
+    }
+}
+
+#[test]
+fn the_estimate_of_a_steady_link_settles_near_what_it_carries() {
+    for seed in seeds() {
+        let mut call = Call::new(seed, 2);
+        call.publish(0);
+        call.sim.clients[1].down.rate = Some(2 * MBIT);
+        call.sim.clients[1].down.jitter = ms(seed % 3);
+        call.view(1, 0, Wish::default());
+        call.run(s(10));
+        let mut worst = Duration::ZERO;
+        for _ in 0..200 {
+            let now = call.run(ms(100));
+            let estimate = call.bandwidth(1).estimate;
+            assert!(
+                (17 * MBIT / 10..=2 * MBIT).contains(&estimate),
+                "seed {seed}: {estimate}"
+            );
+            worst = worst.max(call.sim.clients[1].down.queued(now));
+        }
+        eprintln!("seed {seed} queue {worst:?}");
+    }
+}
