@@ -5,6 +5,7 @@
 //! a socket or SRTP, sends anything, or allocates for each packet; every structure is bounded.
 
 mod bandwidth;
+mod budget;
 mod drop_reason;
 mod history;
 mod keyframes;
@@ -19,6 +20,7 @@ mod speakers;
 mod transport_cc;
 
 pub use bandwidth::{Bandwidth, BandwidthState, BandwidthStats, Probe, ProbeId};
+pub use budget::RepairBudget;
 pub use drop_reason::{DropCounts, DropReason};
 pub use history::{History, HistoryLimits};
 pub use keyframes::KeyframeRequests;

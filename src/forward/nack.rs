@@ -34,6 +34,8 @@ pub struct NackGenerator {
     /// In ascending order.
     missing: Vec<Missing>,
     rtt: Duration,
+    /// Whether the round trip was measured elsewhere.
+    rtt_is_told: bool,
     needs_keyframe: bool,
 }
 
@@ -43,6 +45,7 @@ impl Default for NackGenerator {
             highest: None,
             missing: Vec::new(),
             rtt: FIRST_RTT,
+            rtt_is_told: false,
             needs_keyframe: false,
         }
     }
@@ -57,7 +60,8 @@ impl NackGenerator {
         };
         if sequence <= highest {
             if let Ok(index) = self.find(sequence) {
-                self.missing.remove(index);
+                let missing = self.missing.remove(index);
+                self.learn_rtt(now, &missing);
             }
             return;
         }
@@ -90,6 +94,16 @@ impl NackGenerator {
     /// The measured round trip, which paces repetitions.
     pub fn set_rtt(&mut self, rtt: Duration) {
         self.rtt = rtt;
+        self.rtt_is_told = true;
+    }
+
+    /// How long a packet that was asked for once took to come says what a round trip takes, where nothing better does: a
+    /// publisher that is sent nothing reports nothing.
+    fn learn_rtt(&mut self, now: Instant, missing: &Missing) {
+        if let (Some(sent), 1, false) = (missing.sent, missing.tries, self.rtt_is_told) {
+            let took = now.saturating_duration_since(sent);
+            self.rtt = (self.rtt * 3 + took) / 4;
+        }
     }
 
     /// Appends the packets to ask for now, in ascending order; they are taken for asked.

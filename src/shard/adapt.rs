@@ -241,7 +241,8 @@ impl Shard {
             .subscriptions
             .iter()
             .map(|&subscription| &self.subscriptions[subscription])
-            .filter(|subscription| subscription.parameters.kind == MediaKind::Audio)
+            // What has no numbers is not in the estimate either.
+            .filter(|this| this.parameters.kind == MediaKind::Audio && this.numbered)
             .filter_map(|subscription| self.tracks[subscription.source?].audio_rate(now))
             .sum();
         let left = stats.estimate.saturating_sub(audio) as f64;
@@ -451,8 +452,9 @@ impl Shard {
             .filter(|_| subscription.decodable);
         let state = (layer, subscription.reason);
         let (told_layer, told_reason) = std::mem::replace(&mut subscription.told, state);
-        let says = told_reason != state.1 || (told_layer != layer && track.has_layers());
-        if says {
+        subscription.explained |= state.1.is_some();
+        let matters = subscription.explained || track.has_layers();
+        if told_reason != state.1 || (told_layer != layer && matters) {
             self.events.push_back(Event::Layers {
                 peer: self.peers[subscription.peer].id,
                 track: track.id,

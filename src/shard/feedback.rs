@@ -194,6 +194,11 @@ impl Shard {
             .rewriter
             .origin_of(sequence)
             .ok_or(DropReason::HistoryMiss)?;
+        // What came before a switch is of no use to who goes on from a keyframe after it.
+        let source = subscription.rewriter.source();
+        if source.is_none_or(|source| source.generation != origin.generation) {
+            return Err(DropReason::Stale);
+        }
         let packet = track
             .layers
             .iter()
@@ -204,6 +209,9 @@ impl Shard {
         let wait = peers[index].rtt.unwrap_or_default().max(MIN_REPEAT);
         if !subscription.may_repeat(now, sequence, wait) {
             return Err(DropReason::Duplicate);
+        }
+        if !peers[index].may_repair(now, packet.payload.len()) {
+            return Err(DropReason::RateLimited);
         }
         let payload_type = subscription
             .payload_type(packet.payload_type)

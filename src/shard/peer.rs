@@ -9,7 +9,7 @@ use super::adapt::Adaptation;
 use super::channels::Channels;
 use super::probe::Probing;
 use super::{LaneSlot, ParticipantId, PeerId, Quality, ReceiveParameters};
-use crate::forward::{Bandwidth, ProbeId, TransportCcRecorder};
+use crate::forward::{Bandwidth, BandwidthState, ProbeId, RepairBudget, TransportCcRecorder};
 use crate::rtp::sequence::extend;
 use crate::rtp::{Extension, ExtensionMap};
 use crate::transport::{Path, ReplayWindow, Transport};
@@ -64,6 +64,8 @@ pub(super) struct Peer {
     pub(super) bandwidth: Option<Box<Bandwidth>>,
     /// The subscription that carries a probe, and the probe.
     pub(super) probing: Option<(usize, Probing)>,
+    /// What may be sent again.
+    repairs: RepairBudget,
     /// When it was sent the first packet of media.
     pub(super) media_since: Option<Instant>,
     /// Which layers it gets.
@@ -168,6 +170,7 @@ impl Peer {
             quality_due: None,
             bandwidth: None,
             probing: None,
+            repairs: RepairBudget::default(),
             media_since: None,
             adaptation: Adaptation::default(),
             rtt: None,
@@ -226,6 +229,16 @@ impl Peer {
     pub(super) fn bandwidth(&mut self, now: Instant) -> &mut Bandwidth {
         self.bandwidth
             .get_or_insert_with(|| Box::new(Bandwidth::new(now)))
+    }
+
+    /// Whether its network has room for sending a packet of this size again.
+    pub(super) fn may_repair(&mut self, now: Instant, size: usize) -> bool {
+        let Some(bandwidth) = self.bandwidth.as_ref().filter(|b| b.is_informed()) else {
+            return true;
+        };
+        let draining = bandwidth.stats().state == BandwidthState::Draining;
+        self.repairs
+            .spend(now, bandwidth.estimate(), draining, size)
     }
 
     /// The transport-wide number of a packet that leaves now, if it gets one. `size` is about what it has on the wire

@@ -37,6 +37,8 @@ pub(super) struct Subscription {
     pub(super) reason: Option<LayerReason>,
     /// What the subscriber was told last of both.
     pub(super) told: (Option<LayerId>, Option<LayerReason>),
+    /// Whether the subscriber was ever told a reason, and so wants to hear that it is no more.
+    pub(super) explained: bool,
     /// Since when not even its lowest layer fits.
     pub(super) starved: Option<Instant>,
     /// Whether the subscriber can decode what comes.
@@ -86,6 +88,7 @@ impl Subscription {
             ideal: None,
             reason: None,
             told: (None, None),
+            explained: false,
             starved: None,
             decodable: true,
             lane: LaneSlot::default(),
@@ -115,9 +118,10 @@ impl Subscription {
     }
 
     /// Whether a packet may be sent again under its own number. One number and key must never protect
-    /// two different packets (RFC 7714 section 8.1): only a byte-identical one may go.
+    /// two different packets (RFC 7714 section 8.1): only a byte-identical one may go, which one with a
+    /// transport-wide number cannot be.
     pub(super) fn is_repeatable(&self, sequence: u64) -> bool {
-        sequence >= self.repeatable_from
+        !self.numbered && sequence >= self.repeatable_from
     }
 
     /// Looks up the subscriber's payload type for each of the publisher's.

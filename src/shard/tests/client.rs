@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::publication::{Content, Plain, Publication};
 use super::receiver::{Got, Receiver};
-use crate::forward::{Bandwidth, TransportCcRecorder};
+use crate::forward::{Bandwidth, Probe, TransportCcRecorder};
 use crate::network::Link;
 use crate::rtp::rtcp::{
     RtcpPacket, RtcpPackets, write_nack, write_pli, write_receiver_report, write_sender_report,
@@ -61,6 +61,8 @@ pub(super) struct Client {
     recorder: TransportCcRecorder,
     /// What it thinks its own network carries, where that decides what it publishes.
     pub(super) uplink: Option<Bandwidth>,
+    /// What it sends to find out how much that is.
+    probing: Option<Probe>,
     /// Whether it stops sending what nobody wants.
     pub(super) heeds: bool,
     /// Packets of padding that came.
@@ -111,6 +113,7 @@ impl Client {
             feeds_back: false,
             recorder: TransportCcRecorder::default(),
             uplink: None,
+            probing: None,
             heeds: false,
             padding: 0,
             audio_level: None,
@@ -307,7 +310,11 @@ impl Client {
     ) {
         let publication = &self.publications[index];
         if let Some(uplink) = &mut self.uplink {
-            self.transport_cc = uplink.sent(self.now, plain.payload.len() + 40, None);
+            self.transport_cc = uplink.sent(
+                self.now,
+                plain.payload.len() + 40,
+                self.probing.map(|probe| probe.id),
+            );
         }
         let values = ExtensionValues {
             mid: Some(publication.mid),
@@ -471,25 +478,63 @@ impl Client {
         let Some(uplink) = &mut self.uplink else {
             return;
         };
-        let shaped = |publication: &Publication| publication.shape.map(|shape| shape.bitrate);
+        let shaped = |publication: &Publication| publication.shape.map(|shape| shape.best);
         let total: u32 = self.publications.iter().filter_map(shaped).sum();
         uplink.set_demand(u64::from(total) * 12 / 10);
         if uplink.poll_timeout().is_some_and(|due| due <= now) {
             uplink.handle_timeout(now);
         }
         let mut left = uplink.estimate() as f64;
+        if let Some(probe) = uplink.poll_probe(now) {
+            self.probe(probe);
+        }
+        let mut is_first = true;
         for publication in self.publications.iter_mut().rev() {
-            let Some(shape) = publication.shape else {
+            let Some(shape) = publication.shape.as_mut() else {
                 continue;
             };
-            // What is sent already stays until it does not fit; what is not needs some room.
-            let needed = f64::from(shape.bitrate) * if publication.carried { 1.02 } else { 1.15 };
-            let carried = publication.wanted && needed <= left;
+            let best = f64::from(shape.best);
+            if publication.kind == MediaKind::Audio {
+                left -= best;
+                continue;
+            }
+            if !publication.wanted {
+                continue;
+            }
+            // What is sent already stays until it does not fit; what is not needs some room. The smallest is sent in any
+            // case, as well as it can be.
+            let needed = best * if publication.carried { 1.02 } else { 1.15 };
+            let carried = is_first || needed <= left;
+            if is_first {
+                shape.bitrate = left.clamp(50_000.0, best) as u32;
+            }
+            is_first = false;
             if carried {
                 left -= f64::from(shape.bitrate);
             }
             publication.carry(now, carried);
         }
+    }
+
+    /// Sends again what it sent last, all at once.
+    fn probe(&mut self, probe: Probe) {
+        let is_running =
+            |publication: &Publication| publication.running && publication.rtx_ssrc.is_some();
+        let Some(index) = self.publications.iter().rposition(is_running) else {
+            return;
+        };
+        self.probing = Some(probe);
+        let (mut packets, mut bytes) = (0, 0);
+        while packets < probe.packets || bytes < probe.bytes {
+            let last = self.publications[index].sent.last_key_value();
+            let Some((sequence, plain)) = last.map(|(n, plain)| (*n, plain.payload.len())) else {
+                break;
+            };
+            self.send_again(index, sequence);
+            packets += 1;
+            bytes += plain + 68;
+        }
+        self.probing = None;
     }
 
     /// Asks for what is missing.

@@ -60,13 +60,23 @@ pub(super) struct Publication {
 /// A stream like a browser's.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shape {
-    /// Bits a second of payload.
+    /// Bits a second of payload at best.
+    pub(super) best: u32,
+    /// What it has now.
     pub(super) bitrate: u32,
     /// Whether it has three temporal layers (0 2 1 2).
     pub(super) temporal: bool,
 }
 
 impl Shape {
+    pub(super) fn new(bitrate: u32, temporal: bool) -> Self {
+        Self {
+            best: bitrate,
+            bitrate,
+            temporal,
+        }
+    }
+
     /// How many times as large a keyframe is.
     const KEYFRAME: u32 = 4;
     /// The shares of a group of four frames.
@@ -245,7 +255,8 @@ impl Publication {
     /// How many packets the next frame has, and their lengths.
     fn lengths(&self, position: u32, keyframe: bool) -> (u8, Vec<u16>) {
         if let Some(shape) = self.shape {
-            let len = shape.frame_len(self.interval, position, keyframe).max(50);
+            let is_large = keyframe && self.kind == MediaKind::Video;
+            let len = shape.frame_len(self.interval, position, is_large).max(50);
             let count = len.div_ceil(PACKET);
             return (count as u8, vec![(len / count) as u16; count as usize]);
         }

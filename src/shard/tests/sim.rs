@@ -401,6 +401,11 @@ impl SimNet {
 
     /// Sends a track to a client from now on. Returns the receiver's index.
     pub(super) fn subscribe(&mut self, client: usize, source: Source) -> usize {
+        self.subscribe_as(client, source, true)
+    }
+
+    /// The same, saying whether the client may ask for packets again.
+    pub(super) fn subscribe_as(&mut self, client: usize, source: Source, nack: bool) -> usize {
         let index = self.clients[client].receivers.len();
         let video = source.kind == MediaKind::Video;
         let ssrc = self.next_ssrc;
@@ -412,7 +417,7 @@ impl SimNet {
             kind: source.kind,
             ssrc,
             rtx_ssrc: video.then_some(ssrc + 1),
-            codecs: codecs(client, source.kind, true),
+            codecs: codecs(client, source.kind, nack),
         };
         self.subscribe_with(client, parameters)
     }

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::player::Player;
 use crate::forward::{Bandwidth, BandwidthStats};
-use crate::shard::Wish;
 use crate::shard::tests::publication::Shape;
 use crate::shard::tests::sim::{SimNet, Source, ms};
+use crate::shard::{Event, ForwardedLayer, LayerReason, Wish};
 
 /// The encodings of a camera in bits a second, best first.
 pub(super) const CAMERA: [u32; 3] = [2_000_000, 500_000, 150_000];
@@ -50,17 +50,39 @@ impl Call {
         let first = self.sim.publish_layers(client, camera(client), &RIDS);
         for (index, bitrate) in CAMERA.into_iter().enumerate() {
             let publication = self.sim.publication_mut(client, first + index);
-            publication.shape = Some(Shape {
-                bitrate,
-                temporal: true,
-            });
+            publication.shape = Some(Shape::new(bitrate, true));
             publication.interval = ms(33);
         }
+        self.speak(client);
+    }
+
+    /// A client shows itself in one size of so many bits a second, and is heard.
+    pub(super) fn publish_one(&mut self, client: usize, bitrate: u32) {
+        let only = self.sim.publish(client, camera(client));
+        let publication = self.sim.publication_mut(client, only);
+        publication.interval = ms(33);
+        publication.shape = Some(Shape::new(bitrate, false));
+        self.speak(client);
+    }
+
+    fn speak(&mut self, client: usize) {
         let heard = self.sim.publish(client, voice(client));
-        self.sim.publication_mut(client, heard).shape = Some(Shape {
-            bitrate: VOICE,
-            temporal: false,
+        self.sim.publication_mut(client, heard).shape = Some(Shape::new(VOICE, false));
+    }
+
+    /// What a client was told of the layers that it gets: the encoding, and why it is no more.
+    pub(super) fn told(&self, client: usize) -> Vec<(Option<ForwardedLayer>, Option<LayerReason>)> {
+        let id = self.sim.clients[client].peer;
+        let told = self.sim.events.iter().filter_map(|event| match event {
+            Event::Layers {
+                peer,
+                layer,
+                reason,
+                ..
+            } if *peer == id => Some((*layer, *reason)),
+            _ => None,
         });
+        told.collect()
     }
 
     /// Lets what a client publishes depend on what its own network carries.
@@ -75,8 +97,13 @@ impl Call {
     pub(super) fn view(&mut self, viewer: usize, publisher: usize, wish: Wish) {
         let index = self.sim.subscribe(viewer, camera(publisher));
         self.sim.wish(viewer, camera(publisher), wish);
-        self.sim.subscribe(viewer, voice(publisher));
+        self.sim.subscribe_as(viewer, voice(publisher), false);
         self.views.push((viewer, publisher, index));
+    }
+
+    /// What a client needs of another's picture.
+    pub(super) fn wish(&mut self, viewer: usize, publisher: usize, wish: Wish) {
+        self.sim.wish(viewer, camera(publisher), wish);
     }
 
     pub(super) fn run(&mut self, duration: Duration) -> Instant {

@@ -80,6 +80,11 @@ impl Player {
             .filter(move |shown| shown.at >= from && shown.at < to)
     }
 
+    /// How many pictures were shown.
+    pub(super) fn shown_between(&self, from: Instant, to: Instant) -> usize {
+        self.between(from, to).count()
+    }
+
     /// The longest time without a new picture.
     pub(super) fn longest_freeze(&self, from: Instant, to: Instant) -> Duration {
         let times = self.between(from, to).map(|shown| shown.at);

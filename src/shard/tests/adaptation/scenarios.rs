@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::call::{CAMERA, Call};
-use crate::shard::Wish;
 use crate::shard::tests::sim::ms;
+use crate::shard::{LayerReason, Wish};
 
 /// How many seeds each scenario is run on.
 fn seeds() -> std::ops::Range<u64> {
@@ -181,5 +181,94 @@ fn the_estimate_of_a_steady_link_settles_near_what_it_carries() {
             worst = worst.max(call.sim.clients[1].down.queued(now));
         }
         eprintln!("seed {seed} queue {worst:?}");
+    }
+}
+
+#[test]
+fn a_track_of_which_nothing_fits_is_paused_and_comes_back() {
+    for seed in seeds() {
+        let mut call = Call::new(seed, 2);
+        call.publish_one(0, 1_500_000);
+        call.sim.clients[1].down.rate = Some(400_000);
+        call.view(1, 0, Wish::default());
+        let narrow = call.run(s(10));
+        assert_eq!(
+            call.told(1).last(),
+            Some(&(None, Some(LayerReason::Bandwidth))),
+            "seed {seed}"
+        );
+        call.sim.clients[1].down.rate = Some(5 * MBIT);
+        let end = call.run(s(15));
+        let seen = call.seen(1, 0);
+        let back = seen.first_of(0, narrow).map(|at| at - narrow);
+        assert!(
+            back.is_some_and(|back| back < s(12)),
+            "seed {seed}: back {back:?}"
+        );
+        assert!(
+            seen.longest_freeze(end - s(2), end) < ms(300),
+            "seed {seed}"
+        );
+        let told = call.told(1);
+        assert!(
+            matches!(told.last(), Some((Some(_), None))),
+            "seed {seed}: {told:?}"
+        );
+    }
+}
+
+#[test]
+fn a_large_room_of_which_nine_are_seen() {
+    const ROOM: usize = 25;
+    let tile = Wish {
+        width: Some(640),
+        height: Some(360),
+        ..Wish::default()
+    };
+    let hidden = Wish {
+        paused: true,
+        ..tile
+    };
+    // It takes long: one seed in four.
+    for seed in seeds().step_by(4) {
+        let mut call = Call::new(seed, ROOM);
+        for client in 1..ROOM {
+            call.publish(client);
+        }
+        call.sim.clients[0].down.rate = Some(6 * MBIT);
+        for other in 1..ROOM {
+            let wish = if other <= 9 { tile } else { hidden };
+            call.view(0, other, wish);
+        }
+        let mut from = call.run(s(4));
+        let mut seen = 1..10;
+        for _ in 0..2 {
+            let scrolled = call.run(s(4));
+            for other in 1..ROOM {
+                let player = call.seen(0, other);
+                let shown = player.shown_between(from, scrolled);
+                if seen.contains(&other) {
+                    let freeze = player.longest_freeze(from, scrolled);
+                    assert!(freeze < s(1), "seed {seed}: {other} froze for {freeze:?}");
+                    let best = player.share_of(0, from, scrolled);
+                    assert!(best < 0.05, "seed {seed}: {other} is larger than its tile");
+                } else {
+                    assert_eq!(shown, 0, "seed {seed}: {other} is not seen");
+                }
+            }
+            for other in seen.clone() {
+                call.wish(0, other, hidden);
+            }
+            seen = seen.start + 8..seen.end + 7;
+            for other in seen.clone() {
+                call.wish(0, other, tile);
+            }
+            // What is on the screen now is there within a second.
+            from = call.run(s(1));
+            for other in seen.clone() {
+                let shown = call.seen(0, other).shown_between(scrolled, from);
+                assert!(shown > 0, "seed {seed}: {other} is not there yet");
+            }
+        }
     }
 }
