@@ -3,7 +3,7 @@
 
 import puppeteer from 'puppeteer-core';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -57,12 +57,14 @@ const firefoxPrefs = {
   'network.connectivity-service.enabled': false,
 };
 
-/** `prompts`: `accept` grants camera and microphone, `deny` refuses them. */
-export function launchChromium({ prompts = 'accept', flags = [] } = {}) {
+/** `prompts`: `accept` grants camera and microphone, `deny` refuses them. `within` is a command to start it by. */
+export function launchChromium({ prompts = 'accept', flags = [], within } = {}) {
   const answer = prompts === 'accept' ? '--use-fake-ui-for-media-stream' : '--deny-permission-prompts';
   return launch((home) => ({
     browser: 'chrome',
-    executablePath: chromiumPath(),
+    executablePath: within ? starter(home, [...within, chromiumPath()]) : chromiumPath(),
+    // In a namespace of its own it has no port that could be reached from here.
+    pipe: Boolean(within),
     args: [...chromiumFlags, answer, ...flags],
     userDataDir: home,
   }));
@@ -75,6 +77,13 @@ export function launchFirefox({ prefs = {} } = {}) {
     env: { ...process.env, HOME: home },
     extraPrefsFirefox: { ...firefoxPrefs, ...prefs },
   }));
+}
+
+/** Writes an executable that runs a command with its own arguments. */
+function starter(home, command) {
+  const path = join(home, 'start');
+  writeFileSync(path, `#!/bin/sh\nexec ${command.join(' ')} "$@"\n`, { mode: 0o755 });
+  return path;
 }
 
 async function launch(options) {

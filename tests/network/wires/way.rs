@@ -29,7 +29,7 @@ pub(crate) struct Counters {
     lost: u64,
     /// Packets that the device at the far end refused.
     refused: u64,
-    /// The longest that a packet came out after its time.
+    /// The longest that a packet came out after its time, since this was last asked.
     latest_us: u64,
     /// What a packet that is sent now would wait.
     queue_ms: f64,
@@ -95,10 +95,10 @@ impl Way {
     }
 
     pub(crate) fn counters(&mut self, now: Instant) -> Counters {
-        Counters {
-            overflows: self.link.overflows,
-            queue_ms: self.link.queued(now).as_secs_f64() * 1000.0,
-            ..self.counters
-        }
+        self.counters.overflows = self.link.overflows;
+        self.counters.queue_ms = self.link.queued(now).as_secs_f64() * 1000.0;
+        let counters = self.counters;
+        self.counters.latest_us = 0;
+        counters
     }
 }

@@ -1,0 +1,123 @@
+// A server and browsers on a network of their own (network.mjs), and in them peers that write down how the call goes.
+
+import { answerFromFiles } from './files.mjs';
+import { launchChromium } from './browsers.mjs';
+import { Network } from './network.mjs';
+import { RemotePeer } from './peer.mjs';
+import { Record } from './record.mjs';
+import { Server } from './server.mjs';
+
+// Pages of localhost may use devices, wherever the browser stands.
+const ORIGIN = 'http://localhost';
+
+const flags = [
+  // Else a page of localhost would have to ask before it opens a socket to a private address.
+  '--disable-features=LocalNetworkAccessChecks,LocalNetworkAccessChecksWebSockets',
+];
+
+/** The three sizes that pictures are published in; the largest is worth 2.5 Mbit/s. */
+const LAYERS = [
+  { rid: 'q', scaleResolutionDownBy: 4, maxBitrate: 150_000 },
+  { rid: 'h', scaleResolutionDownBy: 2, maxBitrate: 500_000 },
+  { rid: 'f', scaleResolutionDownBy: 1, maxBitrate: 2_500_000 },
+];
+
+export class Lab {
+  #browsers = [];
+
+  static async open({ seed = 1 } = {}) {
+    const lab = new Lab();
+    lab.network = await Network.open({ seed });
+    try {
+      const { within, address } = lab.network.server;
+      lab.server = await Server.start({ within, listen: [`${address}:0`] });
+    } catch (error) {
+      await lab.close();
+      throw error;
+    }
+    return lab;
+  }
+
+  /** A place on the network with a browser; its wire can be changed by `set`. */
+  async place(name, wire) {
+    const place = await this.network.place(name, wire);
+    place.browser = await launchChromium({ within: place.within, flags });
+    this.#browsers.push(place.browser);
+    return place;
+  }
+
+  /** A peer in a window of its own in the browser of a place, in the one room there is. */
+  async peer(place, name = place.name) {
+    const stage = { server: this.server, files: { url: ORIGIN }, open };
+    const peer = await LabPeer.open(stage, place.browser, { room: 'lab', name });
+    peer.place = place;
+    return peer;
+  }
+
+  async close() {
+    await Promise.allSettled(this.#browsers.map((browser) => browser.shut()));
+    await this.server?.stop();
+    await this.network.close();
+  }
+}
+
+async function open(browser, url) {
+  const context = await browser.createBrowserContext();
+  const page = await context.newPage();
+  page.words = [];
+  page.on('console', (message) => page.words.push(`${message.type()}: ${message.text()}`));
+  page.on('pageerror', (error) => page.words.push(`uncaught: ${error.stack ?? error}`));
+  await answerFromFiles(page, 'pages', ORIGIN);
+  await page.goto(url);
+  return page;
+}
+
+/** A peer that is measured. */
+class LabPeer extends RemotePeer {
+  /** Joins with a rough moving picture in three sizes, and a tone. */
+  async publish({ layers = LAYERS, rate = 20 } = {}) {
+    await this.run(
+      async (encodings, frameRate) => {
+        const tracks = [sources.texture({ rate: frameRate }), await sources.tone()].flatMap((stream) => stream.getTracks());
+        await peer.join(new MediaStream(tracks), { encodings });
+        const sender = peer.pc.getSenders().find(({ track }) => track?.kind === 'video');
+        // A busy machine shall cost frames, and not sizes, which are what is looked at.
+        await sender.setParameters({ ...sender.getParameters(), degradationPreference: 'maintain-resolution' });
+      },
+      layers,
+      rate,
+    );
+    await this.#record();
+  }
+
+  /** Joins only to receive, every picture of these peers at a size. */
+  async watch(publishers, { width = 1280, height = 720 } = {}) {
+    await this.join(null);
+    for (const { id, name } of publishers) {
+      await this.until(`the picture of ${name} is announced`, (from) => peer.tracksOf(from).some(({ kind }) => kind === 'video'), { args: [id] });
+      await this.run(
+        (from, size) => peer.tracksOf(from).filter(({ kind }) => kind === 'video').forEach(({ track }) => peer.receive(track, size)),
+        id,
+        { width, height },
+      );
+    }
+    await this.#record();
+  }
+
+  #record() {
+    return this.run(() => {
+      window.sampler = new Sampler(peer.pc);
+      return sampler.start();
+    });
+  }
+
+  /** What was written down so far. */
+  async record() {
+    return new Record(await this.run(() => sampler.read()));
+  }
+
+  /** A picture of this height is shown. */
+  shows(height, timeout = 20_000) {
+    return this.until(`a picture of height ${height}`, (wanted) => Object.values(sampler.frames).some((frames) => frames.at(-1)?.[1] === wanted), { args: [height], timeout });
+  }
+}
