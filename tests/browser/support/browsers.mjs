@@ -6,6 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { forwardPort } from './forward.mjs';
 
 const CLOSE_TIMEOUT = 5_000;
 
@@ -70,13 +71,22 @@ export function launchChromium({ prompts = 'accept', flags = [], within } = {}) 
   }));
 }
 
-export function launchFirefox({ prefs = {} } = {}) {
-  return launch((home) => ({
-    browser: 'firefox',
-    executablePath: firefoxPath(),
-    env: { ...process.env, HOME: home },
-    extraPrefsFirefox: { ...firefoxPrefs, ...prefs },
-  }));
+export async function launchFirefox({ prefs = {}, within } = {}) {
+  const control = within && (await forwardPort(within));
+  try {
+    const browser = await launch((home) => ({
+      browser: 'firefox',
+      executablePath: within ? starter(home, [...within, firefoxPath()]) : firefoxPath(),
+      debuggingPort: control?.port,
+      env: { ...process.env, HOME: home },
+      extraPrefsFirefox: { ...firefoxPrefs, ...prefs },
+    }));
+    const { shut } = browser;
+    return Object.assign(browser, { shut: () => shut().finally(() => control?.close()) });
+  } catch (error) {
+    control?.close();
+    throw error;
+  }
 }
 
 /** Writes an executable that runs a command with its own arguments. */

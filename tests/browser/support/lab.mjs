@@ -1,7 +1,7 @@
 // A server and browsers on a network of their own (network.mjs), and in them peers that write down how the call goes.
 
 import { answerFromFiles } from './files.mjs';
-import { launchChromium } from './browsers.mjs';
+import { launchChromium, launchFirefox } from './browsers.mjs';
 import { Network } from './network.mjs';
 import { RemotePeer } from './peer.mjs';
 import { Record } from './record.mjs';
@@ -39,9 +39,10 @@ export class Lab {
   }
 
   /** A place on the network with a browser; its wire can be changed by `set`. */
-  async place(name, wire) {
+  async place(name, wire, { browser = 'chromium' } = {}) {
     const place = await this.network.place(name, wire);
-    place.browser = await launchChromium({ within: place.within, flags });
+    const launch = { chromium: launchChromium, firefox: launchFirefox }[browser];
+    place.browser = await launch({ within: place.within, flags });
     this.#browsers.push(place.browser);
     return place;
   }
@@ -52,6 +53,12 @@ export class Lab {
     const peer = await LabPeer.open(stage, place.browser, { room: 'lab', name });
     peer.place = place;
     return peer;
+  }
+
+  /** So many light participants in one page of the browser of a place; resolves with their ids. */
+  async crowd(place, count) {
+    const page = await open(place.browser, `${ORIGIN}/peer.html`);
+    return page.evaluate((url, many) => crowd.join(url, many), this.server.socketUrl('lab'), count);
   }
 
   async close() {
@@ -93,15 +100,29 @@ class LabPeer extends RemotePeer {
   /** Joins only to receive, every picture of these peers at a size. */
   async watch(publishers, { width = 1280, height = 720 } = {}) {
     await this.join(null);
-    for (const { id, name } of publishers) {
-      await this.until(`the picture of ${name} is announced`, (from) => peer.tracksOf(from).some(({ kind }) => kind === 'video'), { args: [id] });
-      await this.run(
-        (from, size) => peer.tracksOf(from).filter(({ kind }) => kind === 'video').forEach(({ track }) => peer.receive(track, size)),
-        id,
-        { width, height },
-      );
-    }
+    const ids = publishers.map(({ id }) => id);
+    await this.hasPicturesOf(ids);
+    if (ids.length > 0) await this.looksAt(ids, { width, height });
     await this.#record();
+  }
+
+  /** The pictures of all these participants are announced. */
+  hasPicturesOf(ids) {
+    return this.until('all pictures are announced', (wanted) => wanted.every((id) => peer.tracksOf(id).some(({ kind }) => kind === 'video')), { args: [ids] });
+  }
+
+  /** Wants the pictures of these participants at a size, and no others; resolves with the identifiers of their tracks. */
+  looksAt(ids, size) {
+    return this.run(
+      (wanted, shown) => {
+        const pictures = peer.tracks.filter(({ kind }) => kind === 'video');
+        for (const { track, participant } of pictures) peer.receive(track, wanted.includes(participant) ? { paused: false, ...shown } : { paused: true });
+        const receivers = new Map(peer.pc.getTransceivers().map(({ mid, receiver }) => [mid, receiver]));
+        return wanted.map((id) => receivers.get(pictures.find(({ participant }) => participant === id).mid).track.id);
+      },
+      ids,
+      size,
+    );
   }
 
   #record() {
@@ -114,6 +135,15 @@ class LabPeer extends RemotePeer {
   /** What was written down so far. */
   async record() {
     return new Record(await this.run(() => sampler.read()));
+  }
+
+  /** Its encoders may use so many bits a second. */
+  sends(bitrate, timeout = 30_000) {
+    return this.until(
+      `it sends ${bitrate} bits a second`,
+      (wanted) => sampler.samples.at(-1).outbound.reduce((sum, { kind, targetBitrate }) => sum + (kind === 'video' ? (targetBitrate ?? 0) : 0), 0) >= wanted,
+      { args: [bitrate], timeout },
+    );
   }
 
   /** A picture of this height is shown. */

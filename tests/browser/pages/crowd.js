@@ -1,0 +1,41 @@
+// Many light participants in one page: each sends a small picture in two sizes, and wants to see nobody.
+
+'use strict';
+
+class LightPeer extends Peer {
+  constructor(options) {
+    super(options);
+    this.unwanted = new Set();
+  }
+
+  hear(message) {
+    super.hear(message);
+    for (const { track } of this.tracks) {
+      if (this.unwanted.has(track)) continue;
+      this.unwanted.add(track);
+      this.receive(track, { paused: true });
+    }
+  }
+
+  play() {}
+}
+
+window.crowd = {
+  encodings: [
+    { rid: 'q', scaleResolutionDownBy: 2, maxBitrate: 50_000 },
+    { rid: 'h', scaleResolutionDownBy: 1, maxBitrate: 150_000 },
+  ],
+
+  /** Lets so many join one after the other; resolves with their ids. */
+  async join(url, count) {
+    const stream = sources.texture({ width: 320, height: 180, rate: 8 });
+    this.peers = [];
+    for (let number = 1; number <= count; number += 1) {
+      const peer = new LightPeer({ url, name: `light-${number}` });
+      this.peers.push(peer);
+      await peer.connect();
+      await peer.join(stream.clone(), { encodings: this.encodings });
+    }
+    return this.peers.map(({ id }) => id);
+  },
+};
