@@ -26,16 +26,12 @@ window.crowd = {
     { rid: 'h', scaleResolutionDownBy: 1, maxBitrate: 150_000 },
   ],
 
-  /** Lets so many join one after the other; resolves with their ids. */
+  /** Lets so many join, all at once; resolves with their ids. */
   async join(url, count) {
-    const stream = sources.texture({ width: 320, height: 180, rate: 8 });
-    this.peers = [];
-    for (let number = 1; number <= count; number += 1) {
-      const peer = new LightPeer({ url, name: `light-${number}` });
-      this.peers.push(peer);
-      await peer.connect();
-      await peer.join(stream.clone(), { encodings: this.encodings });
-    }
+    const stream = sources.texture({ width: 480, height: 270, rate: 8, spots: 40 });
+    this.peers = Array.from({ length: count }, (_, index) => new LightPeer({ url, name: `light-${index + 1}` }));
+    for (const peer of this.peers) await peer.connect();
+    await Promise.all(this.peers.map((peer) => peer.join(stream.clone(), { encodings: this.encodings })));
     return this.peers.map(({ id }) => id);
   },
 };
