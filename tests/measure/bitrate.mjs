@@ -16,25 +16,9 @@ const { values: options } = parseArgs({
 const seconds = Number(options.seconds);
 const WANTED = 1_500_000;
 
-// Runs in the page: replaces the camera by 1280 x 720 of a swaying rough texture at 30 frames a second.
+// Runs in the page: replaces the camera by 1280 x 720 at 30 frames a second.
 async function sendTexture() {
-  const texture = new OffscreenCanvas(1480, 920);
-  const brush = texture.getContext('2d');
-  let state = 1;
-  const random = () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 32;
-  for (let count = 0; count < 30_000; count += 1) {
-    brush.fillStyle = `hsl(${random() * 360} 60% ${20 + random() * 60}%)`;
-    brush.fillRect(random() * 1480, random() * 920, 4 + random() * 30, 4 + random() * 30);
-  }
-  const canvas = document.createElement('canvas');
-  [canvas.width, canvas.height] = [1280, 720];
-  const context = canvas.getContext('2d');
-  let frame = 0;
-  setInterval(() => {
-    frame += 1;
-    context.drawImage(texture, -100 + 100 * Math.sin(frame / 17), -100 + 100 * Math.cos(frame / 23));
-  }, 33);
-  const [track] = canvas.captureStream(30).getVideoTracks();
+  const [track] = sources.texture().getVideoTracks();
   const sender = peer.pc.getSenders().find((one) => one.track?.kind === 'video');
   await sender.replaceTrack(track);
 }

@@ -122,8 +122,12 @@ class Peer {
     }
   }
 
-  /** Joins the room's call with a stream, or, without one, only to receive. */
-  join(stream) {
+  /**
+   * Joins the room's call with a stream, or, without one, only to receive. With `encodings` the pictures are sent in
+   * these layers.
+   */
+  join(stream, { encodings } = {}) {
+    this.encodings = encodings;
     return this.start(undefined, stream);
   }
 
@@ -143,7 +147,10 @@ class Peer {
   }
 
   add(stream) {
-    for (const track of stream?.getTracks() ?? []) this.pc.addTrack(track, stream);
+    for (const track of stream?.getTracks() ?? []) {
+      if (track.kind === 'video' && this.encodings) this.pc.addTransceiver(track, { streams: [stream], sendEncodings: this.encodings });
+      else this.pc.addTrack(track, stream);
+    }
   }
 
   /** Accepts the call that rings: adds the own tracks to the offered m-lines, and answers. */
@@ -249,6 +256,13 @@ class Peer {
     channel.binaryType = 'arraybuffer';
     channel.onmessage = ({ data }) => kept.messages.push(typeof data === 'string' ? data : [...new Uint8Array(data)]);
     this.channels.push(kept);
+  }
+
+  // --- What it wants to receive -------------------------------------------------------------------------------------
+
+  /** Tells the size at which it shows a track, or that it does not show it: `{ paused: true }`. */
+  receive(track, wanted) {
+    this.send({ type: 'receive', track, ...wanted });
   }
 
   // --- What tests ask -----------------------------------------------------------------------------------------------

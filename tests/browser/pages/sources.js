@@ -25,6 +25,30 @@ window.sources = {
     return canvas.captureStream(20);
   },
 
+  /**
+   * A texture that sways. As rough as it is by itself it takes as much bitrate as there is, which a test pattern does
+   * not; of few spots it takes little.
+   */
+  texture({ width = 1280, height = 720, rate = 30, spots = (width * height) / 30 } = {}) {
+    const margin = 200;
+    const texture = new OffscreenCanvas(width + margin, height + margin);
+    const brush = texture.getContext('2d');
+    let state = 1;
+    const random = () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 32;
+    for (let count = 0; count < spots; count += 1) {
+      brush.fillStyle = `hsl(${random() * 360} 60% ${20 + random() * 60}%)`;
+      brush.fillRect(random() * texture.width, random() * texture.height, 4 + random() * 30, 4 + random() * 30);
+    }
+    const canvas = Object.assign(document.createElement('canvas'), { width, height });
+    const context = canvas.getContext('2d');
+    let frame = 0;
+    setInterval(() => {
+      frame += 1;
+      context.drawImage(texture, (Math.sin(frame / 17) - 1) * (margin / 2), (Math.cos(frame / 23) - 1) * (margin / 2));
+    }, 1000 / rate);
+    return canvas.captureStream(rate);
+  },
+
   /** A steady tone. */
   async tone(frequency = 440) {
     const context = new AudioContext();

@@ -3,9 +3,10 @@
 
 import puppeteer from 'puppeteer-core';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { forwardPort } from './forward.mjs';
 
 const CLOSE_TIMEOUT = 5_000;
 
@@ -57,24 +58,42 @@ const firefoxPrefs = {
   'network.connectivity-service.enabled': false,
 };
 
-/** `prompts`: `accept` grants camera and microphone, `deny` refuses them. */
-export function launchChromium({ prompts = 'accept', flags = [] } = {}) {
+/** `prompts`: `accept` grants camera and microphone, `deny` refuses them. `within` is a command to start it by. */
+export function launchChromium({ prompts = 'accept', flags = [], within } = {}) {
   const answer = prompts === 'accept' ? '--use-fake-ui-for-media-stream' : '--deny-permission-prompts';
   return launch((home) => ({
     browser: 'chrome',
-    executablePath: chromiumPath(),
+    executablePath: within ? starter(home, [...within, chromiumPath()]) : chromiumPath(),
+    // In a namespace of its own it has no port that could be reached from here.
+    pipe: Boolean(within),
     args: [...chromiumFlags, answer, ...flags],
     userDataDir: home,
   }));
 }
 
-export function launchFirefox({ prefs = {} } = {}) {
-  return launch((home) => ({
-    browser: 'firefox',
-    executablePath: firefoxPath(),
-    env: { ...process.env, HOME: home },
-    extraPrefsFirefox: { ...firefoxPrefs, ...prefs },
-  }));
+export async function launchFirefox({ prefs = {}, within } = {}) {
+  const control = within && (await forwardPort(within));
+  try {
+    const browser = await launch((home) => ({
+      browser: 'firefox',
+      executablePath: within ? starter(home, [...within, firefoxPath()]) : firefoxPath(),
+      debuggingPort: control?.port,
+      env: { ...process.env, HOME: home },
+      extraPrefsFirefox: { ...firefoxPrefs, ...prefs },
+    }));
+    const { shut } = browser;
+    return Object.assign(browser, { shut: () => shut().finally(() => control?.close()) });
+  } catch (error) {
+    control?.close();
+    throw error;
+  }
+}
+
+/** Writes an executable that runs a command with its own arguments. */
+function starter(home, command) {
+  const path = join(home, 'start');
+  writeFileSync(path, `#!/bin/sh\nexec ${command.join(' ')} "$@"\n`, { mode: 0o755 });
+  return path;
 }
 
 async function launch(options) {

@@ -8,6 +8,21 @@ import { fileURLToPath } from 'node:url';
 
 const types = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript; charset=utf-8', '.css': 'text/css' };
 
+/** The same without a socket: a page's requests for `origin` are answered from a folder of tests/browser. */
+export async function answerFromFiles(page, folder, origin) {
+  const root = fileURLToPath(new URL(`../${folder}/`, import.meta.url));
+  await page.setRequestInterception(true);
+  page.on('request', async (request) => {
+    const url = new URL(request.url());
+    if (url.origin !== origin) return request.continue();
+    const path = normalize(url.pathname);
+    return readFile(root + path).then(
+      (body) => request.respond({ status: 200, contentType: types[extname(path)], body }),
+      () => request.respond({ status: 404 }),
+    );
+  });
+}
+
 /** Serves a folder of tests/browser; `host` is the name that pages are opened under. */
 export async function serveFiles(folder, { host = 'localhost' } = {}) {
   const root = fileURLToPath(new URL(`../${folder}/`, import.meta.url));

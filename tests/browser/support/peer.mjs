@@ -9,7 +9,7 @@ export class RemotePeer {
   /** Opens a page in a browser, connects to a room under a name. */
   static async open(stage, browser, { room, name, url, protocols }) {
     const page = await stage.open(browser, `${stage.files.url}/peer.html`);
-    const peer = new RemotePeer(page, name);
+    const peer = new this(page, name);
     peer.hello = await page.evaluate(
       (options) => {
         window.peer = new Peer(options);

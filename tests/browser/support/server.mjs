@@ -20,11 +20,12 @@ export function binaryPath() {
 export class Server {
   #log = '';
 
-  /** Starts a server; resolves once it has said the address to open. */
-  static async start({ args = [], listen = ['127.0.0.1:0'], env = {} } = {}) {
+  /** Starts a server; resolves once it has said the address to open. `within` is a command to start it by. */
+  static async start({ args = [], listen = ['127.0.0.1:0'], env = {}, within = [] } = {}) {
     const server = new Server();
     const listens = listen.flatMap((address) => ['--listen', address]);
-    server.process = spawn(binaryPath(), [...listens, '--udp-port', '0', ...args], {
+    const [command, ...words] = [...within, binaryPath(), ...listens, '--udp-port', '0', ...args];
+    server.process = spawn(command, words, {
       cwd: root,
       env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
