@@ -149,6 +149,7 @@ export class Call {
   #settled() {
     if (this.state !== "active" && this.state !== "ended") this.#setState("active");
     this.syncMutes();
+    this.publication.applyWanted();
   }
 
   #openChannels() {

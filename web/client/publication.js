@@ -1,19 +1,14 @@
 // What this participant sends in one call: which transceiver carries which source. The call owns one; the tracks
 // themselves belong to the client, which outlives the call. It never negotiates: changes make negotiationneeded fire.
 
+import { encodingsOf, limitsOf } from "./encodings.js";
+import { LayerSwitch } from "./layerswitch.js";
 import { kindOf } from "./protocol.js";
 
 /**
  * @typedef {import("./protocol.js").Source} Source
  * @typedef {{track: MediaStreamTrack | null, muted: boolean}} LocalSource
  */
-
-/** Full, half and quarter size; the server forwards one of them to each receiver. */
-const SIMULCAST_ENCODINGS = [
-  { rid: "q", scaleResolutionDownBy: 4, maxBitrate: 150_000 },
-  { rid: "h", scaleResolutionDownBy: 2, maxBitrate: 500_000 },
-  { rid: "f" },
-];
 
 export class Publication {
   #pc;
@@ -24,16 +19,20 @@ export class Publication {
   /** Transceivers of our own that carry no source now: the next source of that kind takes them. */
   /** @type {RTCRtpTransceiver[]} */
   #spare = [];
+  /** Those that encode in layers: a screen needs another. @type {WeakSet<RTCRtpTransceiver>} */
+  #layered = new WeakSet();
+  #layers;
   /** What the server was last told of each source. @type {Map<Source, boolean>} */
   #mutedSaid = new Map();
 
   /**
    * @param {RTCPeerConnection} pc
-   * @param {{simulcast: boolean}} options
+   * @param {{simulcast: boolean, failed: (error: unknown, doing: string) => void}} options
    */
-  constructor(pc, { simulcast }) {
+  constructor(pc, { simulcast, failed }) {
     this.#pc = pc;
     this.#simulcast = simulcast;
+    this.#layers = new LayerSwitch(failed);
   }
 
   /**
@@ -44,13 +43,14 @@ export class Publication {
   prepareOffer(sources) {
     for (const [source, { track }] of sources) void this.add(source, track);
     for (const source of /** @type {const} */ (["microphone", "camera"])) {
-      if (!this.#transceivers.has(source)) this.#spare.push(this.#create(source, kindOf(source), "recvonly"));
+      if (!this.#transceivers.has(source)) this.#spare.push(this.#create(source, null, "recvonly"));
     }
   }
 
   /**
    * Before a first answer: the offered m-lines that we may send on take our sources, so that one answer is enough. A
-   * source that finds none gets a transceiver of its own, and with it an offer of ours.
+   * source that finds none gets a transceiver of its own, and with it an offer of ours. An m-line of the server's has no layers:
+   * between two, one answer is worth more.
    * @param {Map<Source, LocalSource>} sources
    * @param {import("./sdp.js").MediaSection[]} sections
    */
@@ -66,7 +66,7 @@ export class Publication {
         replaced.push(this.add(source, track));
       } else {
         this.#use(source, transceiver);
-        replaced.push(transceiver.sender.replaceTrack(track));
+        replaced.push(transceiver.sender.replaceTrack(track).then(() => limit(transceiver.sender, source)));
       }
     }
     await Promise.all(replaced);
@@ -77,12 +77,12 @@ export class Publication {
    * @param {MediaStreamTrack | null} track
    */
   add(source, track) {
-    const transceiver = this.#transceivers.get(source) ?? this.#takeSpare(kindOf(source));
+    const transceiver = this.#transceivers.get(source) ?? this.#takeSpare(source);
     if (transceiver !== undefined) {
       this.#use(source, transceiver);
-      return transceiver.sender.replaceTrack(track);
+      return transceiver.sender.replaceTrack(track).then(() => this.#layers.apply(transceiver));
     }
-    this.#transceivers.set(source, this.#create(source, track ?? kindOf(source), "sendrecv"));
+    this.#transceivers.set(source, this.#create(source, track, "sendrecv"));
     return Promise.resolve();
   }
 
@@ -95,6 +95,7 @@ export class Publication {
     if (transceiver === undefined) return;
     this.#transceivers.delete(source);
     this.#mutedSaid.delete(source);
+    this.#layers.forget(transceiver.mid);
     if (isStopped(transceiver)) return;
     this.#spare.push(transceiver);
     transceiver.direction = transceiver.direction === "sendonly" ? "inactive" : "recvonly";
@@ -106,7 +107,9 @@ export class Publication {
    * @param {MediaStreamTrack | null} track
    */
   async replace(source, track) {
-    await this.#transceivers.get(source)?.sender.replaceTrack(track);
+    const transceiver = this.#transceivers.get(source);
+    await transceiver?.sender.replaceTrack(track);
+    if (transceiver !== undefined) await this.#layers.apply(transceiver);
   }
 
   /** What to write beside an offer or answer, so that the others know a screen from a camera. */
@@ -142,16 +145,19 @@ export class Publication {
   }
 
   /**
-   * The server says which simulcast layers anyone receives.
+   * The server says which layers anyone receives; none when the list is empty.
    * @param {string} mid
    * @param {string[]} rids
    */
-  async encodeOnly(mid, rids) {
-    const sender = [...this.#transceivers.values()].find((one) => one.mid === mid)?.sender;
-    const parameters = sender?.getParameters();
-    if (sender === undefined || parameters === undefined || parameters.encodings.length < 2) return;
-    for (const encoding of parameters.encodings) encoding.active = rids.includes(encoding.rid ?? "");
-    await sender.setParameters(parameters);
+  encodeOnly(mid, rids) {
+    this.#layers.want(mid, rids);
+    const transceiver = [...this.#transceivers.values()].find((one) => one.mid === mid);
+    return transceiver === undefined ? Promise.resolve() : this.#layers.apply(transceiver);
+  }
+
+  /** After a negotiation: what was wanted before an m-line was there, or while it was agreed anew. */
+  applyWanted() {
+    for (const transceiver of this.#transceivers.values()) void this.#layers.apply(transceiver);
   }
 
   /** @param {Source} source */
@@ -177,19 +183,28 @@ export class Publication {
 
   /**
    * @param {Source} source
-   * @param {MediaStreamTrack | string} trackOrKind
+   * @param {MediaStreamTrack | null} track
    * @param {RTCRtpTransceiverDirection} direction
    */
-  #create(source, trackOrKind, direction) {
-    /** @type {RTCRtpTransceiverInit} */
-    const init = { direction, streams: [this.#stream] };
-    if (this.#simulcast && source === "camera") init.sendEncodings = SIMULCAST_ENCODINGS.map((one) => ({ ...one }));
-    return this.#pc.addTransceiver(trackOrKind, init);
+  #create(source, track, direction) {
+    const ways = encodingsOf(source, track, this.#simulcast);
+    for (const [index, sendEncodings] of ways.entries()) {
+      try {
+        const init = { direction, streams: [this.#stream], ...(sendEncodings === undefined ? {} : { sendEncodings }) };
+        const transceiver = this.#pc.addTransceiver(track ?? kindOf(source), init);
+        if ((sendEncodings?.length ?? 1) > 1) this.#layered.add(transceiver);
+        return transceiver;
+      } catch (error) {
+        if (index === ways.length - 1) throw error;
+      }
+    }
+    throw new Error("no way to send"); // there is always one
   }
 
-  /** @param {"audio" | "video"} kind */
-  #takeSpare(kind) {
-    const index = this.#spare.findIndex((one) => one.receiver.track.kind === kind && !isStopped(one));
+  /** @param {Source} source */
+  #takeSpare(source) {
+    const index = this.#spare.findIndex((one) => one.receiver.track.kind === kindOf(source) && !isStopped(one)
+      && !(source === "screen" && this.#layered.has(one)));
     return index < 0 ? undefined : this.#spare.splice(index, 1)[0];
   }
 
@@ -202,4 +217,16 @@ export class Publication {
 /** @param {RTCRtpTransceiver} transceiver */
 function isStopped(transceiver) {
   return transceiver.direction === "stopped" || transceiver.currentDirection === "stopped";
+}
+
+/**
+ * Holds a sender that we did not make to what its source may cost.
+ * @param {RTCRtpSender} sender
+ * @param {Source} source
+ */
+async function limit(sender, source) {
+  const parameters = sender.getParameters();
+  if (sender.track?.kind !== "video" || parameters.encodings === undefined || parameters.encodings.length !== 1) return;
+  Object.assign(parameters.encodings[0], limitsOf(source));
+  await sender.setParameters(parameters).catch(() => {}); // without a limit it sends all the same
 }
