@@ -5,15 +5,19 @@
 /** @typedef {RTCRtpEncodingParameters & {scalabilityMode?: string}} Encoding */
 
 /**
- * The camera in full, half and quarter size. Best first: the server takes the order of the offer for the order of quality, and
- * Firefox gives what bandwidth there is to the first. Chromium sorts by `maxBitrate` itself.
+ * The camera in quarter, half and full size. The smallest first: that is the order in which browsers encode well (another makes
+ * libwebrtc pad what is sent up to the sum of all limits). The server wants the best first; `bestLayersFirst` in sdp.js sees to
+ * that in what it is told. `lines`: of a camera with fewer, the layer would be a stamp.
  * @type {readonly {rid: string, scaleResolutionDownBy: number, maxBitrate: number, lines: number}[]}
  */
 const CAMERA_LAYERS = [
-  { rid: "f", scaleResolutionDownBy: 1, maxBitrate: 1_700_000, lines: 0 },
+  { rid: "q", scaleResolutionDownBy: 4, maxBitrate: 150_000, lines: 480 },
   { rid: "h", scaleResolutionDownBy: 2, maxBitrate: 500_000, lines: 240 },
-  { rid: "q", scaleResolutionDownBy: 4, maxBitrate: 150_000, lines: 480 }, // `lines`: of a smaller camera it is a stamp
+  { rid: "f", scaleResolutionDownBy: 1, maxBitrate: 1_700_000, lines: 0 },
 ];
+
+/** The names of the layers, the best first. */
+export const LAYERS_BEST_FIRST = CAMERA_LAYERS.map(({ rid }) => rid).reverse();
 
 const CAMERA_MAX_BITRATE = 1_700_000;
 /** Text has to be sharp; a screen at rest costs little all the same. */
