@@ -39,11 +39,13 @@
 //     client/wants.js          what is needed of each track
 //     client/health.js         what the server says of connections and tracks
 //     client/stats.js          numbers for people, from both ends
+//     client/inspect.js        one received track in the browser's numbers
 //     client/protocol.js       message shapes and limits
 //     client/sdp.js            the little SDP that is read
 //     client/emitter.js        typed EventTarget
 
 export { Crosspoint } from "./client/client.js";
+export { inspectTrack } from "./client/inspect.js";
 export { LIMITS, SOURCES, cleanName, isRoomName, kindOf } from "./client/protocol.js";
 export { RemoteTrack } from "./client/subscriptions.js";
 export { StatsSampler } from "./client/stats.js";
