@@ -54,18 +54,18 @@ export class Sight {
     clearTimeout(this.#hiddenTimer);
   }
 
-  /** Whether this tile's picture is asked for. @param {Tile} tile */
-  isSeen({ box, element }) {
-    return box !== null && !this.#pageUnseen && !this.#outOfSight.has(element);
-  }
-
   tell() {
     for (const tile of this.#tiles()) {
-      const { content, box } = tile;
+      const { content, drawn } = tile;
       if (content.track === null) continue;
-      if (box === null || !this.isSeen(tile)) this.#crosspoint.receive(content.track, { paused: true });
-      else this.#crosspoint.receive(content.track, { paused: false, ...pixels(box), priority: priorityOf(tile) });
+      if (drawn === null || !this.#isSeen(tile)) this.#crosspoint.receive(content.track, { paused: true });
+      else this.#crosspoint.receive(content.track, { paused: false, ...pixels(drawn), priority: priorityOf(tile) });
     }
+  }
+
+  /** @param {Tile} tile */
+  #isSeen({ element }) {
+    return !this.#pageUnseen && !this.#outOfSight.has(element);
   }
 
   /** @param {IntersectionObserverEntry[]} entries */
@@ -88,7 +88,7 @@ export class Sight {
   }
 }
 
-/** @param {import("./layout.js").Box} box */
+/** @param {{width: number, height: number}} drawn in CSS pixels */
 function pixels({ width, height }) {
   const round = (/** @type {number} */ length) => Math.ceil((length * devicePixelRatio) / STEP) * STEP;
   return { width: Math.min(WIDTH_MAX, round(width)), height: Math.min(HEIGHT_MAX, round(height)) };

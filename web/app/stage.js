@@ -45,6 +45,8 @@ export class Stage {
       crosspoint.addEventListener(type, () => this.#schedule(), { signal });
     }
     crosspoint.addEventListener("quality", () => this.#showQuality(), { signal });
+    // Of the tiles' videos: a picture of another shape came.
+    this.#element.addEventListener("resize", () => this.#sight.tell(), { signal, capture: true });
     this.#element.addEventListener("dblclick", (event) => {
       const tile = this.#tileOf(event.target);
       if (tile !== undefined && !(event.target instanceof Element && event.target.closest("button"))) this.#togglePin(tile);

@@ -2,7 +2,7 @@
 
 import { StatsSampler } from "../crosspoint.js";
 import { byId, make } from "./dom.js";
-import { describeLayer, describeScore } from "./words.js";
+import { describeScore } from "./words.js";
 
 const EVERY_MS = 1500;
 
@@ -113,7 +113,9 @@ export class StatsPanel {
   #layersOf({ track }) {
     const layers = track === null ? undefined : this.#crosspoint.layers.get(track);
     if (layers === undefined) return "–";
-    return `${describeLayer(layers)}${layers.reason === undefined ? "" : ` (${layers.reason})`}`;
+    const { rid, spatial, temporal, reason } = layers;
+    const words = [rid ?? (spatial === null ? "" : `S${spatial}`), temporal === null ? "" : `T${temporal}`].filter(Boolean).join(" ") || "nothing";
+    return reason === undefined ? words : `${words}, ${reason}`;
   }
 
   /** @param {number | null} participant null for ourselves */

@@ -21,6 +21,8 @@ import { describeScore } from "./words.js";
 /** The large one of a stage, one of the strip beside it, or one of a grid. @typedef {"large" | "strip" | "tile"} TileSize */
 
 const SCORE_BEST = 5;
+/** Of a camera whose picture has not come yet. */
+const ASPECT_EXPECTED = 16 / 9;
 
 export class Tile {
   #video = make("video");
@@ -28,7 +30,8 @@ export class Tile {
   #name = make("span", "tile-name");
   #mark = make("span", "tile-mark", icon("mic-off"));
   #quality = make("span", "tile-quality");
-  #note = make("p", "tile-note");
+  #noteText = make("span");
+  #note = make("p", "tile-note", icon("warning"), this.#noteText);
   pin = make("button", "plain", icon("pin"));
   why = make("button", "plain", icon("help"));
   element = make("div", "tile");
@@ -77,7 +80,7 @@ export class Tile {
     const shown = source === "screen" ? (own ? "Your screen" : `${name}’s screen`) : own ? `${name} (you)` : name;
     this.#name.textContent = shown;
     this.#mark.hidden = !microphoneOff || source === "screen";
-    if (this.#note.textContent !== note) this.#note.textContent = note;
+    if (this.#noteText.textContent !== note) this.#noteText.textContent = this.#note.title = note;
     this.#note.hidden = note === "";
     this.why.hidden = own;
     label(this.why, `Why does ${shown} look like this?`, "w");
@@ -134,6 +137,20 @@ export class Tile {
     this.element.classList.toggle("small", box.width < 190);
     // The first place on a page is taken at once; only later moves are shown as moves.
     if (!this.element.classList.contains("settled")) setTimeout(() => this.element.classList.toggle("settled", this.box !== null), 50);
+  }
+
+  /**
+   * How large the picture is drawn: of one that fills a tile of another shape, some is cut off.
+   * @returns {{width: number, height: number} | null} null while it has no place
+   */
+  get drawn() {
+    if (this.box === null) return null;
+    const { width, height } = this.box;
+    const { videoWidth, videoHeight } = this.#video;
+    const aspect = videoWidth > 0 && videoHeight > 0 ? videoWidth / videoHeight : ASPECT_EXPECTED;
+    const whole = this.content.source === "screen" || this.size === "large";
+    const drawn = whole ? Math.min(width, height * aspect) : Math.max(width, height * aspect);
+    return { width: drawn, height: drawn / aspect };
   }
 
   remove() {

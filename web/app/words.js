@@ -166,6 +166,8 @@ export function describeEvent(event) {
 
 /** @type {Record<string, string>} */
 const LAYER_WORDS = { f: "the full size", h: "half the size", q: "a quarter of the size" };
+/** By temporal layer, of three. */
+const RATE_WORDS = ["every fourth picture", "every second picture"];
 const REASON_WORDS = /** @type {Record<string, string>} */ ({
   bandwidth: "your network is too slow for more", codec: "this browser cannot play it", paused: "nobody here looked at it",
   muted: "they switched it off", publisher: "their network or browser limits it",
@@ -177,7 +179,7 @@ const REASON_WORDS = /** @type {Record<string, string>} */ ({
  */
 export function describeLayer({ rid, spatial, temporal }) {
   const size = typeof rid === "string" ? LAYER_WORDS[rid] ?? `layer ${rid}` : Number.isFinite(spatial) ? `spatial layer ${spatial}` : "";
-  const rate = Number.isFinite(temporal) ? `temporal layer ${temporal}` : "";
+  const rate = RATE_WORDS[temporal] ?? "";
   return [size, rate].filter(Boolean).join(", ") || "no picture";
 }
 

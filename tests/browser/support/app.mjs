@@ -2,6 +2,7 @@
 
 import { inbound, mediaFlows, mediaStops } from './media.mjs';
 import { until } from './wait.mjs';
+import { Wiretap } from './wiretap.mjs';
 
 const PATH = 'crosspoint.pc';
 
@@ -9,18 +10,20 @@ export const byId = (id, more = '') => `[data-testid="${id}"]${more}`;
 
 export class App {
   /** Opens the page of a room, without joining. */
-  static async lobby(stage, browser, { room, url = stage.server.url, width }) {
+  static async lobby(stage, browser, { room, url = stage.server.url, width, height = 640 }) {
     const page = await stage.open(browser);
-    if (width) await page.setViewport({ width, height: 640 });
+    if (width) await page.setViewport({ width, height });
+    const wiretap = await Wiretap.on(page);
     await page.goto(`${url}/r/${room}`);
     const app = new App(page);
+    app.wiretap = wiretap;
     await app.shown('name-input');
     return app;
   }
 
   /** Opens the page of a room and joins under a name. `media: false` joins without camera and microphone. */
-  static async join(stage, browser, { room, name, media = true, url }) {
-    const app = await App.lobby(stage, browser, { room, url });
+  static async join(stage, browser, { room, name, media = true, ...lobby }) {
+    const app = await App.lobby(stage, browser, { room, ...lobby });
     await app.enter(name, { media });
     return app;
   }
