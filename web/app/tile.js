@@ -126,6 +126,7 @@ export class Tile {
     this.size = size;
     this.element.classList.toggle("unplaced", box === null);
     this.element.classList.toggle("large", size === "large");
+    this.element.classList.toggle("strip", size === "strip");
     if (box === null) {
       this.element.classList.remove("settled");
       return;

@@ -10,11 +10,11 @@ export const byId = (id, more = '') => `[data-testid="${id}"]${more}`;
 
 export class App {
   /** Opens the page of a room, without joining. */
-  static async lobby(stage, browser, { room, url = stage.server.url, width, height = 640 }) {
+  static async lobby(stage, browser, { room, url = stage.server.url, width, height = 640, hasTouch = false, query = '' }) {
     const page = await stage.open(browser);
-    if (width) await page.setViewport({ width, height });
+    if (width) await page.setViewport({ width, height, hasTouch });
     const wiretap = await Wiretap.on(page);
-    await page.goto(`${url}/r/${room}`);
+    await page.goto(`${url}/r/${room}${query}`);
     const app = new App(page);
     app.wiretap = wiretap;
     await app.shown('name-input');
@@ -112,6 +112,26 @@ export class App {
       (selector) => [...document.querySelectorAll(selector)].map(({ dataset, innerText }) => ({ participant: Number(dataset.participant), source: dataset.source, track: dataset.track, text: innerText })),
       byId('tile'),
     );
+  }
+
+  /** Of the tiles that a person sees: whose camera or screen each is, how it is named and where, in reading order. */
+  seen() {
+    return this.run((selector) => {
+      for (const animation of document.getAnimations()) if (animation instanceof CSSTransition) animation.finish();
+      const shown = [...document.querySelectorAll(selector)].filter((tile) => tile.checkVisibility());
+      return shown.map((tile) => {
+        const { x, y, width, height } = tile.getBoundingClientRect();
+        return { participant: Number(tile.dataset.participant), source: tile.dataset.source, name: tile.querySelector('.tile-name').textContent, x, y, width, height };
+      }).sort((one, other) => one.y - other.y || one.x - other.x);
+    }, byId('tile'));
+  }
+
+  /** A button of somebody's tile. */
+  async clickOnTile(participant, button, source = 'camera') {
+    await this.page.bringToFront();
+    const tile = byId('tile', `[data-participant="${participant}"][data-source="${source}"]`);
+    await this.page.hover(tile);
+    await this.page.click(`${tile} ${byId(button)}`);
   }
 
   /** A tile of this participant and source shows moving pictures. */
