@@ -92,6 +92,31 @@ stage.scene('a small camera is sent in fewer sizes', async ({ room }) => {
   assert.deepEqual((await layers(alice)).encodings.map(({ rid }) => rid).sort(), ['f', 'h']);
 });
 
+stage.scene('a screen is sent in two sizes, each time on the same m-line', async ({ room }) => {
+  const alice = await join('chromium', room, 'Alice');
+  const bob = await join('chromium', room, 'Bob');
+  const lines = () => alice.run(() => window.crosspoint.pc.localDescription.sdp.match(/^m=/gm).length);
+  const counts = [];
+  for (const round of [1, 2, 3]) {
+    await alice.click('share');
+    await bob.shows(alice.id, 'screen');
+    const sent = () => alice.run(async () => {
+      const { sender } = window.crosspoint.pc.getTransceivers().find((one) => one.sender.track?.contentHint === 'detail');
+      return [...(await sender.getStats()).values()].filter(({ type }) => type === 'outbound-rtp').map(({ rid, frameWidth, framesEncoded }) => ({ rid, frameWidth, framesEncoded }));
+    });
+    await eventually(`both sizes are encoded, round ${round}`, async () => {
+      const [f, h] = (await sent()).sort((one, other) => (one.rid < other.rid ? -1 : 1));
+      return f.rid === 'f' && h.rid === 'h' && f.framesEncoded > 3 && h.framesEncoded > 3 && f.frameWidth === 2 * h.frameWidth;
+    }, { show: sent });
+    counts.push(await lines());
+    await alice.click('share');
+    await bob.gone('tile', `[data-participant="${alice.id}"][data-source="screen"]`);
+  }
+  assert.equal(new Set(counts).size, 1, `m-lines: ${counts}`);
+  await bob.shows(alice.id, 'camera');
+  assert.deepEqual(alice.failures(), []);
+});
+
 stage.scene('tiles ask for their size, once it rests, and not pixel by pixel', async ({ room }) => {
   const alice = await join('chromium', room, 'Alice', { width: 1000, height: 700 });
   const bob = await join('chromium', room, 'Bob');

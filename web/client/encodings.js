@@ -1,5 +1,5 @@
-// How each source is encoded: the simulcast layers of a camera, and the limits of what is sent once. All names and numbers of
-// layers are here. publication.js makes senders of it; nothing here touches a connection.
+// How each source is encoded: the simulcast layers of cameras and screens, and the limits of what is sent once. All names and
+// numbers of layers are here. publication.js makes senders of it; nothing here touches a connection.
 
 /** @typedef {import("./protocol.js").Source} Source */
 /** @typedef {RTCRtpEncodingParameters & {scalabilityMode?: string}} Encoding */
@@ -19,8 +19,13 @@ const CAMERA_LAYERS = [
 /** The names of the layers, the best first. */
 export const LAYERS_BEST_FIRST = CAMERA_LAYERS.map(({ rid }) => rid).reverse();
 
+/** Text has to be sharp; a screen at rest costs little all the same. The half size is for those who would see nothing else. */
+const SCREEN_LAYERS = [
+  { rid: "h", scaleResolutionDownBy: 2, maxBitrate: 700_000 },
+  { rid: "f", scaleResolutionDownBy: 1, maxBitrate: 3_000_000 },
+];
+
 const CAMERA_MAX_BITRATE = 1_700_000;
-/** Text has to be sharp; a screen at rest costs little all the same. */
 const SCREEN_MAX_BITRATE = 3_000_000;
 /** One spatial and three temporal layers: the server can thin out pictures without asking for another layer. */
 const SCALABILITY_MODE = "L1T3";
@@ -35,11 +40,18 @@ const SCALABILITY_MODE = "L1T3";
  */
 export function encodingsOf(source, track, simulcast) {
   if (source !== "camera" && source !== "screen") return [undefined];
-  const layers = source === "camera" && simulcast ? layersFor(track) : [];
+  const layers = !simulcast ? [] : source === "camera" ? layersFor(track) : screenLayers();
   const encodings = layers.length > 1
     ? layers.map(({ rid, scaleResolutionDownBy, maxBitrate }) => ({ rid, scaleResolutionDownBy, maxBitrate }))
     : [limitsOf(source)];
   return [encodings.map((one) => ({ ...one, scalabilityMode: SCALABILITY_MODE })), encodings, undefined];
+}
+
+/** Firefox sends the first layer of a screen only, and Safari is not known to do better. */
+function screenLayers() {
+  const { userAgentData } = /** @type {any} */ (globalThis.navigator ?? {});
+  const chromium = userAgentData?.brands?.some((/** @type {{brand: string}} */ { brand }) => brand === "Chromium") ?? false;
+  return chromium ? SCREEN_LAYERS : [];
 }
 
 /**

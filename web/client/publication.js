@@ -19,8 +19,8 @@ export class Publication {
   /** Transceivers of our own that carry no source now: the next source of that kind takes them. */
   /** @type {RTCRtpTransceiver[]} */
   #spare = [];
-  /** Those that encode in layers: a screen needs another. @type {WeakSet<RTCRtpTransceiver>} */
-  #layered = new WeakSet();
+  /** Those that encode in layers, and of what: another source needs others. @type {WeakMap<RTCRtpTransceiver, Source>} */
+  #layered = new WeakMap();
   #layers;
   /** What the server was last told of each source. @type {Map<Source, boolean>} */
   #mutedSaid = new Map();
@@ -82,7 +82,8 @@ export class Publication {
       this.#use(source, transceiver);
       return transceiver.sender.replaceTrack(track).then(() => this.#layers.apply(transceiver));
     }
-    this.#transceivers.set(source, this.#create(source, track, "sendrecv"));
+    // A screen comes and goes: nothing is received on its m-line, so that it may go as a whole.
+    this.#transceivers.set(source, this.#create(source, track, source === "screen" ? "sendonly" : "sendrecv"));
     return Promise.resolve();
   }
 
@@ -97,7 +98,12 @@ export class Publication {
     this.#mutedSaid.delete(source);
     this.#layers.forget(transceiver.mid);
     if (isStopped(transceiver)) return;
-    this.#spare.push(transceiver);
+    if (transceiver.direction === "sendonly" && this.#layered.has(transceiver)) {
+      transceiver.stop(); // another will take its m-line
+      return;
+    }
+    // An m-line that was agreed without layers has none ever after: one that had some only receives from now on.
+    if (!this.#layered.has(transceiver)) this.#spare.push(transceiver);
     transceiver.direction = transceiver.direction === "sendonly" ? "inactive" : "recvonly";
     await transceiver.sender.replaceTrack(null);
   }
@@ -192,7 +198,7 @@ export class Publication {
       try {
         const init = { direction, streams: [this.#stream], ...(sendEncodings === undefined ? {} : { sendEncodings }) };
         const transceiver = this.#pc.addTransceiver(track ?? kindOf(source), init);
-        if ((sendEncodings?.length ?? 1) > 1) this.#layered.add(transceiver);
+        if ((sendEncodings?.length ?? 1) > 1) this.#layered.set(transceiver, source);
         return transceiver;
       } catch (error) {
         if (index === ways.length - 1) throw error;
@@ -204,7 +210,7 @@ export class Publication {
   /** @param {Source} source */
   #takeSpare(source) {
     const index = this.#spare.findIndex((one) => one.receiver.track.kind === kindOf(source) && !isStopped(one)
-      && !(source === "screen" && this.#layered.has(one)));
+      && (this.#layered.get(one) ?? source) === source);
     return index < 0 ? undefined : this.#spare.splice(index, 1)[0];
   }
 
