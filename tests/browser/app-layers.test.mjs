@@ -60,15 +60,36 @@ for (const browser of ['chromium', 'firefox']) {
   });
 }
 
+for (const browser of ['chromium', 'firefox']) {
+  stage.scene(`a camera that comes later, or again, is sent in three sizes by ${browser} too`, async ({ room }) => {
+    const alice = await join(browser, room, 'Alice', { media: false });
+    const bob = await join('chromium', room, 'Bob');
+    const all = () => eventually('all three are encoded', async () => (await layers(alice)).encodings.filter(({ frames }) => frames > 5).map(({ rid }) => rid).sort().join() === 'f,h,q', { show: () => layers(alice) });
+    await alice.click('cam');
+    await bob.shows(alice.id, 'camera');
+    await all();
+    // The page only mutes; an application may take it away altogether.
+    await alice.run(async () => {
+      window.camera = window.crosspoint.sources.get('camera').track;
+      await window.crosspoint.unpublish('camera');
+    });
+    await bob.until('the camera is gone', (id) => ![...window.crosspoint.tracks.values()].some(({ participant, kind }) => participant === id && kind === 'video'), { args: [alice.id] });
+    await alice.run(() => window.crosspoint.publish('camera', window.camera));
+    await bob.receives([alice], { kinds: ['video'] });
+    await all();
+    assert.deepEqual(alice.failures(), []);
+  });
+}
+
 stage.scene('what is wanted of an m-line that is not there yet is remembered', async ({ room }) => {
   const alice = await join('chromium', room, 'Alice', { media: false });
   const told = await alice.run(() => new Promise((resolve) => {
     const stop = window.crosspoint.on('wanted', (wanted) => { stop(); resolve(wanted); });
-    window.wiretap.hear({ type: 'wanted', mid: '1', rids: ['h'] });
+    window.wiretap.hear({ type: 'wanted', mid: '2', rids: ['h'] });
   }));
-  assert.deepEqual(told, { mid: '1', source: null, rids: ['h'] });
+  assert.deepEqual(told, { mid: '2', source: null, rids: ['h'] });
   await alice.click('cam');
-  await eventually('only that layer is encoded', async () => (await layers(alice)).mid === '1' && (await active(alice)) === 'h', { show: () => layers(alice) });
+  await eventually('only that layer is encoded', async () => (await layers(alice)).mid === '2' && (await active(alice)) === 'h', { show: () => layers(alice) });
 });
 
 stage.scene('without simulcast the camera is sent once', async ({ room }) => {

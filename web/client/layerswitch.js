@@ -2,7 +2,7 @@
 // publication owns one. What is said of an m-line is remembered until that m-line is there, and after each negotiation it is
 // made so again; one sender's parameters change one after another.
 
-import { layersFor } from "./encodings.js";
+import { layersFor, limitsOf } from "./encodings.js";
 
 export class LayerSwitch {
   #failed;
@@ -44,8 +44,11 @@ export class LayerSwitch {
       const { encodings } = parameters;
       if (encodings === undefined || encodings.length === 0) return; // some browsers know none before the first answer
       const active = this.#activeOf(transceiver, encodings);
-      if (encodings.every((encoding, index) => (encoding.active ?? true) === active[index])) return;
+      const shrunk = encodings.length === 1 && (encodings[0].scaleResolutionDownBy ?? 1) > 1;
+      if (!shrunk && encodings.every((encoding, index) => (encoding.active ?? true) === active[index])) return;
       encodings.forEach((encoding, index) => { encoding.active = active[index]; });
+      // The other end took no layers, and the browser kept the first, which is the smallest.
+      if (shrunk) Object.assign(encodings[0], { scaleResolutionDownBy: 1, ...limitsOf("camera") });
       await sender.setParameters(parameters);
     }).catch((error) => {
       if (transceiver.currentDirection !== "stopped") this.#failed(error, "switch layers");

@@ -19,8 +19,8 @@ export class Publication {
   /** Transceivers of our own that carry no source now: the next source of that kind takes them. */
   /** @type {RTCRtpTransceiver[]} */
   #spare = [];
-  /** Those that encode in layers, and of what: another source needs others. @type {WeakMap<RTCRtpTransceiver, Source>} */
-  #layered = new WeakMap();
+  /** Those that encode in layers. @type {WeakSet<RTCRtpTransceiver>} */
+  #layered = new WeakSet();
   #layers;
   /** What the server was last told of each source. @type {Map<Source, boolean>} */
   #mutedSaid = new Map();
@@ -41,9 +41,10 @@ export class Publication {
    * @param {Map<Source, LocalSource>} sources
    */
   prepareOffer(sources) {
-    for (const [source, { track }] of sources) void this.add(source, track);
+    for (const [source, { track }] of sources) this.#transceivers.set(source, this.#create(source, track, "sendrecv"));
     for (const source of /** @type {const} */ (["microphone", "camera"])) {
-      if (!this.#transceivers.has(source)) this.#spare.push(this.#create(source, null, "recvonly"));
+      if (this.#transceivers.has(source)) continue;
+      this.#spare.push(this.#pc.addTransceiver(kindOf(source), { direction: "recvonly", streams: [this.#stream] }));
     }
   }
 
@@ -77,13 +78,16 @@ export class Publication {
    * @param {MediaStreamTrack | null} track
    */
   add(source, track) {
-    const transceiver = this.#transceivers.get(source) ?? this.#takeSpare(source);
+    const layered = this.#isLayered(source, track);
+    // Browsers forget the layers of an m-line that was agreed on without: layers want an m-line of their own.
+    const transceiver = this.#transceivers.get(source) ?? (layered ? undefined : this.#takeSpare(kindOf(source)));
     if (transceiver !== undefined) {
       this.#use(source, transceiver);
-      return transceiver.sender.replaceTrack(track).then(() => this.#layers.apply(transceiver));
+      return transceiver.sender.replaceTrack(track).then(() => limit(transceiver.sender, source))
+        .then(() => this.#layers.apply(transceiver));
     }
-    // A screen comes and goes: nothing is received on its m-line, so that it may go as a whole.
-    this.#transceivers.set(source, this.#create(source, track, source === "screen" ? "sendonly" : "sendrecv"));
+    // For the same reason it can not be used again, and nothing is received on it, so that it may go as a whole.
+    this.#transceivers.set(source, this.#create(source, track, layered ? "sendonly" : "sendrecv"));
     return Promise.resolve();
   }
 
@@ -102,7 +106,7 @@ export class Publication {
       transceiver.stop(); // another will take its m-line
       return;
     }
-    // An m-line that was agreed without layers has none ever after: one that had some only receives from now on.
+    // One of the first offer, which receives as well, does only that from now on.
     if (!this.#layered.has(transceiver)) this.#spare.push(transceiver);
     transceiver.direction = transceiver.direction === "sendonly" ? "inactive" : "recvonly";
     await transceiver.sender.replaceTrack(null);
@@ -198,7 +202,7 @@ export class Publication {
       try {
         const init = { direction, streams: [this.#stream], ...(sendEncodings === undefined ? {} : { sendEncodings }) };
         const transceiver = this.#pc.addTransceiver(track ?? kindOf(source), init);
-        if ((sendEncodings?.length ?? 1) > 1) this.#layered.set(transceiver, source);
+        if ((sendEncodings?.length ?? 1) > 1) this.#layered.add(transceiver);
         return transceiver;
       } catch (error) {
         if (index === ways.length - 1) throw error;
@@ -207,10 +211,17 @@ export class Publication {
     throw new Error("no way to send"); // there is always one
   }
 
-  /** @param {Source} source */
-  #takeSpare(source) {
-    const index = this.#spare.findIndex((one) => one.receiver.track.kind === kindOf(source) && !isStopped(one)
-      && (this.#layered.get(one) ?? source) === source);
+  /**
+   * @param {Source} source
+   * @param {MediaStreamTrack | null} track
+   */
+  #isLayered(source, track) {
+    return (encodingsOf(source, track, this.#simulcast)[0]?.length ?? 1) > 1;
+  }
+
+  /** @param {"audio" | "video"} kind */
+  #takeSpare(kind) {
+    const index = this.#spare.findIndex((one) => one.receiver.track.kind === kind && !isStopped(one));
     return index < 0 ? undefined : this.#spare.splice(index, 1)[0];
   }
 
@@ -226,7 +237,7 @@ function isStopped(transceiver) {
 }
 
 /**
- * Holds a sender that we did not make to what its source may cost.
+ * Holds a sender that was made for nothing in particular to what its source may cost.
  * @param {RTCRtpSender} sender
  * @param {Source} source
  */
