@@ -39,6 +39,9 @@ export class Why {
   constructor(crosspoint) {
     this.#crosspoint = crosspoint;
     this.#dialog.addEventListener("close", () => clearInterval(this.#timer), { signal: this.#stop.signal });
+    this.#stop.signal.addEventListener("abort", crosspoint.on("call", ({ state }) => {
+      if (state === "ended") this.#dialog.close();
+    }));
   }
 
   close() {
