@@ -9,7 +9,7 @@ const stage = Stage.set();
 
 // Alice in a room with a crowd, in a window of this size.
 async function inCrowd(room, count, window = { width: 1280, height: 800 }) {
-  const alice = await App.join(stage, stage.chromium, { room, name: 'Alice', ...window });
+  const alice = await App.join(stage, stage.chromium, { room, name: 'Alice', ignored: ['speakers'], ...window });
   const crowd = await alice.wiretap.crowd(count);
   await alice.page.bringToFront();
   return { alice, crowd };

@@ -8,8 +8,8 @@ const stage = Stage.set();
 
 // Alice sees Bob.
 async function two(room) {
-  const alice = await App.join(stage, stage.chromium, { room, name: 'Alice' });
-  const bob = await App.join(stage, stage.chromium, { room, name: 'Bob' });
+  const alice = await App.join(stage, stage.chromium, { room, name: 'Alice', ignored: ['layers'] });
+  const bob = await App.join(stage, stage.chromium, { room, name: 'Bob', ignored: ['wanted'] });
   await alice.shows(bob.id, 'camera');
   return { alice, bob };
 }

@@ -2,9 +2,9 @@
 // real one says. For what takes a crowd, a bad network or a broken camera to make a server say it.
 
 export class Wiretap {
-  /** Before the page is loaded. */
-  static async on(page) {
-    await page.evaluateOnNewDocument(install);
+  /** Before the page is loaded. Messages of the `ignored` types it hears only from here, not from the real server. */
+  static async on(page, ignored = []) {
+    await page.evaluateOnNewDocument(install, ignored);
     return new Wiretap(page);
   }
 
@@ -36,7 +36,7 @@ export class Wiretap {
 }
 
 // Runs in the page.
-function install() {
+function install(ignored) {
   const wiretap = { sent: [], answers: new Map(), socket: null };
   wiretap.hear = (message) => wiretap.socket.dispatchEvent(new MessageEvent('message', { data: JSON.stringify(message) }));
   window.wiretap = wiretap;
@@ -44,6 +44,9 @@ function install() {
     constructor(...args) {
       super(...args);
       wiretap.socket = this;
+      this.addEventListener('message', (event) => {
+        if (event.isTrusted && ignored.includes(JSON.parse(event.data).type)) event.stopImmediatePropagation();
+      });
     }
 
     send(text) {
