@@ -30,17 +30,22 @@
 //     client/call.js           one call: a peer connection and what belongs to it
 //     client/negotiation.js    perfect negotiation, polite
 //     client/publication.js    which transceiver carries which source of ours
+//     client/encodings.js      layers and limits of what is sent
+//     client/layerswitch.js    which of our layers are encoded
 //     client/subscriptions.js  which mid carries whose track
 //     client/channels.js       data channels with senders
 //     client/recovery.js       ICE restarts
 //     client/roster.js         who is in the room
 //     client/wants.js          what is needed of each track
+//     client/health.js         what the server says of connections and tracks
 //     client/stats.js          numbers for people, from both ends
+//     client/inspect.js        one received track in the browser's numbers
 //     client/protocol.js       message shapes and limits
 //     client/sdp.js            the little SDP that is read
 //     client/emitter.js        typed EventTarget
 
 export { Crosspoint } from "./client/client.js";
+export { inspectTrack } from "./client/inspect.js";
 export { LIMITS, SOURCES, cleanName, isRoomName, kindOf } from "./client/protocol.js";
 export { RemoteTrack } from "./client/subscriptions.js";
 export { StatsSampler } from "./client/stats.js";

@@ -60,8 +60,9 @@ export function setIcon(parent, name) {
  */
 export function label(element, name, key) {
   element.setAttribute("aria-label", name);
-  element.title = key === undefined ? name : `${name} (${key.toUpperCase()})`;
-  if (key !== undefined) element.setAttribute("aria-keyshortcuts", key.toUpperCase());
+  const named = key?.length === 1 ? key.toUpperCase() : key;
+  element.title = named === undefined ? name : `${name} (${named})`;
+  if (named !== undefined) element.setAttribute("aria-keyshortcuts", named);
 }
 
 /**

@@ -6,8 +6,18 @@ const GAP = 10;
 /** Tiles are never narrower or wider than this, so that faces are not cut and bars do not appear. */
 const ASPECT_MIN = 4 / 5;
 const ASPECT_MAX = 16 / 9;
-/** Smaller than this, a face is not worth its bits: the stage scrolls, or the strip hides the rest. */
+/** Smaller than this, a face is not worth its bits: the stage scrolls, or the strip has pages. */
 const TILE_MIN_WIDTH = 132;
+
+/**
+ * How many tiles a page of the grid holds.
+ * @param {Box} area
+ */
+export function pageSize({ width, height }) {
+  if (width < 600 || height < 340) return 4;
+  if (width >= 2200 && height >= 1100) return 25;
+  return width >= 1500 && height >= 800 ? 16 : 9;
+}
 
 /**
  * The largest equal tiles for `count` in `area`. When even the smallest do not fit, the boxes run past the area's foot.

@@ -37,7 +37,7 @@ function roomOfAddress() {
 async function enter({ name, room: roomName, how }) {
   const query = new URLSearchParams(location.search);
   const client = new Crosspoint({
-    room: roomName, name, token: query.get("token") ?? undefined, simulcast: query.has("simulcast"),
+    room: roomName, name, token: query.get("token") ?? undefined, simulcast: query.get("simulcast") !== "off",
   });
   // For debugging and for the browser tests: the live client, with `pc`, `participants` and `tracks`.
   Object.assign(window, { crosspoint: client });

@@ -14,6 +14,7 @@ import { Speaking } from "./speaking.js";
 import { Stage } from "./stage.js";
 import { StatsPanel } from "./statspanel.js";
 import { confirm, toast } from "./toast.js";
+import { Why } from "./why.js";
 import { describeConnection, describePresent, explainEnd, explainError } from "./words.js";
 
 /** In a larger room, comings and goings are noise. */
@@ -35,6 +36,7 @@ export class Room {
   #unread = 0;
   #quiet = true;
   #stop = new AbortController();
+  #stage;
   #controls;
   #chat;
   #stats;
@@ -51,14 +53,16 @@ export class Room {
   constructor(crosspoint, media, intent, leave) {
     this.#crosspoint = crosspoint;
     this.#leave = leave;
-    const stage = new Stage(crosspoint);
+    const why = new Why(crosspoint);
+    const stage = new Stage(crosspoint, (tile) => why.open(tile));
+    this.#stage = stage;
     const sound = new Sound(crosspoint);
     this.#controls = new Controls(crosspoint, media, intent);
     this.#chat = new Chat(crosspoint, (message) => this.#chatReceived(message));
     this.#stats = new StatsPanel(crosspoint);
     this.#devices = new Devices(crosspoint, media, sound);
     this.#parts = [
-      stage, sound, this.#controls, this.#chat, this.#stats, this.#devices,
+      stage, why, sound, this.#controls, this.#chat, this.#stats, this.#devices,
       new Speaking(crosspoint, (ids) => stage.setSpeaking(ids)),
       new Calls(crosspoint, this.#controls),
       new People(crosspoint, {
@@ -158,6 +162,9 @@ export class Room {
       { key: "i", name: "Statistics", run: () => this.#toggleStats() },
       { key: "f", name: "Full screen", run: () => void this.#toggleFullScreen() },
       { key: "d", name: "Devices and settings", run: () => this.#devices.open() },
+      { key: "pagedown", name: "Next page of people", run: () => this.#stage.turn(1) },
+      { key: "pageup", name: "Previous page of people", run: () => this.#stage.turn(-1) },
+      { key: "w", name: "Why does this picture look like this?", run: () => this.#stage.explain() },
       { key: "l", name: "Copy the link", run: () => void this.#copyLink() },
       { key: "?", name: "These shortcuts", run: () => byId("help-dialog", HTMLDialogElement).showModal() },
     ], signal);

@@ -2,6 +2,7 @@
 
 import { StatsSampler } from "../crosspoint.js";
 import { byId, make } from "./dom.js";
+import { describeScore } from "./words.js";
 
 const EVERY_MS = 1500;
 
@@ -65,19 +66,13 @@ export class StatsPanel {
     ]) {
       head.append(make("div", "", make("dt", "", term), make("dd", "", value)));
     }
-    const table = make("table");
-    const titles = make("tr");
-    for (const title of ["Track", "Codec", "Picture", "Bitrate", "Loss", "Jitter", "Server"]) {
-      const cell = make("th", "", title);
-      cell.scope = "col";
-      titles.append(cell);
-    }
-    const body = make("tbody");
     const sorted = [...summary.rows].sort((one, other) => one.direction === other.direction ? 0 : one.direction === "sent" ? -1 : 1);
-    for (const row of sorted) body.append(this.#row(row));
-    table.append(make("thead", "", titles), body);
+    const tracks = tableOf(["Track", "Codec", "Picture", "Bitrate", "Loss", "Jitter", "You are sent", "Server"], sorted.map((row) => this.#row(row)));
+    const connections = [...this.#crosspoint.qualities.values()].map((quality) => this.#connection(quality));
+    const tables = connections.length === 0 ? [tracks]
+      : [tracks, tableOf(["Connection", "Quality", "Loss", "Round trip", "Bandwidth"], connections)];
     const { scrollTop } = this.#element;
-    this.#element.replaceChildren(head, table);
+    this.#element.replaceChildren(head, ...tables);
     this.#element.scrollTop = scrollTop;
   }
 
@@ -86,7 +81,7 @@ export class StatsPanel {
     const line = make("tr");
     line.dataset.direction = row.direction;
     line.dataset.track = row.track ?? "";
-    const who = row.participant === null ? "You" : this.#crosspoint.participants.get(row.participant)?.name ?? "Somebody";
+    const who = this.#nameOf(row.participant);
     const what = `${SOURCE_WORDS[row.source ?? ""] ?? row.kind}${row.rid === null ? "" : ` ${row.rid}`}`;
     const name = make("th", "", make("span", "stats-arrow", row.direction === "sent" ? "↑" : "↓"), ` ${who}, ${what}`);
     name.scope = "row";
@@ -95,12 +90,52 @@ export class StatsPanel {
     line.append(name);
     for (const value of [
       row.codec ?? "–", row.limitedBy === null ? picture : `${picture} (${row.limitedBy})`, bits(row.bitrate), percent(row.loss),
-      milliseconds(row.jitter), serverWords(row),
+      milliseconds(row.jitter), this.#layersOf(row), serverWords(row),
     ]) {
       line.append(make("td", "", value));
     }
     return line;
   }
+
+  /** @param {import("../client/health.js").Quality} quality */
+  #connection({ id, score, loss, rtt, bandwidth }) {
+    const line = make("tr");
+    const name = make("th", "", this.#nameOf(id === this.#crosspoint.id ? null : id));
+    name.scope = "row";
+    line.append(name);
+    for (const value of [describeScore(score), percent(loss), milliseconds(rtt === null ? null : rtt / 1000), bits(bandwidth)]) {
+      line.append(make("td", "", value));
+    }
+    return line;
+  }
+
+  /** @param {StatsRow} row */
+  #layersOf({ track }) {
+    const layers = track === null ? undefined : this.#crosspoint.layers.get(track);
+    if (layers === undefined) return "–";
+    const { rid, spatial, temporal, reason } = layers;
+    const words = [rid ?? (spatial === null ? "" : `S${spatial}`), temporal === null ? "" : `T${temporal}`].filter(Boolean).join(" ") || "nothing";
+    return reason === undefined ? words : `${words}, ${reason}`;
+  }
+
+  /** @param {number | null} participant null for ourselves */
+  #nameOf(participant) {
+    return participant === null ? "You" : this.#crosspoint.participants.get(participant)?.name ?? "Somebody";
+  }
+}
+
+/**
+ * @param {string[]} titles
+ * @param {HTMLElement[]} lines
+ */
+function tableOf(titles, lines) {
+  const head = make("tr");
+  for (const title of titles) {
+    const cell = make("th", "", title);
+    cell.scope = "col";
+    head.append(cell);
+  }
+  return make("table", "", make("thead", "", head), make("tbody", "", ...lines));
 }
 
 /** @param {StatsRow} row */

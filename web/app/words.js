@@ -114,6 +114,96 @@ export function describeConnection(session, media, call) {
 }
 
 /**
+ * The server's score of a connection, in a word.
+ * @param {number} score 1 to 5
+ */
+export function describeScore(score) {
+  return ["very weak", "weak", "fair", "good", "excellent"][Math.min(5, Math.max(1, score)) - 1];
+}
+
+/**
+ * What keeps somebody's picture from us, or from being better. Empty where nothing needs to be said.
+ * @param {import("../client/health.js").Layers} layers
+ * @param {string} source
+ */
+export function explainLayers({ rid, spatial, temporal, reason }, source) {
+  const nothing = rid === null && spatial === null && temporal === null;
+  const thing = source === "screen" ? "screen" : "video";
+  switch (reason) {
+    case "bandwidth": return nothing ? "Your network is too slow for this picture" : "Your network is too slow for a sharper picture";
+    case "codec": return `This browser cannot play their ${thing}`;
+    case "paused": return "Paused while nobody here looks at it";
+    case "muted": return source === "screen" ? "They paused their screen" : "They turned their camera off";
+    case "publisher": return nothing ? "Their network or browser sends no picture now" : "Their network or browser limits this picture";
+    default: return "";
+  }
+}
+
+/**
+ * One event of a track's timeline.
+ * @param {import("../client/health.js").TrackEvent} event
+ */
+export function describeEvent(event) {
+  const { event: what, bitrate, loss } = event;
+  switch (what) {
+    case "subscribed": return "The server began to send it to you";
+    case "keyframe-asked": return "A whole picture was asked for";
+    case "keyframe-received": return "A whole picture reached the server";
+    case "keyframe-forwarded": return "A whole picture was sent to you";
+    case "layer": return `You are sent ${describeLayer(event)}${because(event)}`;
+    case "paused": return `The server paused it${because(event)}`;
+    case "resumed": return "The server sends it again";
+    case "estimate": return `Your network was judged to carry ${Number.isFinite(bitrate) ? megabits(bitrate) : "another amount"}`;
+    case "loss": return `${Number.isFinite(loss) ? `${(loss * 100).toFixed(loss < 0.1 ? 1 : 0)} % of` : "Some"} packets were lost`;
+    case "sender-limited": return "Their network or browser sends less than it could";
+    case "muted": return "They switched it off";
+    case "unmuted": return "They switched it on";
+    case "silent": return "Nothing came from them";
+    case "codec": return "This browser cannot play what they send";
+    default: return what;
+  }
+}
+
+/** @type {Record<string, string>} */
+const LAYER_WORDS = { f: "the full size", h: "half the size", q: "a quarter of the size" };
+/** By temporal layer, of three. */
+const RATE_WORDS = ["every fourth picture", "every second picture"];
+const REASON_WORDS = /** @type {Record<string, string>} */ ({
+  bandwidth: "your network is too slow for more", codec: "this browser cannot play it", paused: "nobody here looked at it",
+  muted: "they switched it off", publisher: "their network or browser limits it",
+});
+
+/**
+ * A layer, as one finishes "You are sent".
+ * @param {{[field: string]: any}} layer
+ */
+export function describeLayer({ rid, spatial, temporal }) {
+  const size = typeof rid === "string" ? LAYER_WORDS[rid] ?? `layer ${rid}` : Number.isFinite(spatial) ? `spatial layer ${spatial}` : "";
+  const rate = RATE_WORDS[temporal] ?? "";
+  return [size, rate].filter(Boolean).join(", ") || "no picture";
+}
+
+/** @param {{[field: string]: any}} event */
+function because({ reason }) {
+  return typeof reason === "string" ? `: ${REASON_WORDS[reason] ?? reason}` : "";
+}
+
+/** @param {number} bitrate */
+function megabits(bitrate) {
+  return bitrate >= 1e6 ? `${(bitrate / 1e6).toFixed(1)} Mbit/s` : `${Math.round(bitrate / 1e3)} kbit/s`;
+}
+
+/**
+ * How long ago, in words as short as they can be.
+ * @param {number} ms
+ */
+export function describeAge(ms) {
+  const seconds = Math.round(ms / 1000);
+  if (seconds < 1) return "just now";
+  return seconds < 90 ? `${seconds} s ago` : `${Math.round(seconds / 60)} min ago`;
+}
+
+/**
  * Who is in the call that one is not in.
  * @param {string[]} names
  */

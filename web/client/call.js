@@ -6,6 +6,7 @@ import { Negotiation } from "./negotiation.js";
 import { readDescription, readTrackLines } from "./protocol.js";
 import { Publication } from "./publication.js";
 import { Recovery } from "./recovery.js";
+import { bestLayersFirst } from "./sdp.js";
 import { Subscriptions } from "./subscriptions.js";
 
 const CLOSE_AFTER_MS = 500;
@@ -130,7 +131,9 @@ export class Call {
 
   /** @param {RTCSessionDescription} description */
   #sendDescription({ type, sdp }) {
-    this.#send({ type: type === "offer" ? "video-offer" : "video-answer", sdp: { type, sdp }, tracks: this.publication.lines() });
+    this.#send({
+      type: type === "offer" ? "video-offer" : "video-answer", sdp: { type, sdp: bestLayersFirst(sdp) }, tracks: this.publication.lines(),
+    });
   }
 
   /**
@@ -149,6 +152,7 @@ export class Call {
   #settled() {
     if (this.state !== "active" && this.state !== "ended") this.#setState("active");
     this.syncMutes();
+    this.publication.applyWanted();
   }
 
   #openChannels() {

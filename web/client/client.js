@@ -3,6 +3,7 @@
 
 import { Call } from "./call.js";
 import { Emitter } from "./emitter.js";
+import { Health } from "./health.js";
 import { KNOWN_TYPES, LIMITS, cleanName, isRoomName } from "./protocol.js";
 import { Roster } from "./roster.js";
 import { Socket } from "./socket.js";
@@ -23,7 +24,7 @@ import { Wants } from "./wants.js";
  * @property {string | URL} [url] of the WebSocket; by default `/ws` where the page came from
  * @property {string} [token] where the server asks for one
  * @property {RTCConfiguration} [configuration] added to what the server says (its iceServers)
- * @property {boolean} [simulcast] send the camera in three sizes; off unless asked for
+ * @property {boolean} [simulcast] send the camera in up to three sizes, of which each viewer gets what fits; on unless false
  */
 
 /**
@@ -55,9 +56,9 @@ import { Wants } from "./wants.js";
  * @property {{source: Source}} local one of our own sources came, went, or was muted
  * @property {{source: Source}} ended the device or the browser ended a track that we publish
  * @property {{speakers: {id: number, level: number}[]}} speakers loudest first
- * @property {{id: number, score: number, loss: number, rtt: number | null, bandwidth: number}} quality
- * @property {{track: string, rid: string | null, spatial: number | null, temporal: number | null, reason?: string}} layers
- * @property {{mid: string, rids: string[]}} wanted
+ * @property {import("./health.js").Quality} quality how well a connection does: ours every 2 s, others' when it changes
+ * @property {import("./health.js").Layers} layers what of a track the server forwards to us
+ * @property {{mid: string, source: Source | null, rids: string[]}} wanted which of our layers anyone receives
  * @property {{channel: RTCDataChannel, from: number}} channel
  * @property {{from: number, label: string, data: string | ArrayBuffer}} data
  * @property {import("./protocol.js").ServerError} error
@@ -75,6 +76,7 @@ export class Crosspoint extends Emitter {
   #socket;
   #roster;
   #wants;
+  #health;
   /** @type {Call | null} */
   #call = null;
   /** An offer that waits for accept or decline. @type {Message | null} */
@@ -113,6 +115,7 @@ export class Crosspoint extends Emitter {
     this.room = options.room;
     this.#roster = new Roster((participant, change) => this.#participantChanged(participant, change));
     this.#wants = new Wants((message) => this.#socket.send(message));
+    this.#health = new Health((message) => this.#socket.send(message));
     this.#socket = new Socket((resume) => this.#address(resume), {
       received: (message) => this.#receive(message),
       stateChanged: (state, reason) => this.#socketChanged(state, reason),
@@ -132,6 +135,16 @@ export class Crosspoint extends Emitter {
   /** The tracks we receive, by the server's id. @returns {ReadonlyMap<string, RemoteTrack>} */
   get tracks() {
     return this.#call?.subscriptions.tracks ?? new Map();
+  }
+
+  /** How well each connection did last, by participant. @returns {ReadonlyMap<number, import("./health.js").Quality>} */
+  get qualities() {
+    return this.#health.qualities;
+  }
+
+  /** What the server forwards to us, by track. @returns {ReadonlyMap<string, import("./health.js").Layers>} */
+  get layers() {
+    return this.#health.layers;
   }
 
   /** What we publish. @returns {ReadonlyMap<Source, LocalSource>} */
@@ -264,6 +277,7 @@ export class Crosspoint extends Emitter {
    */
   async publish(source, track, { muted = false } = {}) {
     track.enabled = !muted;
+    prefer(source, track);
     this.#sources.set(source, { track, muted });
     track.addEventListener("ended", () => {
       if (this.#sources.get(source)?.track !== track) return;
@@ -297,6 +311,7 @@ export class Crosspoint extends Emitter {
     local.track = track;
     if (track !== null) {
       track.enabled = !local.muted;
+      prefer(source, track);
       track.addEventListener("ended", () => {
         if (this.#sources.get(source)?.track === track) this.emit("ended", { source });
       });
@@ -344,12 +359,22 @@ export class Crosspoint extends Emitter {
   // What we receive.
 
   /**
-   * Tells the server what the viewer needs of a track, so that it forwards no more than that.
+   * Tells the server what the viewer needs of a track, so that it forwards no more than that. Members that are left out stay
+   * as they were. Only changes are sent, sizes once they rest; a resume and the next call say all of it again.
    * @param {string} track
    * @param {import("./wants.js").Want} want
    */
   receive(track, want) {
     if (this.tracks.has(track)) this.#wants.set(track, want);
+  }
+
+  /**
+   * What happened to a track, as the server saw it, the oldest first; null if it does not tell.
+   * @param {string} track
+   */
+  requestTimeline(track) {
+    if (this.#call?.state !== "active" || this.state !== "open") return Promise.resolve(null);
+    return this.#health.askTimeline(track);
   }
 
   /**
@@ -414,7 +439,8 @@ export class Crosspoint extends Emitter {
     layers: (message) => this.#receiveLayers(message),
     wanted: (message) => this.#receiveWanted(message),
     speakers: (message) => this.#receiveSpeakers(message),
-    quality: (message) => this.emit("quality", /** @type {any} */ (message)),
+    quality: (message) => this.#receiveQuality(message),
+    timeline: (message) => this.#health.receiveTimeline(message),
     stats: ({ stats }) => this.#answerStats(Array.isArray(stats) ? stats : null),
   };
 
@@ -470,12 +496,13 @@ export class Crosspoint extends Emitter {
     const error = { code, message: String(message.message ?? ""), request, fatal: message.fatal === true };
     if (error.fatal) this.#lastError = code;
     if (request === "stats") this.#answerStats(null);
+    if (request === "timeline") this.#health.refuseTimelines();
     if (request === "video-offer" && this.#call !== null && !error.fatal) {
       if (this.#call.state === "active") void this.#call.negotiation.receiveRefusal();
       else this.#end(code);
     }
-    // Resuming too late is our own business: the socket starts a new session.
-    if (code !== "resume-failed") this.emit("error", error);
+    // Resuming too late is our own business: the socket starts a new session. Who asked for a timeline has the answer.
+    if (code !== "resume-failed" && request !== "timeline") this.emit("error", error);
   }
 
   /** @param {Message} message */
@@ -538,18 +565,26 @@ export class Crosspoint extends Emitter {
   }
 
   /** @param {Message} message */
+  #receiveQuality(message) {
+    const quality = this.#health.receiveQuality(message);
+    if (quality !== null) this.emit("quality", quality);
+  }
+
+  /** @param {Message} message */
   #receiveLayers(message) {
-    const codecMissing = message.rid == null && message.spatial == null && message.reason === "codec";
-    this.#call?.subscriptions.setUndecodable(String(message.track), codecMissing);
-    this.emit("layers", /** @type {any} */ (message));
+    const layers = this.#health.receiveLayers(message);
+    if (layers === null) return;
+    this.#call?.subscriptions.setUndecodable(layers.track, isUndecodable(layers));
+    this.emit("layers", layers);
   }
 
   /** @param {Message} message */
   #receiveWanted(message) {
-    if (!Array.isArray(message.rids)) return;
-    this.#call?.publication.encodeOnly(String(message.mid), message.rids)
-      .catch((error) => this.emit("failure", { error, doing: "switch layers" }));
-    this.emit("wanted", /** @type {any} */ (message));
+    if (!Array.isArray(message.rids) || this.#call === null) return;
+    const mid = String(message.mid);
+    const rids = message.rids.map(String);
+    void this.#call.publication.encodeOnly(mid, rids);
+    this.emit("wanted", { mid, source: this.sourceOf(mid), rids });
   }
 
   /** @param {Message} message */
@@ -574,14 +609,19 @@ export class Crosspoint extends Emitter {
       sources: this.#sources,
       channels: this.#channels,
       configuration: { bundlePolicy: "max-bundle", iceServers: this.#iceServers, ...this.#options.configuration },
-      simulcast: this.#options.simulcast ?? false,
+      simulcast: this.#options.simulcast ?? true,
       stateChanged: () => this.#callChanged(),
       mediaChanged: () => this.emit("media", { state: this.pc?.connectionState ?? "closed" }),
       hopeless: () => this.#renew(),
       failed: (error, doing) => this.emit("failure", { error, doing }),
-      trackAdded: (track) => this.emit("track", { track }),
+      trackAdded: (track) => {
+        track.undecodable = isUndecodable(this.#health.layers.get(track.id));
+        this.#wants.present(track.id);
+        this.emit("track", { track });
+      },
       trackRemoved: (track) => {
-        this.#wants.delete(track.id);
+        this.#health.forgetTrack(track.id);
+        if (this.#call !== null) this.#wants.delete(track.id); // otherwise the next call may bring it back
         this.emit("trackremoved", { track });
       },
       trackChanged: (track) => this.emit("trackchanged", { track }),
@@ -613,9 +653,10 @@ export class Crosspoint extends Emitter {
     const call = this.#call;
     if (call === null) return;
     const view = this.#view(call);
-    call.close();
     this.#call = null;
-    this.#wants.clear();
+    call.close();
+    this.#wants.rest();
+    this.#health.clear();
     this.#answerStats(null);
     if (!silent) this.emit("call", { ...view, state: "ended", reason });
   }
@@ -648,6 +689,7 @@ export class Crosspoint extends Emitter {
    * @param {"joined" | "updated" | "left"} change
    */
   #participantChanged(participant, change) {
+    if (change === "left") this.#health.forgetParticipant(participant.id);
     for (const { track, muted } of participant.tracks) this.#call?.subscriptions.setMuted(track, muted);
     this.emit("participant", { participant, change });
   }
@@ -692,4 +734,18 @@ export class Crosspoint extends Emitter {
     }
     return url;
   }
+}
+
+/**
+ * A screen is read: it keeps its size, and gives up pictures instead.
+ * @param {Source} source
+ * @param {MediaStreamTrack} track
+ */
+function prefer(source, track) {
+  if (source === "screen" && track.contentHint === "") track.contentHint = "detail";
+}
+
+/** @param {import("./health.js").Layers | undefined} layers */
+function isUndecodable(layers) {
+  return layers !== undefined && layers.rid === null && layers.spatial === null && layers.reason === "codec";
 }

@@ -1,19 +1,14 @@
 // What this participant sends in one call: which transceiver carries which source. The call owns one; the tracks
 // themselves belong to the client, which outlives the call. It never negotiates: changes make negotiationneeded fire.
 
+import { encodingsOf, limitsOf } from "./encodings.js";
+import { LayerSwitch } from "./layerswitch.js";
 import { kindOf } from "./protocol.js";
 
 /**
  * @typedef {import("./protocol.js").Source} Source
  * @typedef {{track: MediaStreamTrack | null, muted: boolean}} LocalSource
  */
-
-/** Full, half and quarter size; the server forwards one of them to each receiver. */
-const SIMULCAST_ENCODINGS = [
-  { rid: "q", scaleResolutionDownBy: 4, maxBitrate: 150_000 },
-  { rid: "h", scaleResolutionDownBy: 2, maxBitrate: 500_000 },
-  { rid: "f" },
-];
 
 export class Publication {
   #pc;
@@ -24,16 +19,20 @@ export class Publication {
   /** Transceivers of our own that carry no source now: the next source of that kind takes them. */
   /** @type {RTCRtpTransceiver[]} */
   #spare = [];
+  /** Those that encode in layers. @type {WeakSet<RTCRtpTransceiver>} */
+  #layered = new WeakSet();
+  #layers;
   /** What the server was last told of each source. @type {Map<Source, boolean>} */
   #mutedSaid = new Map();
 
   /**
    * @param {RTCPeerConnection} pc
-   * @param {{simulcast: boolean}} options
+   * @param {{simulcast: boolean, failed: (error: unknown, doing: string) => void}} options
    */
-  constructor(pc, { simulcast }) {
+  constructor(pc, { simulcast, failed }) {
     this.#pc = pc;
     this.#simulcast = simulcast;
+    this.#layers = new LayerSwitch(failed);
   }
 
   /**
@@ -42,15 +41,17 @@ export class Publication {
    * @param {Map<Source, LocalSource>} sources
    */
   prepareOffer(sources) {
-    for (const [source, { track }] of sources) void this.add(source, track);
+    for (const [source, { track }] of sources) this.#transceivers.set(source, this.#create(source, track, "sendrecv"));
     for (const source of /** @type {const} */ (["microphone", "camera"])) {
-      if (!this.#transceivers.has(source)) this.#spare.push(this.#create(source, kindOf(source), "recvonly"));
+      if (this.#transceivers.has(source)) continue;
+      this.#spare.push(this.#pc.addTransceiver(kindOf(source), { direction: "recvonly", streams: [this.#stream] }));
     }
   }
 
   /**
    * Before a first answer: the offered m-lines that we may send on take our sources, so that one answer is enough. A
-   * source that finds none gets a transceiver of its own, and with it an offer of ours.
+   * source that finds none gets a transceiver of its own, and with it an offer of ours. An m-line of the server's has no layers:
+   * between two, one answer is worth more.
    * @param {Map<Source, LocalSource>} sources
    * @param {import("./sdp.js").MediaSection[]} sections
    */
@@ -66,7 +67,7 @@ export class Publication {
         replaced.push(this.add(source, track));
       } else {
         this.#use(source, transceiver);
-        replaced.push(transceiver.sender.replaceTrack(track));
+        replaced.push(transceiver.sender.replaceTrack(track).then(() => limit(transceiver.sender, source)));
       }
     }
     await Promise.all(replaced);
@@ -77,12 +78,16 @@ export class Publication {
    * @param {MediaStreamTrack | null} track
    */
   add(source, track) {
-    const transceiver = this.#transceivers.get(source) ?? this.#takeSpare(kindOf(source));
+    const layered = this.#isLayered(source, track);
+    // Browsers forget the layers of an m-line that was agreed on without: layers want an m-line of their own.
+    const transceiver = this.#transceivers.get(source) ?? (layered ? undefined : this.#takeSpare(kindOf(source)));
     if (transceiver !== undefined) {
       this.#use(source, transceiver);
-      return transceiver.sender.replaceTrack(track);
+      return transceiver.sender.replaceTrack(track).then(() => limit(transceiver.sender, source))
+        .then(() => this.#layers.apply(transceiver));
     }
-    this.#transceivers.set(source, this.#create(source, track ?? kindOf(source), "sendrecv"));
+    // For the same reason it can not be used again, and nothing is received on it, so that it may go as a whole.
+    this.#transceivers.set(source, this.#create(source, track, layered ? "sendonly" : "sendrecv"));
     return Promise.resolve();
   }
 
@@ -95,8 +100,14 @@ export class Publication {
     if (transceiver === undefined) return;
     this.#transceivers.delete(source);
     this.#mutedSaid.delete(source);
+    this.#layers.forget(transceiver.mid);
     if (isStopped(transceiver)) return;
-    this.#spare.push(transceiver);
+    if (transceiver.direction === "sendonly" && this.#layered.has(transceiver)) {
+      transceiver.stop(); // another will take its m-line
+      return;
+    }
+    // One of the first offer, which receives as well, does only that from now on.
+    if (!this.#layered.has(transceiver)) this.#spare.push(transceiver);
     transceiver.direction = transceiver.direction === "sendonly" ? "inactive" : "recvonly";
     await transceiver.sender.replaceTrack(null);
   }
@@ -106,7 +117,9 @@ export class Publication {
    * @param {MediaStreamTrack | null} track
    */
   async replace(source, track) {
-    await this.#transceivers.get(source)?.sender.replaceTrack(track);
+    const transceiver = this.#transceivers.get(source);
+    await transceiver?.sender.replaceTrack(track);
+    if (transceiver !== undefined) await this.#layers.apply(transceiver);
   }
 
   /** What to write beside an offer or answer, so that the others know a screen from a camera. */
@@ -142,16 +155,19 @@ export class Publication {
   }
 
   /**
-   * The server says which simulcast layers anyone receives.
+   * The server says which layers anyone receives; none when the list is empty.
    * @param {string} mid
    * @param {string[]} rids
    */
-  async encodeOnly(mid, rids) {
-    const sender = [...this.#transceivers.values()].find((one) => one.mid === mid)?.sender;
-    const parameters = sender?.getParameters();
-    if (sender === undefined || parameters === undefined || parameters.encodings.length < 2) return;
-    for (const encoding of parameters.encodings) encoding.active = rids.includes(encoding.rid ?? "");
-    await sender.setParameters(parameters);
+  encodeOnly(mid, rids) {
+    this.#layers.want(mid, rids);
+    const transceiver = [...this.#transceivers.values()].find((one) => one.mid === mid);
+    return transceiver === undefined ? Promise.resolve() : this.#layers.apply(transceiver);
+  }
+
+  /** After a negotiation: what was wanted before an m-line was there, or while it was agreed anew. */
+  applyWanted() {
+    for (const transceiver of this.#transceivers.values()) void this.#layers.apply(transceiver);
   }
 
   /** @param {Source} source */
@@ -177,14 +193,30 @@ export class Publication {
 
   /**
    * @param {Source} source
-   * @param {MediaStreamTrack | string} trackOrKind
+   * @param {MediaStreamTrack | null} track
    * @param {RTCRtpTransceiverDirection} direction
    */
-  #create(source, trackOrKind, direction) {
-    /** @type {RTCRtpTransceiverInit} */
-    const init = { direction, streams: [this.#stream] };
-    if (this.#simulcast && source === "camera") init.sendEncodings = SIMULCAST_ENCODINGS.map((one) => ({ ...one }));
-    return this.#pc.addTransceiver(trackOrKind, init);
+  #create(source, track, direction) {
+    const ways = encodingsOf(source, track, this.#simulcast);
+    for (const [index, sendEncodings] of ways.entries()) {
+      try {
+        const init = { direction, streams: [this.#stream], ...(sendEncodings === undefined ? {} : { sendEncodings }) };
+        const transceiver = this.#pc.addTransceiver(track ?? kindOf(source), init);
+        if ((sendEncodings?.length ?? 1) > 1) this.#layered.add(transceiver);
+        return transceiver;
+      } catch (error) {
+        if (index === ways.length - 1) throw error;
+      }
+    }
+    throw new Error("no way to send"); // there is always one
+  }
+
+  /**
+   * @param {Source} source
+   * @param {MediaStreamTrack | null} track
+   */
+  #isLayered(source, track) {
+    return (encodingsOf(source, track, this.#simulcast)[0]?.length ?? 1) > 1;
   }
 
   /** @param {"audio" | "video"} kind */
@@ -202,4 +234,16 @@ export class Publication {
 /** @param {RTCRtpTransceiver} transceiver */
 function isStopped(transceiver) {
   return transceiver.direction === "stopped" || transceiver.currentDirection === "stopped";
+}
+
+/**
+ * Holds a sender that was made for nothing in particular to what its source may cost.
+ * @param {RTCRtpSender} sender
+ * @param {Source} source
+ */
+async function limit(sender, source) {
+  const parameters = sender.getParameters();
+  if (sender.track?.kind !== "video" || parameters.encodings === undefined || parameters.encodings.length !== 1) return;
+  Object.assign(parameters.encodings[0], limitsOf(source));
+  await sender.setParameters(parameters).catch(() => {}); // without a limit it sends all the same
 }

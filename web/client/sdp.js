@@ -1,5 +1,7 @@
 // The little of SDP that the client reads: of each m-line its mid, kind, direction and msid. Negotiation and the track
-// map use it; nothing here ever writes or edits SDP.
+// map use it. What the browser is told is never edited; of what the server is told, only the order of layers.
+
+import { LAYERS_BEST_FIRST } from "./encodings.js";
 
 /**
  * @typedef {{mid: string, kind: string, rejected: boolean, sends: boolean, receives: boolean, stream: string | null,
@@ -23,6 +25,17 @@ export function readSections(sdp) {
     }
   }
   return sections.filter(({ mid, rejected }) => mid !== "" && !rejected);
+}
+
+/**
+ * A description of ours as the server wants to read it: the order of layers says which is preferred (RFC 8853, section 5.2),
+ * while browsers write them in the order in which they encode.
+ * @param {string} sdp
+ */
+export function bestLayersFirst(sdp) {
+  const rank = (/** @type {string} */ layer) => LAYERS_BEST_FIRST.indexOf(layer.replace(/^~/, ""));
+  return sdp.replace(/^(a=simulcast:send )(\S+)/gm, (_, begin, layers) =>
+    begin + layers.split(";").sort((/** @type {string} */ one, /** @type {string} */ other) => rank(one) - rank(other)).join(";"));
 }
 
 /**

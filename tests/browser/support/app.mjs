@@ -2,6 +2,7 @@
 
 import { inbound, mediaFlows, mediaStops } from './media.mjs';
 import { until } from './wait.mjs';
+import { Wiretap } from './wiretap.mjs';
 
 const PATH = 'crosspoint.pc';
 
@@ -9,18 +10,20 @@ export const byId = (id, more = '') => `[data-testid="${id}"]${more}`;
 
 export class App {
   /** Opens the page of a room, without joining. */
-  static async lobby(stage, browser, { room, url = stage.server.url, width }) {
+  static async lobby(stage, browser, { room, url = stage.server.url, width, height = 640, hasTouch = false, query = '', ignored }) {
     const page = await stage.open(browser);
-    if (width) await page.setViewport({ width, height: 640 });
-    await page.goto(`${url}/r/${room}`);
+    if (width) await page.setViewport({ width, height, hasTouch });
+    const wiretap = await Wiretap.on(page, ignored);
+    await page.goto(`${url}/r/${room}${query}`);
     const app = new App(page);
+    app.wiretap = wiretap;
     await app.shown('name-input');
     return app;
   }
 
   /** Opens the page of a room and joins under a name. `media: false` joins without camera and microphone. */
-  static async join(stage, browser, { room, name, media = true, url }) {
-    const app = await App.lobby(stage, browser, { room, url });
+  static async join(stage, browser, { room, name, media = true, ...lobby }) {
+    const app = await App.lobby(stage, browser, { room, ...lobby });
     await app.enter(name, { media });
     return app;
   }
@@ -109,6 +112,26 @@ export class App {
       (selector) => [...document.querySelectorAll(selector)].map(({ dataset, innerText }) => ({ participant: Number(dataset.participant), source: dataset.source, track: dataset.track, text: innerText })),
       byId('tile'),
     );
+  }
+
+  /** Of the tiles that a person sees: whose camera or screen each is, how it is named and where, in reading order. */
+  seen() {
+    return this.run((selector) => {
+      for (const animation of document.getAnimations()) if (animation instanceof CSSTransition) animation.finish();
+      const shown = [...document.querySelectorAll(selector)].filter((tile) => tile.checkVisibility());
+      return shown.map((tile) => {
+        const { x, y, width, height } = tile.getBoundingClientRect();
+        return { participant: Number(tile.dataset.participant), source: tile.dataset.source, name: tile.querySelector('.tile-name').textContent, x, y, width, height };
+      }).sort((one, other) => one.y - other.y || one.x - other.x);
+    }, byId('tile'));
+  }
+
+  /** A button of somebody's tile. */
+  async clickOnTile(participant, button, source = 'camera') {
+    await this.page.bringToFront();
+    const tile = byId('tile', `[data-participant="${participant}"][data-source="${source}"]`);
+    await this.page.hover(tile);
+    await this.page.click(`${tile} ${byId(button)}`);
   }
 
   /** A tile of this participant and source shows moving pictures. */

@@ -51,6 +51,7 @@ export class Stage {
     page.on('pageerror', (error) => words.push(`uncaught: ${error.stack ?? error}`));
     page.words = words;
     this.#pages.push(page);
+    await page.evaluateOnNewDocument(neverHidden);
     if (url) await page.goto(url);
     return page;
   }
@@ -73,6 +74,11 @@ export class Stage {
     this.files?.close();
     await this.server?.stop();
   }
+}
+
+// Runs in the page: it is often not the front one here, and has to run as if somebody looked at it.
+function neverHidden() {
+  Object.defineProperty(Document.prototype, 'hidden', { get: () => false, configurable: true });
 }
 
 // Runs in the page.
