@@ -33,35 +33,36 @@ pub struct Rung {
     pub available: bool,
 }
 
-/// The rungs of a track with these encodings, best encoding first as its rids are, from the lowest rung to the highest.
+/// The rungs of a track with these encodings, in the order of its rids, from the lowest rung to the highest.
 ///
 /// Frames are left out before lines are: each spatial layer's temporal layers are rungs of their own. The lowest temporal
 /// layer alone, a slide show, is a rung of the smallest picture only.
 pub fn ladder(encodings: &[Encoding<'_>]) -> Vec<Rung> {
+    let ranked = ranked(encodings);
     let mut rungs = Vec::new();
-    for (index, encoding) in encodings.iter().enumerate().rev() {
+    for (rank, (index, encoding)) in ranked.iter().enumerate().rev() {
         let (top_spatial, top_temporal) = encoding.rates.map_or((0, 0), RateMeter::top);
         for spatial in 0..=top_spatial {
-            let smallest = rungs.is_empty();
-            let lowest = if smallest || top_temporal < 2 { 0 } else { 1 };
-            let first = lowest.max(if smallest {
+            let lowest = if rungs.is_empty() {
                 0
             } else {
-                top_temporal.saturating_sub(1)
-            });
-            for temporal in first..=top_temporal.min(MAX_TEMPORAL - 1) {
+                top_temporal
+                    .saturating_sub(1)
+                    .max(usize::from(top_temporal > 1))
+            };
+            for temporal in lowest..=top_temporal.min(MAX_TEMPORAL - 1) {
                 let measured = encoding
                     .rates
                     .and_then(|rates| rates.rate(spatial, temporal));
-                let guess = UNSEEN.get(index).or(UNSEEN.last()).copied().unwrap_or(0);
+                let guess = UNSEEN.get(rank).or(UNSEEN.last()).copied().unwrap_or(0);
                 rungs.push(Rung {
                     layer: LayerId {
-                        encoding: index as u8,
+                        encoding: *index as u8,
                         spatial: spatial as u8,
                         temporal: temporal as u8,
                     },
                     bitrate: measured.filter(|rate| *rate > 0).unwrap_or(guess),
-                    height: height(encodings, index) >> (top_spatial - spatial),
+                    height: height(&ranked, rank) >> (top_spatial - spatial),
                     available: encoding.available,
                 });
             }
@@ -70,16 +71,38 @@ pub fn ladder(encodings: &[Encoding<'_>]) -> Vec<Rung> {
     rungs
 }
 
+/// The encodings with their indices, best first. A description should list them so (RFC 8853 section 5.2), but many list the
+/// smallest first: what is seen of them decides.
+fn ranked<'a>(encodings: &[Encoding<'a>]) -> Vec<(usize, Encoding<'a>)> {
+    let mut ranked: Vec<_> = encodings.iter().copied().enumerate().collect();
+    let lines = |(_, encoding): &(usize, Encoding<'_>)| encoding.height.map(u64::from);
+    let rate = |(_, encoding): &(usize, Encoding<'_>)| {
+        let rates = encoding.rates?;
+        let (spatial, temporal) = rates.top();
+        rates.rate(spatial, temporal)
+    };
+    let is_rising = |measures: Vec<u64>| match (measures.first(), measures.last()) {
+        (Some(first), Some(last)) if first != last => Some(first < last),
+        _ => None,
+    };
+    let by_lines = is_rising(ranked.iter().filter_map(lines).collect());
+    let smallest_first = by_lines.or_else(|| is_rising(ranked.iter().filter_map(rate).collect()));
+    if smallest_first == Some(true) {
+        ranked.reverse();
+    }
+    ranked
+}
+
 /// The lines of an encoding: as it says itself, or else in proportion to one that does.
-fn height(encodings: &[Encoding<'_>], index: usize) -> u16 {
-    let known = |(at, encoding): (usize, &Encoding<'_>)| Some((at, encoding.height?));
-    if let Some(Some(height)) = encodings.get(index).map(|encoding| encoding.height) {
+fn height(ranked: &[(usize, Encoding<'_>)], rank: usize) -> u16 {
+    let known = |(at, (_, encoding)): (usize, &(usize, Encoding<'_>))| Some((at, encoding.height?));
+    if let Some(Some(height)) = ranked.get(rank).map(|(_, encoding)| encoding.height) {
         return height;
     }
-    match encodings.iter().enumerate().find_map(known) {
-        Some((at, height)) if at > index => height.saturating_mul(1 << (at - index).min(8)),
-        Some((at, height)) => height >> (index - at).min(8),
-        None => UNSEEN_HEIGHT >> index.min(8),
+    match ranked.iter().enumerate().find_map(known) {
+        Some((at, height)) if at > rank => height.saturating_mul(1 << (at - rank).min(8)),
+        Some((at, height)) => height >> (rank - at).min(8),
+        None => UNSEEN_HEIGHT >> rank.min(8),
     }
 }
 
@@ -163,6 +186,25 @@ mod tests {
             rungs.iter().map(|r| r.height).collect::<Vec<_>>(),
             [180, 360, 720]
         );
+    }
+
+    #[test]
+    fn what_is_seen_decides_which_end_is_the_best() {
+        let encoding = |height| Encoding {
+            rates: None,
+            height,
+            available: true,
+        };
+        let first = |rungs: &[Rung]| (rungs[0].layer.encoding, rungs[0].height);
+        let by_lines = [Some(180), Some(360), None].map(encoding);
+        assert_eq!(first(&ladder(&by_lines)), (0, 180));
+        let (large, small) = (meter(&[(0, 0, 3_000)]), meter(&[(0, 0, 300)]));
+        let by_rate = [&small, &large].map(|rates| Encoding {
+            rates: Some(rates),
+            ..encoding(None)
+        });
+        assert_eq!(first(&ladder(&by_rate)), (0, 360));
+        assert_eq!(first(&ladder(&[encoding(None); 3])), (2, 180));
     }
 
     #[test]
