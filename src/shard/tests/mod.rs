@@ -18,3 +18,4 @@ mod receiver;
 mod repair;
 mod reports;
 mod sim;
+mod timeline;

@@ -4,7 +4,7 @@ use super::*;
 use crate::negotiation::Source;
 
 fn parse(message: serde_json::Value) -> Result<ClientMessage, ProtocolError> {
-    ClientMessage::parse(&message.to_string())
+    ClientMessage::parse(Dialect::V1, &message.to_string())
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn limits_count_characters_and_not_bytes() {
 fn what_nests_too_deep_is_no_json() {
     let text = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     assert_eq!(
-        ClientMessage::parse(&text).unwrap_err().code,
+        ClientMessage::parse(Dialect::V1, &text).unwrap_err().code,
         ErrorCode::BadJson
     );
 }
