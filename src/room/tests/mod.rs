@@ -5,7 +5,9 @@ mod client;
 mod connections;
 mod direct_calls;
 mod hostile;
+mod operator;
 mod room_calls;
+mod timeline;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
