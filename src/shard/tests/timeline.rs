@@ -1,7 +1,7 @@
 //! Why is this tile black? What the timelines say.
 
 use super::sim::{SimNet, Source, ms};
-use crate::shard::{KeyframeReason, LayerReason, TimelineEntry, TimelineEvent};
+use crate::shard::{Event, KeyframeReason, LayerReason, TimelineEntry, TimelineEvent};
 
 /// The names of what happened, with what matters here.
 fn names(entries: &[TimelineEntry]) -> Vec<String> {
@@ -117,6 +117,17 @@ fn a_narrow_network_is_named_with_its_estimate() {
     let stats = sim.stats(1);
     let estimate = stats.estimate.expect("the client says when packets come");
     assert!(estimate < 300_000, "{estimate}");
+    // It is what the quality tells, and not what flows.
+    let peer = sim.clients[1].peer;
+    let quality = sim.events.iter().rev().find_map(|event| match event {
+        Event::Quality {
+            peer: whose,
+            quality,
+        } if *whose == peer => Some(quality),
+        _ => None,
+    });
+    let told = quality.expect("a quality").bandwidth;
+    assert!(told.abs_diff(estimate) < 200_000, "{told} and {estimate}");
 }
 
 #[test]
