@@ -12,6 +12,11 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use serde::Deserialize;
 
+use crate::signaling::OperatorToken;
+
+/// Shortest operator token: 16 random letters cannot be guessed.
+const MIN_TOKEN_BYTES: usize = 16;
+
 /// Hosts group calls in the browser: serves the page, carries the signalling and forwards the media.
 #[derive(Parser, Deserialize, Clone, Debug, Default)]
 #[command(name = "crosspoint", version, about, max_term_width = 100)]
@@ -108,6 +113,35 @@ pub struct Options {
     /// Seconds in which a broken WebSocket can be resumed, 1 to 3600 [default: 30]
     #[arg(long, env = "CROSSPOINT_RESUME_TIMEOUT", value_name = "SECONDS", value_parser = |text: &str| number::<u64>(text, "1 to 3600"))]
     pub resume_timeout: Option<u64>,
+
+    /// Let operators ask under `/api/v1`, with `Authorization: Bearer TOKEN`; at least 16 characters. Better in the
+    /// environment or the file: command lines are seen by everybody on the machine [default: nobody may]
+    #[arg(
+        long,
+        env = "CROSSPOINT_OPERATOR_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true
+    )]
+    pub operator_token: Option<Secret>,
+}
+
+/// A word that must not be shown.
+#[derive(Deserialize, Clone, PartialEq, Eq)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl FromStr for Secret {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
 }
 
 /// How logs are written.
@@ -188,6 +222,8 @@ pub struct Config {
     pub resume_timeout: Duration,
     /// How long datagrams may wait for more to the same receiver, 0 to 50 ms.
     pub max_hold: Duration,
+    /// What admits operators; `None` for nobody.
+    pub operator_token: Option<OperatorToken>,
 }
 
 /// What one client, room or server may use.
@@ -266,6 +302,7 @@ impl Default for Config {
             ring_timeout: Duration::from_secs(60),
             resume_timeout: Duration::from_secs(30),
             max_hold: Duration::from_millis(5),
+            operator_token: None,
         }
     }
 }
@@ -329,6 +366,7 @@ impl Options {
             ring_timeout: self.ring_timeout.or(other.ring_timeout),
             resume_timeout: self.resume_timeout.or(other.resume_timeout),
             max_hold: self.max_hold.or(other.max_hold),
+            operator_token: self.operator_token.or(other.operator_token),
         }
     }
 
@@ -437,6 +475,11 @@ impl Options {
                 default.resume_timeout,
             )?,
             max_hold: Duration::from_millis(n("max-hold", self.max_hold, 5, 0, 50)? as u64),
+            operator_token: self
+                .operator_token
+                .as_ref()
+                .map(operator_token)
+                .transpose()?,
         })
     }
 }
@@ -485,6 +528,19 @@ fn seconds(
 ) -> Result<Duration, ConfigError> {
     let seconds = ranged(option, given, default.as_secs() as usize, 1, 3_600)?;
     Ok(Duration::from_secs(seconds as u64))
+}
+
+/// The error does not repeat the word: it may be most of a token.
+fn operator_token(secret: &Secret) -> Result<OperatorToken, ConfigError> {
+    let Secret(word) = secret;
+    if word.len() < MIN_TOKEN_BYTES || !word.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(wrong(
+            "operator-token",
+            "***",
+            format!("at least {MIN_TOKEN_BYTES} ASCII characters without spaces"),
+        ));
+    }
+    Ok(OperatorToken::new(word))
 }
 
 fn is_origin(text: &str) -> bool {
@@ -552,6 +608,22 @@ mod tests {
             assert_eq!(error.exit_code(), 2);
             assert!(error.to_string().contains(words), "{error}");
         }
+    }
+
+    #[test]
+    fn an_operator_token_is_long_and_never_shown() {
+        for token in ["0123456789abcde", "0123456789 abcdef", "0123456789abcdé"] {
+            let error = options(&["--operator-token", token])
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains("at least 16"), "{error}");
+            assert!(!error.contains(token), "{error}");
+        }
+        let token = "0123456789abcdef";
+        let config = options(&["--operator-token", token]).unwrap();
+        assert_eq!(config.operator_token, Some(OperatorToken::new(token)));
+        let secret = token.parse::<Secret>().unwrap();
+        assert!(!format!("{config:?}{secret:?}").contains(token));
     }
 
     #[test]

@@ -169,6 +169,7 @@ impl Server {
             metrics: Some(metrics_source(runtime.metrics())),
             allowed_origins: (!config.allowed_origins.is_empty())
                 .then(|| config.allowed_origins.clone()),
+            operator_token: config.operator_token.clone(),
         });
         let (stop, stopped) = watch::channel(());
         let mut serving = JoinSet::new();

@@ -169,6 +169,7 @@ impl Rooms {
             return;
         };
         self.participant_by_peer.remove(&peer.id);
+        self.give_up_timelines(peer.timelines_asked);
         self.command(peer.shard, Command::RemovePeer { peer: peer.id });
         self.changed.insert(owner);
         if let Some(call) = self.calls.get_mut(&peer.call) {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::Rooms;
 use crate::shard::ParticipantId;
-use crate::signaling::protocol::{ChatMessage, PassThrough, ProtocolError, ServerMessage};
+use crate::signaling::protocol::{ChatMessage, Dialect, PassThrough, ProtocolError, ServerMessage};
 
 impl Rooms {
     /// `message`: to the room with its sender, or to one user and its sender. Kept for those whose socket broke.
@@ -42,7 +42,7 @@ impl Rooms {
         message: PassThrough,
     ) -> Result<(), ProtocolError> {
         let name = self.needed_name(id)?;
-        let receivers = match &message.target {
+        let mut receivers: Vec<ParticipantId> = match &message.target {
             None => self
                 .room_mates(id)
                 .into_iter()
@@ -50,6 +50,10 @@ impl Rooms {
                 .collect(),
             Some(target) => vec![self.resolve(id, target)?],
         };
+        if message.is_of_server() {
+            // To others it would be in the server's voice.
+            receivers.retain(|mate| self.dialect(*mate) == Dialect::Classic);
+        }
         self.send_text(receivers, &message.signed(&name, id.0).into(), true);
         Ok(())
     }

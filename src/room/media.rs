@@ -9,11 +9,11 @@ use super::timer::Timer;
 use crate::rtp::{Mid, Rid};
 use crate::shard::{
     CallId, Command, Event, FailReason, ForwardedLayer, LayerReason, ParticipantId, PeerId,
-    Quality, TrackId,
+    Quality, TimelineEntry, TrackId,
 };
 use crate::signaling::protocol::{
     Dialect, ErrorCode, HangUpReason, Mute, MuteTarget, ProtocolError, Receive, ServerMessage,
-    stats_entries,
+    layer_reason, stats_entries, timeline_lines,
 };
 
 /// The bit of a wish's priority that a shared screen has. What the viewer says counts more, who speaks less.
@@ -77,20 +77,7 @@ impl Rooms {
         id: ParticipantId,
         receive: Receive,
     ) -> Result<(), ProtocolError> {
-        let call = self.peer(id).ok_or_else(not_in_call)?.call;
-        let publisher = self
-            .publisher_by_track
-            .get(&receive.track)
-            .copied()
-            .filter(|publisher| {
-                *publisher != id && self.peer(*publisher).is_some_and(|peer| peer.call == call)
-            });
-        if publisher.is_none() {
-            return Err(ProtocolError::new(
-                ErrorCode::NoSuchTrack,
-                format!("there is no track `{}` in your call", receive.track),
-            ));
-        }
+        self.expect_track(id, receive.track)?;
         let peer = self.peer_mut(id).ok_or_else(not_in_call)?;
         let (peer_id, shard) = (peer.id, peer.shard);
         let before = peer.wishes.get(&receive.track).copied();
@@ -114,6 +101,52 @@ impl Rooms {
             );
         }
         Ok(())
+    }
+
+    /// An error where nobody else publishes this track in the participant's call.
+    fn expect_track(&self, id: ParticipantId, track: TrackId) -> Result<(), ProtocolError> {
+        let call = self.peer(id).ok_or_else(not_in_call)?.call;
+        let publisher = self.publisher_by_track.get(&track).copied();
+        let publisher = publisher.filter(|publisher| {
+            *publisher != id && self.peer(*publisher).is_some_and(|peer| peer.call == call)
+        });
+        let missing = || {
+            let message = format!("there is no track `{track}` in your call");
+            ProtocolError::new(ErrorCode::NoSuchTrack, message)
+        };
+        publisher.map(|_| ()).ok_or_else(missing)
+    }
+
+    /// `timeline`
+    pub(super) fn ask_timeline(
+        &mut self,
+        id: ParticipantId,
+        track: TrackId,
+    ) -> Result<(), ProtocolError> {
+        self.expect_track(id, track)?;
+        let peer = self.peer_mut(id).ok_or_else(not_in_call)?;
+        let (peer_id, shard) = (peer.id, peer.shard);
+        if peer.timeline_asked.insert(track) {
+            let peer = peer_id;
+            self.command(shard, Command::Timeline { peer, track });
+        }
+        Ok(())
+    }
+
+    fn tell_timeline(&mut self, peer: PeerId, track: TrackId, entries: &[TimelineEntry]) {
+        let Some(&id) = self.participant_by_peer.get(&peer) else {
+            return;
+        };
+        let asked = self
+            .peer_mut(id)
+            .is_some_and(|peer| peer.timeline_asked.remove(&track));
+        if asked {
+            let message = ServerMessage::Timeline {
+                track: &track.to_string(),
+                events: &timeline_lines(entries),
+            };
+            self.send(id, &message);
+        }
     }
 
     /// `stats`
@@ -167,6 +200,12 @@ impl Rooms {
                     self.send(id, &ServerMessage::Stats { stats: &stats });
                 }
             }
+            Event::Timeline {
+                peer,
+                track,
+                entries,
+            } => self.tell_timeline(peer, track, &entries),
+            Event::Timelines { peer, timelines } => self.answer_timelines(peer, &timelines),
         }
     }
 
@@ -214,11 +253,7 @@ impl Rooms {
             rid: rid.as_ref().map(Rid::as_str),
             spatial: layer.map(|layer| layer.spatial),
             temporal: layer.map(|layer| layer.temporal),
-            reason: reason.map(|reason| match reason {
-                LayerReason::Bandwidth => "bandwidth",
-                LayerReason::Codec => "codec",
-                LayerReason::Publisher => "publisher",
-            }),
+            reason: reason.map(layer_reason),
         };
         self.send(id, &message);
     }

@@ -7,7 +7,7 @@
 //! One file for each idea: `rooms` (the doors), `connection` and `resume` (sockets come and go), `membership`
 //! (names, who is announced to whom), `chat`, `call` (peers and their shard), `room_call`, `direct_call` (the
 //! states of ringing), `description` (offers and answers), `subscription` (who receives what), `media` (mute,
-//! receive, what shards tell), `limits`, `timer`.
+//! receive, what shards tell), `operator` (what operators ask), `limits`, `timer`.
 
 mod call;
 mod chat;
@@ -18,6 +18,7 @@ mod direct_call;
 mod limits;
 mod media;
 mod membership;
+mod operator;
 mod output;
 mod participant;
 mod peer;
@@ -31,6 +32,7 @@ mod timer;
 
 pub use config::{Limits, RoomsConfig, ShardAddress};
 pub use connection::{Connect, Departure};
+pub use operator::{OperatorAnswer, OperatorRequest, RequestId};
 pub use output::{CloseCode, Output};
 pub use rooms::Rooms;
 

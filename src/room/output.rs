@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::SessionId;
+use super::{OperatorAnswer, RequestId, SessionId};
 use crate::shard::Command;
 
 /// Something to be done for the rooms, in the order in which they say it.
@@ -31,6 +31,13 @@ pub enum Output {
         shard: usize,
         /// What.
         command: Command,
+    },
+    /// Answer an operator.
+    Answer {
+        /// Which request.
+        request: RequestId,
+        /// What it gets.
+        answer: OperatorAnswer,
     },
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
+use super::RequestId;
 use super::media::SCREEN;
 use crate::negotiation::{Negotiation, PublishedTrack, Source, SubscribedTrack, TrackIds};
 use crate::rtp::MediaKind;
@@ -38,6 +39,10 @@ pub(super) struct Peer {
     pub(super) score: Option<u8>,
     /// A `stats` of the client's waits for the shard.
     pub(super) stats_asked: bool,
+    /// Tracks of which a `timeline` of the client's waits for the shard.
+    pub(super) timeline_asked: BTreeSet<TrackId>,
+    /// Operators who wait for the shard.
+    pub(super) timelines_asked: Vec<RequestId>,
 }
 
 impl Peer {
@@ -58,6 +63,8 @@ impl Peer {
             consent_due: None,
             score: None,
             stats_asked: false,
+            timeline_asked: BTreeSet::new(),
+            timelines_asked: Vec::new(),
         }
     }
 

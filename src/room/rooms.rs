@@ -152,7 +152,7 @@ impl Rooms {
                 format!("at most {rate} messages a second are allowed"),
             ));
         }
-        let message = match ClientMessage::parse(text) {
+        let message = match ClientMessage::parse(self.dialect(id), text) {
             Ok(message) => message,
             Err(error) => return self.take_bad_name(id, error),
         };
@@ -171,6 +171,7 @@ impl Rooms {
             ClientMessage::Mute(mute) => self.mute(id, mute),
             ClientMessage::Receive(receive) => self.receive(id, receive),
             ClientMessage::Stats => self.ask_stats(id),
+            ClientMessage::Timeline(request) => self.ask_timeline(id, request.track),
         }
         .map_err(|error| error.about(request))
     }
@@ -304,6 +305,7 @@ fn is_known_to(dialect: Dialect, message: &ServerMessage<'_>) -> bool {
         | ServerMessage::Wanted { .. }
         | ServerMessage::Speakers { .. }
         | ServerMessage::Quality { .. }
-        | ServerMessage::Stats { .. } => dialect == Dialect::V1,
+        | ServerMessage::Stats { .. }
+        | ServerMessage::Timeline { .. } => dialect == Dialect::V1,
     }
 }

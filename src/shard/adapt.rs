@@ -347,6 +347,7 @@ impl Shard {
         } else if other_ideal && let Some(track) = self.subscriptions[index].source {
             self.update_wanted(now, track);
         }
+        self.note_layers(now, index);
         self.tell_layers(index);
     }
 
@@ -458,7 +459,7 @@ impl Shard {
             self.events.push_back(Event::Layers {
                 peer: self.peers[subscription.peer].id,
                 track: track.id,
-                layer: layer.map(|layer| forwarded(track, layer)),
+                layer: layer.map(|layer| forwarded(Some(track), layer)),
                 reason: state.1,
             });
         }
@@ -481,7 +482,7 @@ impl Subscription {
 
 impl Track {
     /// Whether there is anything to choose from.
-    fn has_layers(&self) -> bool {
+    pub(super) fn has_layers(&self) -> bool {
         let tops = self.layers.iter().flatten().map(|layer| layer.rates.top());
         self.layers.len() > 1 || tops.into_iter().any(|top| top != (0, 0))
     }
@@ -516,13 +517,11 @@ fn at_hand(rungs: &[Rung], ideal: usize) -> usize {
     below.or_else(above).unwrap_or(ideal)
 }
 
-fn forwarded(track: &Track, layer: LayerId) -> ForwardedLayer {
+/// A layer as others name it.
+pub(super) fn forwarded(track: Option<&Track>, layer: LayerId) -> ForwardedLayer {
+    let rids = track.map(|track| &track.parameters.rids);
     ForwardedLayer {
-        rid: track
-            .parameters
-            .rids
-            .get(usize::from(layer.encoding))
-            .copied(),
+        rid: rids.and_then(|rids| rids.get(usize::from(layer.encoding)).copied()),
         spatial: layer.spatial,
         temporal: layer.temporal,
     }

@@ -6,6 +6,7 @@ use rand::Rng;
 
 use super::peer::{Peer, Place, same_source};
 use super::subscription::Subscription;
+use super::timeline::What;
 use super::track::{Feed, Track};
 use super::{
     Batch, Call, CallId, Command, Current, IceCredentials, ParticipantId, PeerId,
@@ -51,6 +52,8 @@ impl Shard {
             }
             Command::SetWish { peer, track, wish } => self.set_wish(now, peer, track, wish, batch),
             Command::Stats { peer } => self.tell_stats(peer),
+            Command::Timeline { peer, track } => self.tell_timeline(now, peer, track),
+            Command::Timelines { peer } => self.tell_timelines(now, peer),
             Command::RemovePeer { peer } => self.remove_peer(now, peer, batch),
         }
     }
@@ -317,6 +320,8 @@ impl Shard {
         if let Some(rtx) = rtx_ssrc {
             owner.sender_by_ssrc.insert(rtx, index);
         }
+        self.subscriptions[index].source = track;
+        self.note_subscribed(now, index);
         match track {
             Some(track) => {
                 self.attach(now, index, track);
@@ -412,6 +417,7 @@ impl Shard {
             return;
         }
         self.tracks[track].muted = muted;
+        self.note_track(now, track, if muted { What::Muted } else { What::Unmuted });
         self.link_muted(track, muted);
         self.tracks[track].forget_history();
         if muted {
@@ -451,6 +457,7 @@ impl Shard {
             return;
         };
         let before = std::mem::replace(&mut self.subscriptions[subscription].wish, wish);
+        self.subscriptions[subscription].note_wish(now, &before);
         if wish.paused && !before.paused {
             self.stop(now, subscription);
             self.adapt(now, index, batch);

@@ -77,6 +77,18 @@ pub enum Command {
         /// Whose statistics.
         peer: PeerId,
     },
+    /// Asks for an [`Event::Timeline`](crate::shard::Event::Timeline).
+    Timeline {
+        /// The subscriber.
+        peer: PeerId,
+        /// The track.
+        track: TrackId,
+    },
+    /// Asks for an [`Event::Timelines`](crate::shard::Event::Timelines).
+    Timelines {
+        /// The subscriber.
+        peer: PeerId,
+    },
     /// Ends the peer: close_notify is sent, its tracks and data channels end.
     RemovePeer {
         /// The peer.

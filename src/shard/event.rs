@@ -68,6 +68,22 @@ pub enum Event {
         /// All its counters.
         stats: Box<PeerStats>,
     },
+    /// The answer to [`Command::Timeline`](crate::shard::Command::Timeline).
+    Timeline {
+        /// The subscriber.
+        peer: PeerId,
+        /// The track.
+        track: TrackId,
+        /// What happened lately, oldest first; empty where it has no such subscription.
+        entries: Vec<TimelineEntry>,
+    },
+    /// The answer to [`Command::Timelines`](crate::shard::Command::Timelines).
+    Timelines {
+        /// The subscriber.
+        peer: PeerId,
+        /// For each track that it is sent what happened lately, oldest first.
+        timelines: Vec<(TrackId, Vec<TimelineEntry>)>,
+    },
 }
 
 /// A layer that is forwarded.
@@ -92,6 +108,72 @@ pub enum LayerReason {
     Publisher,
 }
 
+/// Something that happened to a subscription.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TimelineEntry {
+    /// How long ago, the last time.
+    pub age: Duration,
+    /// How often, without anything else between.
+    pub count: u16,
+    /// What.
+    pub event: TimelineEvent,
+}
+
+/// What may happen to a subscription.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum TimelineEvent {
+    /// It began.
+    Subscribed,
+    /// A keyframe was asked for.
+    KeyframeAsked(KeyframeReason),
+    /// The publisher sent one of the encoding that was waited for.
+    KeyframeReceived(Option<Rid>),
+    /// The picture begins, or goes on, with one of this encoding.
+    KeyframeForwarded(Option<Rid>),
+    /// What is forwarded, or why it is not more, is another now.
+    Layer {
+        /// What is forwarded; `None` for nothing.
+        layer: Option<ForwardedLayer>,
+        /// Why it is not more; `None` where it is all that the viewer needs.
+        reason: Option<LayerReason>,
+        /// Its width and height, where they are known.
+        size: Option<(u16, u16)>,
+    },
+    /// The viewer wants nothing of it.
+    Paused,
+    /// The viewer wants it again.
+    Resumed,
+    /// The publisher muted it.
+    Muted,
+    /// The publisher shows it again.
+    Unmuted,
+    /// Nothing comes from the publisher.
+    Silent,
+    /// Something comes again.
+    Flowing,
+    /// What the viewer's network is estimated to carry, in bits a second.
+    Estimate(u64),
+    /// The share of packets that the viewer lost, 0 to 1; the worst where it is of several reports.
+    Loss(f32),
+    /// The publisher does not send this layer, which the viewer would be sent.
+    SenderLimited(ForwardedLayer),
+    /// The viewer cannot decode what the publisher sends.
+    Codec,
+}
+
+/// Why a keyframe was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyframeReason {
+    /// The viewer asked: it cannot go on decoding.
+    Viewer,
+    /// The picture can begin at nothing else.
+    Start,
+    /// Another layer can be taken up at nothing else.
+    Switch,
+    /// Packets were lost between the publisher and the server.
+    Loss,
+}
+
 /// Why a peer is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailReason {
@@ -112,7 +194,8 @@ pub struct Quality {
     pub loss: f32,
     /// Round trip time, where it is known.
     pub rtt: Option<Duration>,
-    /// What it receives and sends now, in bits a second.
+    /// What its network is estimated to carry towards it, in bits a second; where nothing is known of that, what it
+    /// receives and sends now.
     pub bandwidth: u64,
 }
 
@@ -133,6 +216,8 @@ pub struct PeerStats {
     pub rtt: Option<Duration>,
     /// The SRTP profile, as IANA names it.
     pub srtp: Option<&'static str>,
+    /// What the network is estimated to carry to the peer, in bits a second, where something is known of that.
+    pub estimate: Option<u64>,
     /// What the peer publishes, a line for each SSRC.
     pub inbound: Vec<InboundStats>,
     /// What the peer is sent, a line for each m-line.
@@ -189,4 +274,6 @@ pub struct OutboundStats {
     pub pli_count: u64,
     /// The share of packets that the peer lost in its last report, 0 to 1.
     pub fraction_lost: f32,
+    /// What of the track is forwarded now, if there are layers to choose from.
+    pub layer: Option<ForwardedLayer>,
 }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::peer::{Peer, Place};
 use super::subscription::Subscription;
+use super::timeline::What;
 use super::timers::{Timer, Timers};
 use super::{Batch, LaneSlot, Shard};
 use crate::forward::layers::{Gate, Selector};
@@ -90,6 +91,7 @@ impl Shard {
                 }
                 if subscription.decodable && is_main_codec(codec) {
                     subscription.decodable = false;
+                    subscription.timeline.note(now, What::Codec);
                     peer.adapt_soon(now, subscription.peer, timers);
                 }
                 continue;
@@ -109,6 +111,7 @@ impl Shard {
                     arrivals.push((usize::from(left.encoding), index));
                 }
                 subscription.take_up(now, source.generation, main_codec, packet);
+                subscription.note_forwarded(now, place.layer);
                 peer.adapt_soon(now, subscription.peer, timers);
                 if source.clock.is_some() {
                     report_now(now, subscription.peer, peer, timers);
@@ -257,6 +260,7 @@ impl Shard {
         });
         subscription.rewriter.replay_source(now, source, fates);
         subscription.codec = Some(codec);
+        subscription.note_forwarded(now, encoding);
         peer.adapt_soon(now, subscription.peer, timers);
         if layer.clock.is_some() {
             report_now(now, subscription.peer, peer, timers);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::fanout::{Copy, Outgoing, send_copy};
-use super::{Batch, Shard};
+use super::{Batch, KeyframeReason, Shard};
 use crate::forward::{DropReason, SenderClock};
 use crate::rtp::PassedOn;
 use crate::rtp::rtcp::{ReportBlock, RtcpPacket, RtcpPackets};
@@ -72,12 +72,14 @@ impl Shard {
                     if let Some(bandwidth) = &mut self.peers[index].bandwidth {
                         bandwidth.handle_feedback(now, feedback);
                         self.estimate_changed(now, index);
+                        self.note_estimate(now, index);
                     }
                 }
                 RtcpPacket::Remb { bitrate, .. } => {
                     let bandwidth = self.peers[index].bandwidth(now);
                     bandwidth.handle_remb(now, bitrate);
                     self.estimate_changed(now, index);
+                    self.note_estimate(now, index);
                 }
                 // A publisher's BYE is followed by an offer that says so.
                 RtcpPacket::Bye { .. } => {}
@@ -142,6 +144,7 @@ impl Shard {
             }
             let lost = f32::from(report.fraction_lost) / 256.0;
             subscription.counts.fraction_lost = lost;
+            subscription.timeline.lost(now, report.fraction_lost);
             peer.worst_loss = peer.worst_loss.max(lost);
             let rtt = subscription
                 .reports
@@ -242,6 +245,8 @@ impl Shard {
         };
         let subscription = &mut self.subscriptions[subscription];
         subscription.counts.plis += 1;
+        let timeline = &mut subscription.timeline;
+        timeline.keyframe_asked(now, KeyframeReason::Viewer);
         let selector = &subscription.selector;
         if let (Some(track), Some(layer)) = (
             subscription.source,

@@ -225,6 +225,9 @@ impl Shard {
             layer.counts.key_frames += 1;
         }
         layer.history.insert(now, packet);
+        if packet.keyframe_start && codec.kind() == MediaKind::Video {
+            self.note_keyframe(now, place);
+        }
     }
 
     /// Notes what a packet says about its encoding. Subscribers may have waited for it to flow.
@@ -242,6 +245,9 @@ impl Shard {
         if !flowed && track.parameters.kind == MediaKind::Video {
             self.adapt_subscribers(now, place.track);
             self.link_encodings(now, place.track);
+        }
+        if !flowed {
+            self.note_flowing(now, place.track);
         }
     }
 

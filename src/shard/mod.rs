@@ -28,6 +28,7 @@ mod stats;
 mod subscription;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod timers;
 mod track;
 
@@ -41,7 +42,8 @@ use slab::Slab;
 pub use batch::{Batch, DueLane, Holding, Lane, LaneSlot};
 pub use command::Command;
 pub use event::{
-    Event, FailReason, ForwardedLayer, InboundStats, LayerReason, OutboundStats, PeerStats, Quality,
+    Event, FailReason, ForwardedLayer, InboundStats, KeyframeReason, LayerReason, OutboundStats,
+    PeerStats, Quality, TimelineEntry, TimelineEvent,
 };
 pub use link::LinkBatch;
 pub use parameters::{

@@ -68,6 +68,8 @@ pub(super) struct Peer {
     repairs: RepairBudget,
     /// When it was sent the first packet of media.
     pub(super) media_since: Option<Instant>,
+    /// The estimate of it that was noted last in the timelines.
+    pub(super) noted_estimate: u64,
     /// Which layers it gets.
     pub(super) adaptation: Adaptation,
     pub(super) rtt: Option<Duration>,
@@ -172,6 +174,7 @@ impl Peer {
             probing: None,
             repairs: RepairBudget::default(),
             media_since: None,
+            noted_estimate: 0,
             adaptation: Adaptation::default(),
             rtt: None,
             counts: PeerCounts::default(),
@@ -218,11 +221,18 @@ impl Peer {
         let bytes = |counts: &PeerCounts| counts.bytes_received + counts.bytes_sent;
         let bits = (bytes(&self.counts) - bytes(&self.counts_then)) as f64 * 8.0;
         self.counts_then = self.counts;
+        let flows = (bits / over.as_secs_f64()) as u64;
         Quality {
             loss: std::mem::take(&mut self.worst_loss),
             rtt: self.rtt,
-            bandwidth: (bits / over.as_secs_f64()) as u64,
+            bandwidth: self.estimate().unwrap_or(flows),
         }
+    }
+
+    /// What its network is estimated to carry, in bits a second, once it said anything about that.
+    pub(super) fn estimate(&self) -> Option<u64> {
+        let bandwidth = self.bandwidth.as_ref()?;
+        bandwidth.is_informed().then(|| bandwidth.estimate())
     }
 
     /// Its estimator, which begins with the first packet that has a number or the first word of the receiver's.

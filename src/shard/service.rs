@@ -145,6 +145,7 @@ impl Shard {
         let Self {
             peers,
             tracks,
+            subscriptions,
             rtcp,
             ..
         } = self;
@@ -170,12 +171,20 @@ impl Shard {
                     let wanted = missing.iter().copied();
                     write_nack(rtcp, peer.feedback_ssrc, layer.ssrc, wanted);
                 }
-                if layer.nack.take_needs_keyframe() && watched {
+                let lost = layer.nack.take_needs_keyframe() && watched;
+                if lost {
                     layer.keyframes.request(now);
                 }
-                if layer.keyframes.poll(now) && pli {
+                let asks = layer.keyframes.poll(now) && pli;
+                if asks {
                     layer.counts.plis += 1;
                     write_pli(rtcp, peer.feedback_ssrc, layer.ssrc);
+                }
+                if lost {
+                    track.note_lost(now, encoding, subscriptions);
+                }
+                if asks {
+                    track.note_asked(now, encoding, subscriptions);
                 }
             }
         }
@@ -197,6 +206,7 @@ impl Shard {
         }
         self.send_receiver_reports(now, index, batch);
         self.send_sender_reports(now, index, batch);
+        self.note_silence(now, index);
     }
 
     fn send_receiver_reports(&mut self, now: Instant, index: usize, batch: &mut Batch) {

@@ -1,6 +1,8 @@
 //! One peer's counters in the words of control.
 
-use super::{Event, InboundStats, OutboundStats, PeerId, PeerStats, Shard};
+use super::adapt::forwarded;
+use super::subscription::Subscription;
+use super::{Event, ForwardedLayer, InboundStats, OutboundStats, PeerId, PeerStats, Shard};
 
 impl Shard {
     /// Answers a request for a peer's counters.
@@ -17,6 +19,7 @@ impl Shard {
             packets_sent: peer.counts.packets_sent,
             rtt: peer.rtt,
             srtp: peer.transport.srtp_profile(),
+            estimate: peer.estimate(),
             inbound: self.inbound_stats(index),
             outbound: self.outbound_stats(index),
         };
@@ -68,7 +71,14 @@ impl Shard {
                 nack_count: subscription.counts.nacks,
                 pli_count: subscription.counts.plis,
                 fraction_lost: subscription.counts.fraction_lost,
+                layer: self.forwarded_layer(subscription),
             })
             .collect()
+    }
+
+    fn forwarded_layer(&self, subscription: &Subscription) -> Option<ForwardedLayer> {
+        let track = &self.tracks[subscription.source?];
+        let layer = subscription.selector.current()?;
+        track.has_layers().then(|| forwarded(Some(track), layer))
     }
 }

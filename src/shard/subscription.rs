@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rand::Rng;
 use rand::rngs::StdRng;
 
+use super::timeline::Timeline;
 use super::track::Layer;
 use super::{CodecParameters, LaneSlot, LayerReason, SendParameters, Wish};
 use crate::forward::layers::{LayerId, Selector};
@@ -63,6 +64,8 @@ pub(super) struct Subscription {
     /// What the last packet carried.
     pub(super) codec: Option<Codec>,
     pub(super) counts: SubscriptionCounts,
+    /// What happened lately.
+    pub(super) timeline: Timeline,
 }
 
 /// What one subscription was sent, and what it said about it.
@@ -103,6 +106,7 @@ impl Subscription {
             reports: SentReports::default(),
             codec: None,
             counts: SubscriptionCounts::default(),
+            timeline: Timeline::default(),
         }
     }
 

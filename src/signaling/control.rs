@@ -7,10 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::room::{CloseCode, Connect, Departure, Output, Rooms, SessionId};
+use crate::room::{
+    CloseCode, Connect, Departure, OperatorAnswer, OperatorRequest, Output, RequestId, Rooms,
+    SessionId,
+};
 use crate::shard::{Command, Event};
 
 /// Frames of all sockets that wait for the rooms; a socket whose frame finds no place waits.
@@ -52,6 +55,13 @@ impl ControlHandle {
         self.inputs.send(input).await.map_err(|_| Closed)
     }
 
+    /// Asks the rooms on behalf of an operator.
+    pub(super) async fn ask(&self, request: OperatorRequest) -> Result<OperatorAnswer, Closed> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Input::Operator(request, answer)).await?;
+        answered.await.map_err(|_| Closed)
+    }
+
     /// Tells everybody that the server goes down, and closes all sockets. Returns once they are closed. Saying it
     /// twice does nothing more.
     pub async fn shutdown(&self) {
@@ -91,6 +101,7 @@ pub(super) enum Input {
         session: SessionId,
         departure: Departure,
     },
+    Operator(OperatorRequest, oneshot::Sender<OperatorAnswer>),
     Shutdown,
 }
 
@@ -193,6 +204,8 @@ pub fn spawn(
         rooms,
         shards,
         outgoing_by_session: HashMap::new(),
+        operators: HashMap::new(),
+        last_request: 0,
     };
     (handle, tokio::spawn(control.run(inputs, events)))
 }
@@ -201,6 +214,9 @@ struct Control<S> {
     rooms: Rooms,
     shards: S,
     outgoing_by_session: HashMap<SessionId, Outgoing>,
+    /// Who waits for an answer.
+    operators: HashMap<RequestId, oneshot::Sender<OperatorAnswer>>,
+    last_request: u64,
 }
 
 impl<S: Shards> Control<S> {
@@ -256,6 +272,14 @@ impl<S: Shards> Control<S> {
                 self.outgoing_by_session.remove(&session);
                 self.rooms.handle_disconnect(now, session, departure);
             }
+            Input::Operator(request, answer) => {
+                // Whoever is gone waits for nothing.
+                self.operators.retain(|_, answer| !answer.is_closed());
+                self.last_request += 1;
+                let id = RequestId(self.last_request);
+                self.operators.insert(id, answer);
+                self.rooms.handle_operator(id, request);
+            }
             Input::Shutdown => {}
         }
     }
@@ -273,6 +297,12 @@ impl<S: Shards> Control<S> {
                     self.outgoing_by_session.remove(&session);
                 }
                 Output::Command { shard, command } => self.shards.send(shard, command),
+                Output::Answer { request, answer } => {
+                    if let Some(operator) = self.operators.remove(&request) {
+                        // An error means that it does not wait any more.
+                        let _ = operator.send(answer);
+                    }
+                }
             }
         }
     }

@@ -1,17 +1,19 @@
 //! The front door: HTTP, the page, and one task for each client's WebSocket.
 //!
 //! Called by the server at its start with a listener and the rooms. `routes` decides what a request gets, `session`
-//! carries one socket's frames, `control` is the one task that owns [`crate::room::Rooms`] and drives it, `protocol`
+//! carries one socket's frames, `operator` answers operators, `control` is the one task that owns [`crate::room::Rooms`] and drives it, `protocol`
 //! says what the messages mean. It never sees media, and never decides what a message does.
 
 mod control;
 mod files;
+mod operator;
 pub mod protocol;
 mod routes;
 mod serve;
 mod session;
 
 pub use control::{ControlHandle, Shards, spawn};
+pub use operator::OperatorToken;
 pub use routes::{MetricsSource, SignalingSettings, router};
 pub use serve::serve;
 

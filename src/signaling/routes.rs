@@ -17,6 +17,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::control::ControlHandle;
 use super::files::{Files, not_found};
+use super::operator::{self, OperatorToken};
 use super::protocol::{Dialect, SUBPROTOCOL_CLASSIC, SUBPROTOCOL_V1, is_room_name};
 use super::session::{self, MAX_FRAME_BYTES};
 use crate::room::Connect;
@@ -29,6 +30,8 @@ pub struct SignalingSettings {
     pub allowed_origins: Option<Vec<String>>,
     /// What `/metrics` answers, in Prometheus' text format; without it there is no such page.
     pub metrics: Option<MetricsSource>,
+    /// What admits operators to `/api/v1`; without it there is no such thing.
+    pub operator_token: Option<OperatorToken>,
 }
 
 /// Writes the metrics anew each time they are asked for.
@@ -81,6 +84,10 @@ type SharedDoor = State<Arc<Door>>;
 
 /// All routes. Must be served with `into_make_service_with_connect_info::<SocketAddr>()`, as [`super::serve`] does.
 pub fn router(control: ControlHandle, settings: Arc<SignalingSettings>) -> Router {
+    let operators = settings
+        .operator_token
+        .clone()
+        .map(|token| operator::router(control.clone(), token));
     let door = Arc::new(Door {
         control,
         settings,
@@ -95,6 +102,7 @@ pub fn router(control: ControlHandle, settings: Arc<SignalingSettings>) -> Route
         .route("/{*path}", get(file))
         .fallback(async || not_found())
         .with_state(door);
+    let router = router.merge(operators.unwrap_or_default());
     HEADERS.into_iter().fold(router, |router, (name, value)| {
         router.layer(SetResponseHeaderLayer::if_not_present(name, value))
     })

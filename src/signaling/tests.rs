@@ -303,3 +303,43 @@ async fn http_is_answered_with_strict_headers() {
     let (head, _) = server.get("/ws", "").await;
     assert!(head.starts_with("http/1.1 4"), "{head}");
 }
+
+#[tokio::test]
+async fn operators_need_the_token() {
+    let server = start(SignalingSettings::default()).await;
+    let given = "Authorization: Bearer 0123456789abcdef\r\n";
+    let (head, _) = server.get("/api/v1/rooms", given).await;
+    assert!(head.starts_with("http/1.1 404"), "{head}");
+
+    let server = start(SignalingSettings {
+        operator_token: Some(OperatorToken::new("0123456789abcdef")),
+        ..SignalingSettings::default()
+    })
+    .await;
+    for wrong in ["", "Authorization: Bearer 0123456789abcdeg\r\n"] {
+        for path in ["/api/v1/rooms", "/api/v1/else"] {
+            let (head, body) = server.get(path, wrong).await;
+            assert!(head.starts_with("http/1.1 401"), "{head}");
+            assert!(head.contains("www-authenticate: bearer"), "{head}");
+            assert!(body.contains("--operator-token"), "{body}");
+        }
+    }
+    let mut anna = server.v1("/ws?room=demo").await;
+    hear(&mut anna).await;
+    let (head, body) = server.get("/api/v1/rooms", given).await;
+    assert!(head.starts_with("http/1.1 200"), "{head}");
+    assert!(head.contains("content-type: application/json"), "{head}");
+    assert!(head.contains("cache-control: no-store"), "{head}");
+    let rooms: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(rooms["rooms"][0]["name"], "demo");
+    let missing = "/api/v1/rooms/demo/participants/77/timelines";
+    for (path, code) in [
+        (missing, "no-such-participant"),
+        ("/api/v1/x", "no-such-path"),
+    ] {
+        let (head, body) = server.get(path, given).await;
+        assert!(head.starts_with("http/1.1 404"), "{head}");
+        let error: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(error["error"]["code"], code);
+    }
+}

@@ -21,6 +21,7 @@ mod load_limit;
 mod loss;
 mod memory;
 mod muting;
+mod operator;
 mod process;
 mod reports;
 mod resuming;

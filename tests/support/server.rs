@@ -81,11 +81,16 @@ impl Server {
 
     /// Sends `GET path` and gives status line, headers and body as text.
     pub async fn get(&self, path: &str) -> String {
+        self.get_with(path, "").await
+    }
+
+    /// The same with further headers, each with its line end.
+    pub async fn get_with(&self, path: &str, headers: &str) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port))
             .await
             .expect("connect");
         let request =
-            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n");
         stream.write_all(request.as_bytes()).await.expect("write");
         let mut answer = Vec::new();
         patiently("the HTTP answer", stream.read_to_end(&mut answer))

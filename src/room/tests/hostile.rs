@@ -130,6 +130,12 @@ fn each_kind_of_bad_message_is_named() {
             "receive",
         ),
         (json!({"type": "stats"}), "not-in-call", "stats"),
+        (json!({"type": "timeline"}), "bad-message", "timeline"),
+        (
+            json!({"type": "timeline", "track": "t1"}),
+            "not-in-call",
+            "timeline",
+        ),
     ];
     let mut world = World::new();
     let (anna, ben) = (world.v1("Anna"), world.v1("Ben"));
@@ -212,6 +218,7 @@ fn any_message() -> impl Strategy<Value = Value> {
         "mute",
         "receive",
         "stats",
+        "timeline",
         "id",
         "participant",
         "x-other",

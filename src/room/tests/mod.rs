@@ -5,14 +5,19 @@ mod client;
 mod connections;
 mod direct_calls;
 mod hostile;
+mod operator;
 mod room_calls;
+mod timeline;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{Connect, Departure, Limits, Output, Rooms, RoomsConfig, SessionId, ShardAddress};
+use super::{
+    Connect, Departure, Limits, OperatorAnswer, Output, RequestId, Rooms, RoomsConfig, SessionId,
+    ShardAddress,
+};
 use crate::negotiation;
 use crate::shard::{Command, Event, Fingerprint, FingerprintHash, PeerId};
 use crate::signaling::protocol::Dialect;
@@ -31,6 +36,7 @@ struct World {
     inbox: HashMap<SessionId, Vec<Value>>,
     closed: HashMap<SessionId, u16>,
     commands: Vec<(usize, Command)>,
+    answers: Vec<(RequestId, OperatorAnswer)>,
     last_session: u64,
     /// The m-lines that each browser sends on.
     sending: HashMap<SessionId, Vec<String>>,
@@ -76,6 +82,7 @@ impl World {
             inbox: HashMap::new(),
             closed: HashMap::new(),
             commands: Vec::new(),
+            answers: Vec::new(),
             last_session: 0,
             sending: HashMap::new(),
         }
@@ -169,6 +176,7 @@ impl World {
                     assert_eq!(self.closed.insert(session, code.code()), None);
                 }
                 Output::Command { shard, command } => self.commands.push((shard, command)),
+                Output::Answer { request, answer } => self.answers.push((request, answer)),
             }
         }
     }

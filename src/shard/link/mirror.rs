@@ -301,7 +301,7 @@ impl Shard {
         if kept {
             mirror.release_due = Some(now + RELEASE_INTERVAL);
         }
-        for encoding in wanted {
+        for &encoding in &wanted {
             let track = track.id;
             self.outbox
                 .message(mirror.home, LinkMessage::Keyframe { track, encoding });
@@ -312,6 +312,9 @@ impl Shard {
             .chain(mirror.release_due)
             .min();
         self.timers.set(Timer::Mirror(index), &mut mirror.due, due);
+        for encoding in wanted {
+            self.tracks[index].note_asked(now, encoding, &mut self.subscriptions);
+        }
     }
 
     fn skip_mirrored(&mut self, place: Place, generation: u32, sequence: u64) {

@@ -19,3 +19,4 @@ mod receiver;
 mod repair;
 mod reports;
 mod sim;
+mod timeline;

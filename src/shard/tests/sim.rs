@@ -15,7 +15,7 @@ use crate::rtp::{Codec, Extension, ExtensionMap, HeaderView, MediaKind, Mid, Rid
 use crate::shard::{
     Batch, CallId, CodecParameters, Command, DtlsRole, Event, Holding, IceCredentials, LinkBatch,
     ParticipantId, PeerId, PeerStats, ReceiveParameters, SctpParameters, SendParameters, Shard,
-    ShardConfig, SsrcPair, TrackId, TransportParameters, Wish,
+    ShardConfig, SsrcPair, TimelineEntry, TrackId, TransportParameters, Wish,
 };
 use crate::transport::tests::pair::LIMITS;
 use crate::transport::{DatagramKind, Identity, Path, Transport, classify};
@@ -480,6 +480,8 @@ impl SimNet {
             | Command::SetMuted { peer, .. }
             | Command::SetWish { peer, .. }
             | Command::Stats { peer }
+            | Command::Timeline { peer, .. }
+            | Command::Timelines { peer }
             | Command::RemovePeer { peer } => *peer,
         };
         let of_peer = self.clients.iter().find(|client| client.peer == peer);
@@ -533,6 +535,17 @@ impl SimNet {
         match self.events.pop() {
             Some(Event::Stats { peer: whose, stats }) if whose == peer => *stats,
             other => panic!("no statistics but {other:?}"),
+        }
+    }
+
+    /// What happened to a subscription so far.
+    pub(super) fn timeline(&mut self, client: usize, source: Source) -> Vec<TimelineEntry> {
+        let peer = self.clients[client].peer;
+        let track = source.track;
+        self.command(Command::Timeline { peer, track });
+        match self.events.pop() {
+            Some(Event::Timeline { entries, .. }) => entries,
+            other => panic!("no timeline but {other:?}"),
         }
     }
 

@@ -52,6 +52,12 @@ impl PassThrough {
             .unwrap_or_default()
     }
 
+    /// Whether the type is one of the server's to clients of [`Dialect::V1`](super::Dialect::V1), who must not get it
+    /// from anybody else.
+    pub fn is_of_server(&self) -> bool {
+        self.type_name() == "timeline"
+    }
+
     /// The message as others see it: as it came, but from `name` with `id`.
     pub fn signed(mut self, name: &str, id: u64) -> String {
         self.body.insert("name".to_owned(), name.into());

@@ -64,6 +64,16 @@ impl Mute {
     }
 }
 
+/// `track`: a track's id.
+pub(super) fn read_track(fields: &Fields) -> Result<TrackId, ProtocolError> {
+    fields
+        .required_string("track", 64)?
+        .strip_prefix('t')
+        .and_then(|number| number.parse().ok())
+        .map(TrackId)
+        .ok_or_else(|| wrong("track", format_args!("a track's id, such as `t12`")))
+}
+
 /// `receive`: what the viewer needs of a track. The server forwards no more than that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receive {
@@ -81,12 +91,7 @@ pub struct Receive {
 
 impl Receive {
     pub(super) fn read(fields: &Fields) -> Result<Self, ProtocolError> {
-        let track = fields
-            .required_string("track", 64)?
-            .strip_prefix('t')
-            .and_then(|number| number.parse().ok())
-            .map(TrackId)
-            .ok_or_else(|| wrong("track", format_args!("a track's id, such as `t12`")))?;
+        let track = read_track(fields)?;
         let pixels = |name: &str| -> Result<Option<u16>, ProtocolError> {
             Ok(fields
                 .number(name, u16::MAX.into())?

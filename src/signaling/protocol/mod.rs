@@ -27,6 +27,7 @@
 //! | `speakers` | S→C | no | [`ServerMessage::Speakers`] |
 //! | `quality` | S→C | no | [`ServerMessage::Quality`] |
 //! | `stats` | both | no | [`ServerMessage::Stats`] |
+//! | `timeline` | both | no | [`TimelineRequest`], [`ServerMessage::Timeline`], [`TimelineLine`] |
 //!
 //! # Limits
 //! A message is at most [`MAX_MESSAGE_BYTES`] long, one that is passed through [`MAX_PASS_THROUGH_BYTES`], a chat
@@ -42,6 +43,7 @@ mod media;
 mod membership;
 mod server;
 mod stats;
+mod timeline;
 
 pub use call::{Description, HangUp, HangUpReason, NewIceCandidate};
 pub use chat::{ChatMessage, PassThrough};
@@ -51,6 +53,9 @@ pub use media::{Mute, MuteTarget, Receive};
 pub use membership::{CallName, ParticipantState, TrackInfo, Username, is_room_name};
 pub use server::{IceServer, ServerMessage, SessionDescription, TrackLine};
 pub use stats::{StatsEntry, stats_entries};
+pub use timeline::{
+    TimelineLine, TimelineRequest, layer_reason, timeline_lines, timeline_lines_in_words,
+};
 
 use fields::Fields;
 use serde_json::Value;
@@ -76,7 +81,8 @@ pub const SUBPROTOCOL_CLASSIC: &str = "json";
 /// The room of a socket that names none.
 pub const DEFAULT_ROOM: &str = "lobby";
 
-/// Which of the two vocabularies a client speaks. It only decides what the server sends: both are read the same way.
+/// Which of the two vocabularies a client speaks. It decides what the server sends. Both are read the same way, but for
+/// `timeline`: a classic client may use that word for something of its own, which is passed through to classic clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     /// MDN's "Signaling and video calling" sample: `json`, or no subprotocol.
@@ -106,16 +112,18 @@ pub enum ClientMessage {
     Receive(Receive),
     /// `stats`, which has no members: asks for [`ServerMessage::Stats`].
     Stats,
+    /// `timeline`: asks for [`ServerMessage::Timeline`].
+    Timeline(TimelineRequest),
     /// Any type that is not listed here.
     PassThrough(PassThrough),
 }
 
 impl ClientMessage {
-    /// Reads one text frame.
+    /// Reads one text frame of a client that speaks this dialect.
     ///
     /// Errors are `too-large`, `bad-json` (no JSON, or no object) and `bad-message` (a wrong member, or a type that
     /// only the server sends).
-    pub fn parse(text: &str) -> Result<Self, ProtocolError> {
+    pub fn parse(dialect: Dialect, text: &str) -> Result<Self, ProtocolError> {
         if text.len() > MAX_MESSAGE_BYTES {
             return Err(ProtocolError::too_large(MAX_MESSAGE_BYTES));
         }
@@ -138,10 +146,15 @@ impl ClientMessage {
                 ));
             }
         };
-        Self::read(&kind, Fields::new(map), text.len()).map_err(|error| error.about(kind))
+        Self::read(dialect, &kind, Fields::new(map), text.len()).map_err(|error| error.about(kind))
     }
 
-    fn read(kind: &str, fields: Fields, bytes: usize) -> Result<Self, ProtocolError> {
+    fn read(
+        dialect: Dialect,
+        kind: &str,
+        fields: Fields,
+        bytes: usize,
+    ) -> Result<Self, ProtocolError> {
         Ok(match kind {
             "username" => Self::Username(Username::read(&fields)?),
             "message" => Self::Message(ChatMessage::read(&fields)?),
@@ -152,6 +165,7 @@ impl ClientMessage {
             "mute" => Self::Mute(Mute::read(&fields)?),
             "receive" => Self::Receive(Receive::read(&fields)?),
             "stats" => Self::Stats,
+            "timeline" if dialect == Dialect::V1 => Self::Timeline(TimelineRequest::read(&fields)?),
             // Passed through, these would let one client speak with the server's voice.
             "id" | "rejectusername" | "userlist" | "participant" | "error" | "layers"
             | "wanted" | "speakers" | "quality" => {
@@ -176,6 +190,7 @@ impl ClientMessage {
             Self::Mute(_) => "mute",
             Self::Receive(_) => "receive",
             Self::Stats => "stats",
+            Self::Timeline(_) => "timeline",
             Self::PassThrough(message) => message.type_name(),
         }
     }

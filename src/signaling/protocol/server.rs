@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use super::membership::media_kind;
 use super::{
-    CallName, ErrorCode, HangUpReason, ParticipantState, ProtocolError, StatsEntry, TrackInfo,
+    CallName, ErrorCode, HangUpReason, ParticipantState, ProtocolError, StatsEntry, TimelineLine,
+    TrackInfo,
 };
 use crate::negotiation::Source;
 use crate::rtp::MediaKind;
@@ -161,13 +162,21 @@ pub enum ServerMessage<'a> {
         loss: f32,
         /// Round trip time in ms, or `null`.
         rtt: Option<f64>,
-        /// What it sends and receives together, in bit/s.
+        /// What the network is estimated to carry to the participant, in bit/s. Where its client says nothing about the
+        /// arrival of packets: what it sends and receives together.
         bandwidth: u64,
     },
     /// The answer to a client's `stats`.
     Stats {
         /// One entry for the transport, one for each stream.
         stats: &'a [StatsEntry],
+    },
+    /// The answer to a client's `timeline`.
+    Timeline {
+        /// The track.
+        track: &'a str,
+        /// What happened to it on its way to the receiver, oldest first; at most 32.
+        events: &'a [TimelineLine],
     },
 }
 

@@ -36,6 +36,10 @@ pub enum StatsEntry {
         /// Seconds.
         #[serde(skip_serializing_if = "Option::is_none")]
         round_trip_time: Option<f64>,
+        /// What the network is estimated to carry to the client, in bit/s; absent where the client says nothing about
+        /// the arrival of packets.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        available_outgoing_bitrate: Option<u64>,
     },
     /// One stream from the client.
     InboundRtp {
@@ -102,6 +106,12 @@ pub enum StatsEntry {
         pli_count: u64,
         /// Of the client's last report, 0 to 1.
         fraction_lost: f32,
+        /// The simulcast layer that is forwarded.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        rid: Option<String>,
+        /// The spatial and temporal layers that are forwarded, such as `L1T2`, where there are layers to choose from.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        scalability_mode: Option<String>,
     },
 }
 
@@ -120,6 +130,7 @@ pub fn stats_entries(stats: &PeerStats) -> Vec<StatsEntry> {
         packets_sent: stats.packets_sent,
         srtp_cipher: stats.srtp,
         round_trip_time: stats.rtt.map(|rtt| rtt.as_secs_f64()),
+        available_outgoing_bitrate: stats.estimate,
     };
     let inbound = stats.inbound.iter().map(|stream| StatsEntry::InboundRtp {
         id: format!("inbound-{}", stream.ssrc),
@@ -151,6 +162,13 @@ pub fn stats_entries(stats: &PeerStats) -> Vec<StatsEntry> {
         nack_count: stream.nack_count,
         pli_count: stream.pli_count,
         fraction_lost: stream.fraction_lost,
+        rid: stream
+            .layer
+            .and_then(|layer| layer.rid)
+            .map(|rid| rid.to_string()),
+        scalability_mode: stream
+            .layer
+            .map(|layer| format!("L{}T{}", layer.spatial + 1, layer.temporal + 1)),
     });
     std::iter::once(transport)
         .chain(inbound)

@@ -4,7 +4,7 @@ use super::*;
 use crate::negotiation::Source;
 
 fn parse(message: serde_json::Value) -> Result<ClientMessage, ProtocolError> {
-    ClientMessage::parse(&message.to_string())
+    ClientMessage::parse(Dialect::V1, &message.to_string())
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn limits_count_characters_and_not_bytes() {
 fn what_nests_too_deep_is_no_json() {
     let text = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     assert_eq!(
-        ClientMessage::parse(&text).unwrap_err().code,
+        ClientMessage::parse(Dialect::V1, &text).unwrap_err().code,
         ErrorCode::BadJson
     );
 }
@@ -158,4 +158,113 @@ fn statistics_have_the_names_of_webrtc_stats() {
         "nackCount": 4, "pliCount": 5, "jitter": 0.5, "keyFramesReceived": 6,
     });
     assert_eq!(entries[1], expected);
+}
+
+#[test]
+fn what_carries_bits_and_which_layer_have_the_names_of_webrtc_stats() {
+    let stats = crate::shard::PeerStats {
+        estimate: Some(410_000),
+        outbound: vec![crate::shard::OutboundStats {
+            mid: "1".parse().unwrap(),
+            track: crate::shard::TrackId(3),
+            ssrc: 9,
+            codec: None,
+            packets_sent: 0,
+            bytes_sent: 0,
+            retransmitted_packets_sent: 0,
+            nack_count: 0,
+            pli_count: 0,
+            fraction_lost: 0.0,
+            layer: Some(crate::shard::ForwardedLayer {
+                rid: Some("h".parse().unwrap()),
+                spatial: 0,
+                temporal: 2,
+            }),
+        }],
+        ..Default::default()
+    };
+    let entries = serde_json::to_value(stats_entries(&stats)).unwrap();
+    assert_eq!(entries[0]["availableOutgoingBitrate"], 410_000);
+    assert_eq!(entries[1]["rid"], "h");
+    assert_eq!(entries[1]["scalabilityMode"], "L1T3");
+}
+
+#[test]
+fn a_timeline_is_asked_for_in_v1_only() {
+    let request = TimelineRequest {
+        track: crate::shard::TrackId(12),
+    };
+    let message = json!({"type": "timeline", "track": "t12"});
+    assert_eq!(parse(message.clone()), Ok(ClientMessage::Timeline(request)));
+    let error = parse(json!({"type": "timeline", "track": 12})).unwrap_err();
+    assert_eq!(error.code, ErrorCode::BadMessage);
+    let classic = ClientMessage::parse(Dialect::Classic, &message.to_string());
+    assert!(matches!(classic, Ok(ClientMessage::PassThrough(_))));
+}
+
+#[test]
+fn every_event_of_a_timeline_has_its_name_and_only_its_members() {
+    use crate::shard::{ForwardedLayer, KeyframeReason, TimelineEntry, TimelineEvent as Event};
+    let rid = Some("q".parse().unwrap());
+    let layer = ForwardedLayer {
+        rid,
+        spatial: 0,
+        temporal: 1,
+    };
+    let at = |event: &str| json!({"at": 1500, "event": event});
+    let with = |event: &str, members: serde_json::Value| {
+        let mut all = at(event);
+        let members = members.as_object().unwrap().clone();
+        all.as_object_mut().unwrap().extend(members);
+        all
+    };
+    let nothing = Event::Layer {
+        layer: None,
+        reason: Some(crate::shard::LayerReason::Bandwidth),
+        size: None,
+    };
+    let cases = [
+        (Event::Subscribed, at("subscribed")),
+        (
+            Event::KeyframeAsked(KeyframeReason::Viewer),
+            with("keyframe-asked", json!({"reason": "viewer"})),
+        ),
+        (Event::KeyframeReceived(None), at("keyframe-received")),
+        (
+            Event::KeyframeForwarded(rid),
+            with("keyframe-forwarded", json!({"rid": "q"})),
+        ),
+        (nothing, with("layer", json!({"reason": "bandwidth"}))),
+        (Event::Paused, at("paused")),
+        (Event::Resumed, at("resumed")),
+        (Event::Muted, at("muted")),
+        (Event::Unmuted, at("unmuted")),
+        (Event::Silent, at("silent")),
+        (Event::Flowing, at("flowing")),
+        (
+            Event::Estimate(300_000),
+            with("estimate", json!({"bitrate": 300_000})),
+        ),
+        (Event::Loss(0.5), with("loss", json!({"loss": 0.5}))),
+        (
+            Event::SenderLimited(layer),
+            with(
+                "sender-limited",
+                json!({"rid": "q", "spatial": 0, "temporal": 1, "reason": "publisher"}),
+            ),
+        ),
+        (Event::Codec, with("codec", json!({"reason": "codec"}))),
+    ];
+    for (event, expected) in cases {
+        let entry = TimelineEntry {
+            age: std::time::Duration::from_millis(1500),
+            count: 1,
+            event,
+        };
+        let lines = timeline_lines(&[entry]);
+        assert_eq!(serde_json::to_value(&lines[0]).unwrap(), expected);
+        let told = timeline_lines_in_words(&[entry]);
+        let text = told[0].text.as_deref().unwrap();
+        assert!(text.starts_with("1.5 s ago: "), "{text}");
+    }
 }
