@@ -388,6 +388,7 @@ impl Shard {
         let cost = rungs.iter().find(|rung| rung.layer == current);
         if cost.is_some_and(|rung| rung.bitrate * 100 > budget * OVERRUN) {
             selector.stop();
+            subscription.given_up = subscription.rewriter.next_sequence();
         }
     }
 

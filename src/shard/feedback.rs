@@ -197,11 +197,6 @@ impl Shard {
             .rewriter
             .origin_of(sequence)
             .ok_or(DropReason::HistoryMiss)?;
-        // What came before a switch is of no use to who goes on from a keyframe after it.
-        let source = subscription.rewriter.source();
-        if source.is_none_or(|source| source.generation != origin.generation) {
-            return Err(DropReason::Stale);
-        }
         let packet = track
             .layers
             .iter()
@@ -209,6 +204,10 @@ impl Shard {
             .find(|layer| layer.generation == origin.generation)
             .and_then(|layer| layer.history.packet(now, origin.sequence))
             .ok_or(DropReason::HistoryMiss)?;
+        let numbers = origin.rewrite(&packet.numbers);
+        if numbers.sequence < subscription.given_up {
+            return Err(DropReason::Stale);
+        }
         let wait = peers[index].rtt.unwrap_or_default().max(MIN_REPEAT);
         if !subscription.may_repeat(now, sequence, wait) {
             return Err(DropReason::Duplicate);
@@ -223,7 +222,7 @@ impl Shard {
         let out = Outgoing {
             payload_type,
             marker: packet.marker || subscription.ends_picture(&packet),
-            numbers: origin.rewrite(&packet.numbers),
+            numbers,
             passed: &passed,
             wait: false,
             probe: None,

@@ -9,7 +9,7 @@ use super::adapt::Adaptation;
 use super::channels::Channels;
 use super::probe::Probing;
 use super::{LaneSlot, ParticipantId, PeerId, Quality, ReceiveParameters};
-use crate::forward::{Bandwidth, BandwidthState, ProbeId, RepairBudget, TransportCcRecorder};
+use crate::forward::{Bandwidth, ProbeId, RepairBudget, TransportCcRecorder};
 use crate::rtp::sequence::extend;
 use crate::rtp::{Extension, ExtensionMap};
 use crate::transport::{Path, ReplayWindow, Transport};
@@ -246,7 +246,7 @@ impl Peer {
         let Some(bandwidth) = self.bandwidth.as_ref().filter(|b| b.is_informed()) else {
             return true;
         };
-        let draining = bandwidth.stats().state == BandwidthState::Draining;
+        let draining = bandwidth.is_draining();
         self.repairs
             .spend(now, bandwidth.estimate(), draining, size)
     }

@@ -54,6 +54,8 @@ pub(super) struct Subscription {
     /// Whether its packets have transport-wide numbers. Not where one may be sent again under its own number, which would
     /// have another: that would be a different packet.
     pub(super) numbered: bool,
+    /// Nothing before this number is sent again: there was no room for it, and what comes next begins with a keyframe.
+    pub(super) given_up: u64,
     /// Packets before this number had headers that cannot be written again.
     repeatable_from: u64,
     /// The SRTP index of the next retransmission.
@@ -99,6 +101,7 @@ impl Subscription {
             rewriter: Rewriter::new(rng.random(), rng.random()),
             repeats_apart: false,
             numbered: false,
+            given_up: 0,
             repeatable_from: 0,
             // Below 2^15, so that its first wrap is far (RFC 3711 section 3.3.1).
             next_rtx: rng.random_range(0..1 << 15),

@@ -245,6 +245,11 @@ impl Bandwidth {
         self.heard.is_some() || self.state == BandwidthState::Remb
     }
 
+    /// Whether a queue that grew is not gone yet.
+    pub fn is_draining(&self) -> bool {
+        self.state == BandwidthState::Draining
+    }
+
     /// What the network can carry to this receiver, in bits a second on the wire: 50 kbit/s to 100 Mbit/s.
     pub fn estimate(&self) -> u64 {
         self.estimate as u64

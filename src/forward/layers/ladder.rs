@@ -82,7 +82,9 @@ fn ranked<'a>(encodings: &[Encoding<'a>]) -> Vec<(usize, Encoding<'a>)> {
         rates.rate(spatial, temporal)
     };
     let is_rising = |measures: Vec<u64>| match (measures.first(), measures.last()) {
-        (Some(first), Some(last)) if first != last => Some(first < last),
+        // Of rates that are about the same none says anything.
+        (Some(first), Some(last)) if first * 2 < last * 3 && last * 2 < first * 3 => None,
+        (Some(first), Some(last)) => Some(first < last),
         _ => None,
     };
     let by_lines = is_rising(ranked.iter().filter_map(lines).collect());
