@@ -12,6 +12,8 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use serde::Deserialize;
 
+use crate::forward::LoudestLimits;
+
 /// Hosts group calls in the browser: serves the page, carries the signalling and forwards the media.
 #[derive(Parser, Deserialize, Clone, Debug, Default)]
 #[command(name = "crosspoint", version, about, max_term_width = 100)]
@@ -105,6 +107,18 @@ pub struct Options {
     #[arg(long, env = "CROSSPOINT_MAX_HOLD", value_name = "MS", value_parser = |text: &str| number::<u64>(text, "0 to 50"))]
     pub max_hold: Option<u64>,
 
+    /// Ask for redundant audio (RED) of clients that can send it; `false` leaves the choice to them [default: true]
+    #[arg(long, env = "CROSSPOINT_RED", value_name = "BOOL")]
+    pub red: Option<bool>,
+
+    /// Audio tracks that are forwarded in a large call: the loudest so many of each shard, 0 to 1000; 0 for all [default: 6]
+    #[arg(long, env = "CROSSPOINT_LOUDEST", value_name = "N", value_parser = |text: &str| number::<u64>(text, "0 to 1000"))]
+    pub loudest: Option<u64>,
+
+    /// A call is large when it has more audio tracks than this on a shard, 0 to 10000 [default: 12]
+    #[arg(long, env = "CROSSPOINT_LOUDEST_ABOVE", value_name = "N", value_parser = |text: &str| number::<u64>(text, "0 to 10000"))]
+    pub loudest_above: Option<u64>,
+
     /// Seconds in which a broken WebSocket can be resumed, 1 to 3600 [default: 30]
     #[arg(long, env = "CROSSPOINT_RESUME_TIMEOUT", value_name = "SECONDS", value_parser = |text: &str| number::<u64>(text, "1 to 3600"))]
     pub resume_timeout: Option<u64>,
@@ -188,6 +202,10 @@ pub struct Config {
     pub resume_timeout: Duration,
     /// How long datagrams may wait for more to the same receiver, 0 to 50 ms.
     pub max_hold: Duration,
+    /// Whether clients that can are asked to send redundant audio.
+    pub red: bool,
+    /// Which audio of a large call is forwarded.
+    pub loudest: LoudestLimits,
 }
 
 /// What one client, room or server may use.
@@ -266,6 +284,8 @@ impl Default for Config {
             ring_timeout: Duration::from_secs(60),
             resume_timeout: Duration::from_secs(30),
             max_hold: Duration::from_millis(5),
+            red: true,
+            loudest: LoudestLimits::default(),
         }
     }
 }
@@ -329,6 +349,9 @@ impl Options {
             ring_timeout: self.ring_timeout.or(other.ring_timeout),
             resume_timeout: self.resume_timeout.or(other.resume_timeout),
             max_hold: self.max_hold.or(other.max_hold),
+            red: self.red.or(other.red),
+            loudest: self.loudest.or(other.loudest),
+            loudest_above: self.loudest_above.or(other.loudest_above),
         }
     }
 
@@ -437,6 +460,17 @@ impl Options {
                 default.resume_timeout,
             )?,
             max_hold: Duration::from_millis(n("max-hold", self.max_hold, 5, 0, 50)? as u64),
+            red: self.red.unwrap_or(default.red),
+            loudest: LoudestLimits {
+                tracks: n("loudest", self.loudest, default.loudest.tracks, 0, 1_000)?,
+                above: n(
+                    "loudest-above",
+                    self.loudest_above,
+                    default.loudest.above,
+                    0,
+                    10_000,
+                )?,
+            },
         })
     }
 }
@@ -552,6 +586,15 @@ mod tests {
             assert_eq!(error.exit_code(), 2);
             assert!(error.to_string().contains(words), "{error}");
         }
+    }
+
+    #[test]
+    fn what_is_done_with_audio_can_be_switched_off() {
+        let config = options(&["--red", "false", "--loudest", "0"]).unwrap();
+        assert!(!config.red && config.loudest.tracks == 0);
+        assert!(toml::from_str::<Options>("red = false").unwrap().red == Some(false));
+        let error = options(&["--loudest", "1001"]).unwrap_err().to_string();
+        assert!(error.contains("0 to 1000"), "{error}");
     }
 
     #[test]
