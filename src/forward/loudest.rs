@@ -53,6 +53,8 @@ pub enum Choice {
     },
     /// It is left out.
     LeaveOut,
+    /// It is older than one that came before: what became of its neighbours becomes of it.
+    Late,
 }
 
 /// One audio track.
@@ -128,11 +130,7 @@ impl Loudest {
         };
         let is_late = sequence <= member.newest && member.newest - sequence < MAX_LATE;
         if is_late && member.loudness.is_some() {
-            return if member.chosen {
-                Choice::Forward
-            } else {
-                Choice::LeaveOut
-            };
+            return Choice::Late;
         }
         let speaks = member.observe(now, level, sequence);
         if member.chosen {
@@ -384,8 +382,8 @@ mod tests {
         let late = call.sequence - 5;
         let names = call.names.clone();
         let mut hear = |name: usize, at| call.loudest.hear(call.now, names[name], level, at);
-        assert_eq!(hear(1, late), Choice::LeaveOut);
-        assert_eq!(hear(0, late), Choice::Forward);
+        assert_eq!(hear(1, late), Choice::Late);
+        assert_eq!(hear(0, late), Choice::Late);
         call.run(110, |_| NOISE);
         call.sequence += 100_000;
         call.run(1, |_| NOISE);

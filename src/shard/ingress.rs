@@ -185,13 +185,13 @@ impl Shard {
             MediaKind::Video => true,
             // It says nothing about now.
             MediaKind::Audio if arrived.retransmitted => {
-                self.tracks[place.track].left_out.is_none()
+                self.tracks[place.track].is_heard_at(arrived.sequence)
             }
             MediaKind::Audio => self.is_heard(now, place, &packet, extensions.audio_level, batch),
         };
         let codec = parameters.codec;
         if codec == Codec::Red {
-            self.recover_before(now, place, &packet, heard, batch);
+            self.recover_before(now, place, &packet, parameters.nack, batch);
         }
         self.keep(now, place, codec, &packet);
         if !heard {
@@ -210,7 +210,7 @@ impl Shard {
         now: Instant,
         place: Place,
         packet: &Packet<'_>,
-        heard: bool,
+        nack: bool,
         batch: &mut Batch,
     ) {
         let track = &mut self.tracks[place.track];
@@ -228,9 +228,11 @@ impl Shard {
             if !matches!(layer.receive.recover(sequence as u16), Received::New(_)) {
                 continue;
             }
-            layer.nack.receive(now, sequence);
+            if nack {
+                layer.nack.receive(now, sequence);
+            }
             self.keep(now, place, Codec::Opus, &copy);
-            if heard {
+            if self.tracks[place.track].is_heard_at(sequence) {
                 self.link_packet(place, &copy);
                 self.fan_out(now, place, Codec::Opus, &copy, batch);
             }

@@ -51,6 +51,7 @@ impl Shard {
                 track.left_out = since.or(Some(sequence));
                 return false;
             }
+            (Choice::Late, _) => return track.is_heard_at(sequence),
             (Choice::Forward | Choice::Begin { .. }, None) => return true,
             (Choice::Forward, Some(_)) => sequence,
             // What came before was sent, or may still be.

@@ -261,6 +261,11 @@ impl Track {
         ladder(&encodings)
     }
 
+    /// Whether an older packet, of this number, belongs to what is forwarded.
+    pub(super) fn is_heard_at(&self, sequence: u64) -> bool {
+        self.left_out.is_none_or(|since| sequence < since)
+    }
+
     /// What its sound takes now, in bits a second.
     pub(super) fn audio_rate(&self, now: Instant) -> Option<u64> {
         if self.left_out.is_some() {

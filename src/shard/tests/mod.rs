@@ -3,6 +3,7 @@
 mod across;
 mod across_data;
 mod across_random;
+mod audio;
 mod client;
 mod clocks;
 mod codecs;

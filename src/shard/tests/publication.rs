@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::audio::Redundancy;
 use crate::rtp::rtcp::{ReportBlock, SenderInfo};
 use crate::rtp::{MediaKind, Mid, Rid};
 use crate::shard::TrackId;
@@ -40,6 +41,8 @@ pub(super) struct Publication {
     /// When each frame was captured.
     pub(super) captured: Vec<Instant>,
     pub(super) bytes: u64,
+    /// What makes RED of its frames.
+    pub(super) redundancy: Option<Redundancy>,
     /// When PLIs came.
     pub(super) plis: Vec<Instant>,
     pub(super) nacks: usize,
@@ -97,6 +100,10 @@ impl Publication {
                 tl0_pic_idx: self.tl0_pic_idx,
             };
             let payload = content.payload(self.kind);
+            let payload = match &mut self.redundancy {
+                Some(redundancy) => redundancy.wrap(payload),
+                None => payload,
+            };
             self.bytes += payload.len() as u64;
             let plain = Plain {
                 marker: self.kind == MediaKind::Video && index + 1 == count,

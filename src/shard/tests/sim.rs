@@ -408,6 +408,7 @@ impl SimNet {
             sent: BTreeMap::new(),
             captured: Vec::new(),
             bytes: 0,
+            redundancy: None,
             plis: Vec::new(),
             nacks: 0,
             retransmitted: 0,
