@@ -439,6 +439,53 @@ fn where_all_speak_a_louder_one_is_heard_from_its_first_sound_on() {
 }
 
 #[test]
+fn a_track_that_goes_on_after_a_moment_is_sent_what_it_missed_and_nothing_twice() {
+    for shards in [1, 2] {
+        let mut call = LargeCall::new(329, shards, 13);
+        call.speak(&[0, 1, 2, 3], 20);
+        call.speak(&[4, 5], 45);
+        call.run(3000);
+        // One of the soft ones gives way, and a moment later is louder than the other.
+        let frame = call.frame(4);
+        call.speak(&[9], 15);
+        call.run(160);
+        let heard = call.heard(ms(50));
+        let (left, other) = if heard.contains(&4) { (5, 4) } else { (4, 5) };
+        assert!(heard.contains(&9) && !heard.contains(&left), "{heard:?}");
+        call.speak(&[left], 5);
+        call.run(500);
+        call.assert_heard_since(left, left, frame);
+        let heard = call.heard(ms(200));
+        assert!(heard.contains(&9) && !heard.contains(&other), "{heard:?}");
+        call.sim.settle();
+        call.assert_whole();
+    }
+}
+
+#[test]
+fn a_packet_that_comes_after_its_track_gave_way_but_belongs_before_is_forwarded() {
+    for shards in [1, 2] {
+        let mut call = LargeCall::new(330, shards, 13);
+        call.speak(&[0, 1, 2, 3, 4], 20);
+        call.speak(&[5], 45);
+        call.run(3000);
+        call.speak(&[9], 15);
+        call.run(30);
+        call.sim.clients[5].up.delay = ms(70);
+        call.run(20);
+        call.sim.clients[5].up.delay = Duration::ZERO;
+        call.run(200);
+        assert!(!call.heard(ms(100)).contains(&5));
+        // Nothing would be missed before there is something behind it.
+        call.run(3000);
+        call.speak(&[5], 5);
+        call.run(500);
+        call.sim.settle();
+        call.assert_whole();
+    }
+}
+
+#[test]
 fn a_call_of_the_configured_size_is_forwarded_whole_also_after_it_was_larger() {
     let mut call = LargeCall::new(322, 1, 13);
     call.run(1000);
