@@ -67,6 +67,7 @@ impl Room {
                 shards: 1,
                 identity: identity.clone(),
                 channels: LIMITS,
+                loudest: crosspoint::forward::LoudestLimits::default(),
                 seed: 1,
             }),
             batch: Batch::new(),

@@ -166,6 +166,7 @@ async fn measure(options: &Options, subscribers: usize) -> Measured {
         shards: 1,
         identity: identity.clone(),
         channels: LIMITS,
+        loudest: crosspoint::forward::LoudestLimits::default(),
         seed: 1,
     });
     let settings = RuntimeSettings {

@@ -16,6 +16,7 @@ use crate::signaling::OperatorToken;
 
 /// Shortest operator token: 16 random letters cannot be guessed.
 const MIN_TOKEN_BYTES: usize = 16;
+use crate::forward::LoudestLimits;
 
 /// Hosts group calls in the browser: serves the page, carries the signalling and forwards the media.
 #[derive(Parser, Deserialize, Clone, Debug, Default)]
@@ -109,6 +110,18 @@ pub struct Options {
     /// has 32 receivers or more, or a shard is busy; the last packet of a picture never does [default: 5]
     #[arg(long, env = "CROSSPOINT_MAX_HOLD", value_name = "MS", value_parser = |text: &str| number::<u64>(text, "0 to 50"))]
     pub max_hold: Option<u64>,
+
+    /// Ask for redundant audio (RED) of clients that can send it; `false` leaves the choice to them [default: true]
+    #[arg(long, env = "CROSSPOINT_RED", value_name = "BOOL")]
+    pub red: Option<bool>,
+
+    /// Audio tracks that are forwarded in a large call: the loudest so many of each shard, 0 to 1000; 0 for all [default: 6]
+    #[arg(long, env = "CROSSPOINT_LOUDEST", value_name = "N", value_parser = |text: &str| number::<u64>(text, "0 to 1000"))]
+    pub loudest: Option<u64>,
+
+    /// A call is large when it has more audio tracks than this on a shard, 0 to 10000 [default: 12]
+    #[arg(long, env = "CROSSPOINT_LOUDEST_ABOVE", value_name = "N", value_parser = |text: &str| number::<u64>(text, "0 to 10000"))]
+    pub loudest_above: Option<u64>,
 
     /// Seconds in which a broken WebSocket can be resumed, 1 to 3600 [default: 30]
     #[arg(long, env = "CROSSPOINT_RESUME_TIMEOUT", value_name = "SECONDS", value_parser = |text: &str| number::<u64>(text, "1 to 3600"))]
@@ -224,6 +237,10 @@ pub struct Config {
     pub max_hold: Duration,
     /// What admits operators; `None` for nobody.
     pub operator_token: Option<OperatorToken>,
+    /// Whether clients that can are asked to send redundant audio.
+    pub red: bool,
+    /// Which audio of a large call is forwarded.
+    pub loudest: LoudestLimits,
 }
 
 /// What one client, room or server may use.
@@ -303,6 +320,8 @@ impl Default for Config {
             resume_timeout: Duration::from_secs(30),
             max_hold: Duration::from_millis(5),
             operator_token: None,
+            red: true,
+            loudest: LoudestLimits::default(),
         }
     }
 }
@@ -367,6 +386,9 @@ impl Options {
             resume_timeout: self.resume_timeout.or(other.resume_timeout),
             max_hold: self.max_hold.or(other.max_hold),
             operator_token: self.operator_token.or(other.operator_token),
+            red: self.red.or(other.red),
+            loudest: self.loudest.or(other.loudest),
+            loudest_above: self.loudest_above.or(other.loudest_above),
         }
     }
 
@@ -480,6 +502,17 @@ impl Options {
                 .as_ref()
                 .map(operator_token)
                 .transpose()?,
+            red: self.red.unwrap_or(default.red),
+            loudest: LoudestLimits {
+                tracks: n("loudest", self.loudest, default.loudest.tracks, 0, 1_000)?,
+                above: n(
+                    "loudest-above",
+                    self.loudest_above,
+                    default.loudest.above,
+                    0,
+                    10_000,
+                )?,
+            },
         })
     }
 }
@@ -624,6 +657,15 @@ mod tests {
         assert_eq!(config.operator_token, Some(OperatorToken::new(token)));
         let secret = token.parse::<Secret>().unwrap();
         assert!(!format!("{config:?}{secret:?}").contains(token));
+    }
+
+    #[test]
+    fn what_is_done_with_audio_can_be_switched_off() {
+        let config = options(&["--red", "false", "--loudest", "0"]).unwrap();
+        assert!(!config.red && config.loudest.tracks == 0);
+        assert!(toml::from_str::<Options>("red = false").unwrap().red == Some(false));
+        let error = options(&["--loudest", "1001"]).unwrap_err().to_string();
+        assert!(error.contains("0 to 1000"), "{error}");
     }
 
     #[test]

@@ -221,6 +221,7 @@ fn new_shard(index: usize, config: &Config, identity: &Identity) -> Shard {
             max_channels: MAX_CHANNELS,
             max_buffered_bytes: MAX_BUFFERED_BYTES,
         },
+        loudest: config.loudest,
         seed: rand::random(),
     })
 }
@@ -254,6 +255,7 @@ fn rooms_config(config: &Config, identity: &Identity, sockets: &[MediaSocket]) -
             max_media_lines: limits.max_tracks + 2 * limits.max_participants,
             max_message_bytes: limits.max_data_channel_bytes,
         },
+        red: config.red,
         ring_timeout: config.ring_timeout,
         resume_timeout: config.resume_timeout,
         fingerprint: identity.fingerprint(),

@@ -51,6 +51,7 @@ impl Memory {
                         shards,
                         identity: identity.clone(),
                         channels: LIMITS,
+                        loudest: crosspoint::forward::LoudestLimits::default(),
                         seed: 1,
                     })
                 })

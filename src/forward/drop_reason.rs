@@ -49,11 +49,13 @@ pub enum DropReason {
     LinkFull,
     /// It came from another shard for a subscription that ended meanwhile.
     Unsubscribed,
+    /// Audio of a large call in which others are louder.
+    NotLoudest,
 }
 
 impl DropReason {
     /// Every reason, in the order of their discriminants.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Malformed,
         Self::TooLarge,
         Self::WrongPath,
@@ -77,6 +79,7 @@ impl DropReason {
         Self::EncryptionFailed,
         Self::LinkFull,
         Self::Unsubscribed,
+        Self::NotLoudest,
     ];
 
     /// The reason in words of a log or a metric.
@@ -105,6 +108,7 @@ impl DropReason {
             Self::EncryptionFailed => "encryption-failed",
             Self::LinkFull => "link-full",
             Self::Unsubscribed => "unsubscribed",
+            Self::NotLoudest => "not-loudest",
         }
     }
 }

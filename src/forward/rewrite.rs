@@ -263,6 +263,24 @@ impl Rewriter {
         });
     }
 
+    /// Leaves out all packets of the current source that come before `first`, which is to be mapped next, and were not
+    /// mapped or skipped yet: while they came, nothing of the source was sent.
+    pub fn skip_to(&mut self, first: u64) {
+        if first <= self.next || first < self.start {
+            return;
+        }
+        let Some(run) = self.run else {
+            return;
+        };
+        let outgoing = self.next_sequence();
+        self.next = first;
+        self.begin_run(Run {
+            source: first,
+            outgoing,
+            ..run
+        });
+    }
+
     /// Which packet a number of the subscription stands for. `None` when it was not given yet, or is
     /// forgotten.
     pub fn origin_of(&self, sequence: u16) -> Option<Origin> {
@@ -451,6 +469,29 @@ mod tests {
         assert_eq!(rewriter.map_timestamp(0), None);
         assert_eq!(rewriter.origin_of(0x7fff), None);
         assert_eq!(rewriter.next_sequence(), 0x7fff);
+    }
+
+    #[test]
+    fn a_pause_of_the_source_leaves_no_gap_and_keeps_its_time() {
+        let now = Instant::now();
+        let mut rewriter = Rewriter::new(100, 1000);
+        rewriter.skip_to(50);
+        rewriter.switch_source(now, VIDEO, &numbers(500, 0));
+        let first = rewriter.map(now, &numbers(500, 0)).unwrap();
+        // 501 is missing, and may still come; 503 on are not sent.
+        rewriter.map(now, &numbers(502, 20)).unwrap();
+        rewriter.skip_to(700);
+        let next = rewriter.map(now, &numbers(700, 2000)).unwrap();
+        assert_eq!(next.sequence, first.sequence + 3);
+        assert_eq!(next.timestamp, first.timestamp + 2000);
+        let late = rewriter.map(now, &numbers(501, 10)).unwrap();
+        assert_eq!(late.sequence, first.sequence + 1);
+        assert_eq!(rewriter.map(now, &numbers(503, 30)), None);
+        assert_eq!(rewriter.map(now, &numbers(699, 1990)), None);
+        rewriter.skip_to(600);
+        assert_eq!(rewriter.next_sequence(), next.sequence + 1);
+        let origin = rewriter.origin_of(next.sequence as u16).unwrap();
+        assert_eq!(origin.sequence, 700);
     }
 
     #[test]

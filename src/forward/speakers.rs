@@ -10,12 +10,12 @@ const INTERVAL: Duration = Duration::from_millis(200);
 const ATTACK: Duration = Duration::from_millis(40);
 const RELEASE: Duration = Duration::from_millis(800);
 /// Loudness in dB above silence (-127 dBov) from which a track speaks, and below which it may stop.
-const SPEAKS: f32 = 77.0;
+pub(super) const SPEAKS: f32 = 77.0;
 const STOPS: f32 = 67.0;
 /// A pause between words is no end.
 const HOLD: Duration = Duration::from_secs(1);
 /// By how much a speaker must be louder to come before another, in dB.
-const LEAD: f32 = 6.0;
+pub(super) const LEAD: f32 = 6.0;
 /// What the sender does not take for voice counts as softer by this, in dB.
 const NO_VOICE: f32 = 10.0;
 /// Time without packets after which a track is forgotten.
@@ -23,22 +23,52 @@ const EXPIRY: Duration = Duration::from_secs(3);
 /// Tracks of one call that are listened to; more are ignored.
 const MAX_TRACKS: usize = 1024;
 
+/// How loud a track is, smoothed, in dB above silence.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Loudness {
+    value: f32,
+    at: Instant,
+}
+
+impl Loudness {
+    /// The loudness of one packet. What the sender does not take for voice counts as softer.
+    pub(super) fn of(level: AudioLevel) -> f32 {
+        let softer = if level.voice { 0.0 } else { NO_VOICE };
+        (127.0 - f32::from(level.level.min(127)) - softer).max(0.0)
+    }
+
+    /// A track of which nothing was heard.
+    pub(super) fn silent(now: Instant) -> Self {
+        Self {
+            value: 0.0,
+            at: now,
+        }
+    }
+
+    /// A packet came.
+    pub(super) fn observe(&mut self, now: Instant, loudness: f32) {
+        // A packet spans 20 ms as a rule; after a silence without packets one is no more than another.
+        let elapsed = now.saturating_duration_since(self.at);
+        let before = self.at(now - elapsed.min(Duration::from_millis(20)));
+        let span = elapsed.clamp(Duration::from_millis(5), Duration::from_millis(20));
+        let time = if loudness > before { ATTACK } else { RELEASE };
+        self.value = before + (loudness - before) * step(span, time);
+        self.at = now;
+    }
+
+    /// The loudness now: without packets it falls as if there were silence.
+    pub(super) fn at(&self, now: Instant) -> f32 {
+        let silent = now.saturating_duration_since(self.at);
+        self.value * (1.0 - step(silent, RELEASE))
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Track {
     key: u64,
-    /// Smoothed, in dB above silence.
-    loudness: f32,
-    at: Instant,
+    loudness: Loudness,
     /// When it was last loud enough to be a speaker.
     loud: Option<Instant>,
-}
-
-impl Track {
-    /// The loudness now: without packets it falls as if there were silence.
-    fn loudness_at(&self, now: Instant) -> f32 {
-        let silent = now.saturating_duration_since(self.at);
-        self.loudness * (1.0 - step(silent, RELEASE))
-    }
 }
 
 /// The tracks of one call ranked by loudness, with enough inertia to be looked at.
@@ -54,8 +84,6 @@ pub struct Speakers {
 impl Speakers {
     /// A packet of the track `key` had this level.
     pub fn observe(&mut self, now: Instant, key: u64, level: AudioLevel) {
-        let softer = if level.voice { 0.0 } else { NO_VOICE };
-        let loudness = (127.0 - f32::from(level.level.min(127)) - softer).max(0.0);
         let track = match self.tracks.binary_search_by_key(&key, |t| t.key) {
             Ok(index) => self.tracks.get_mut(index),
             Err(_) if self.tracks.len() >= MAX_TRACKS => None,
@@ -64,8 +92,7 @@ impl Speakers {
                     index,
                     Track {
                         key,
-                        loudness: 0.0,
-                        at: now,
+                        loudness: Loudness::silent(now),
                         loud: None,
                     },
                 );
@@ -73,14 +100,8 @@ impl Speakers {
             }
         };
         let Some(track) = track else { return };
-        // A packet spans 20 ms as a rule; after a silence without packets one is no more than another.
-        let elapsed = now.saturating_duration_since(track.at);
-        let before = track.loudness_at(now - elapsed.min(Duration::from_millis(20)));
-        let span = elapsed.clamp(Duration::from_millis(5), Duration::from_millis(20));
-        let time = if loudness > before { ATTACK } else { RELEASE };
-        track.loudness = before + (loudness - before) * step(span, time);
-        track.at = now;
-        if track.loudness >= SPEAKS {
+        track.loudness.observe(now, Loudness::of(level));
+        if track.loudness.value >= SPEAKS {
             track.loud = Some(now);
         }
     }
@@ -98,7 +119,7 @@ impl Speakers {
         }
         self.polled = Some(now);
         self.tracks
-            .retain(|track| now.saturating_duration_since(track.at) < EXPIRY);
+            .retain(|track| now.saturating_duration_since(track.loudness.at) < EXPIRY);
         let ranking = self.rank(now);
         if ranking == self.ranking {
             return None;
@@ -115,7 +136,7 @@ impl Speakers {
         }
         match self.polled {
             Some(polled) => Some(polled + INTERVAL),
-            None => self.tracks.iter().map(|track| track.at).min(),
+            None => self.tracks.iter().map(|track| track.loudness.at).min(),
         }
     }
 
@@ -125,14 +146,14 @@ impl Speakers {
                 return false;
             };
             track.loud.is_some_and(|loud| {
-                track.loudness_at(now) >= STOPS || now.saturating_duration_since(loud) < HOLD
+                track.loudness.at(now) >= STOPS || now.saturating_duration_since(loud) < HOLD
             })
         };
         let stay = self.ranking.iter().filter(|key| speaks(key));
         let mut ranking: Vec<u64> = stay.copied().collect();
         // Who begins comes in at the end, and rises by being louder.
         for track in &self.tracks {
-            let speaking = track.loudness_at(now) >= SPEAKS;
+            let speaking = track.loudness.at(now) >= SPEAKS;
             if speaking && !ranking.contains(&track.key) {
                 ranking.push(track.key);
             }
@@ -151,7 +172,7 @@ impl Speakers {
     }
 
     fn loudness(&self, now: Instant, key: u64) -> f32 {
-        self.find(key).map_or(0.0, |track| track.loudness_at(now))
+        self.find(key).map_or(0.0, |track| track.loudness.at(now))
     }
 
     fn find(&self, key: u64) -> Option<&Track> {

@@ -7,7 +7,8 @@ use crate::negotiation::remote::{Feedback, Format, PayloadUse, Rtx, profile_leve
 use crate::rtp::{Codec, H264Profile, MediaKind};
 
 /// What is offered where nothing else is known, best first, with the numbers that Chromium gives them.
-/// RED and AV1 come after what every browser can send, so that a callee does not pick them by surprise.
+/// RED and AV1 come after what every browser can send, so that a callee does not pick them by surprise; where RED is wanted,
+/// [`prefer_red`] says so.
 const DEFAULTS: [(Codec, u8, u8); 21] = [
     (Codec::Opus, 111, 0),
     (Codec::Red, 63, 0),
@@ -157,6 +158,17 @@ fn fmtp(codec: Codec, opus: u8) -> Option<String> {
         }
         Codec::G722 | Codec::Pcmu | Codec::Pcma | Codec::Vp8 => return None,
     })
+}
+
+/// Puts RED before the Opus that it is around: Chromium sends redundancy only to a side that prefers it.
+pub(crate) fn prefer_red(formats: &mut [Format]) {
+    let at = |codec| formats.iter().position(|format| format.codec == codec);
+    if let (Some(opus), Some(red)) = (at(Codec::Opus), at(Codec::Red))
+        && opus < red
+        && let Some(between) = formats.get_mut(opus..=red)
+    {
+        between.rotate_right(1);
+    }
 }
 
 /// The codecs of an m-line that is to carry a track: the ones that it can come in, in the usual order;

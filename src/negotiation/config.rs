@@ -18,6 +18,8 @@ pub struct Config {
     pub candidates: Vec<SocketAddr>,
     /// What a client may ask for.
     pub limits: Limits,
+    /// Whether the client is asked to send redundant audio (RFC 2198) if it can.
+    pub red: bool,
     /// The session id of our `o=` line.
     pub session_id: u64,
     /// Randomness for SSRCs and credentials.

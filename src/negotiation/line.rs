@@ -2,7 +2,7 @@
 
 use crate::negotiation::Source;
 use crate::negotiation::remote::{Direction, Format, Layer, LineExtension, LineKind};
-use crate::rtp::{Extension, MediaKind, Mid};
+use crate::rtp::{Codec, Extension, MediaKind, Mid};
 use crate::shard::{
     CodecParameters, ParticipantId, ReceiveParameters, SctpParameters, SendParameters, SsrcPair,
     TrackId,
@@ -117,17 +117,22 @@ impl MediaLine {
     }
 
     fn codecs(&self) -> Vec<CodecParameters> {
-        self.formats
-            .iter()
-            .map(|format| CodecParameters {
+        let opus = self.formats.iter().find(|f| f.codec == Codec::Opus);
+        let parameters = |format: &Format| {
+            // Chromium writes the feedback of Opus to Opus only, and gives it for the stream, RED or not.
+            let feedback = opus
+                .filter(|_| format.codec == Codec::Red)
+                .map_or(format.feedback, |opus| opus.feedback);
+            CodecParameters {
                 payload_type: format.payload_type,
                 codec: format.codec,
                 rtx: format.rtx.as_ref().map(|rtx| rtx.payload_type),
-                nack: format.feedback.nack,
-                pli: format.feedback.pli,
-                fir: format.feedback.fir,
-                transport_cc: format.feedback.transport_cc,
-            })
-            .collect()
+                nack: feedback.nack,
+                pli: feedback.pli,
+                fir: feedback.fir,
+                transport_cc: feedback.transport_cc,
+            }
+        };
+        self.formats.iter().map(parameters).collect()
     }
 }

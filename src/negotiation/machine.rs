@@ -15,7 +15,7 @@ use crate::negotiation::state::State;
 use crate::negotiation::sync::Told;
 use crate::negotiation::{
     Config, Description, NegotiationError, PublishedTrack, SignalingState, Source, SubscribedTrack,
-    TrackIds, candidate,
+    TrackIds, candidate, codecs,
 };
 use crate::rtp::Mid;
 use crate::shard::{Command, IceCredentials, TrackId};
@@ -158,6 +158,7 @@ impl Negotiation {
                 receive: line.receive.is_some(),
             };
         }
+        self.prefer_red(&mut state);
         self.version += 1;
         let description = describe(&state, Kind::Answer, &self.config, self.version);
         self.commit(state);
@@ -294,6 +295,7 @@ impl Negotiation {
         }
         let max_tracks = self.config.limits.max_tracks;
         offer::set_offer_directions(&mut state, &self.agreed, max_tracks);
+        self.prefer_red(&mut state);
         self.version += 1;
         let description = describe(&state, Kind::Offer, &self.config, self.version);
         self.pending = Pending::Local {
@@ -303,6 +305,15 @@ impl Negotiation {
             new_lines,
         };
         Some(description)
+    }
+
+    /// The formats of a description of ours, in our order. In an offer, too: the client sends what stands first there.
+    fn prefer_red(&self, state: &mut State) {
+        if self.config.red {
+            for line in &mut state.lines {
+                codecs::prefer_red(&mut line.formats);
+            }
+        }
     }
 
     /// Our offer that is not answered yet, for sending it again.

@@ -88,6 +88,7 @@ impl Rooms {
             fingerprint: self.config.fingerprint.clone(),
             candidates: candidates.unwrap_or_default(),
             limits: self.config.negotiation,
+            red: self.config.red,
             // RFC 9429 section 5.2.1: 62 bits that no other session has.
             session_id: self.rng.random::<u64>() >> 2,
             seed: self.rng.random(),

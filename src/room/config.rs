@@ -14,6 +14,8 @@ pub struct RoomsConfig {
     pub limits: Limits,
     /// What one SDP may ask for.
     pub negotiation: negotiation::Limits,
+    /// Whether clients that can are asked to send redundant audio.
+    pub red: bool,
     /// How long a one-to-one call rings.
     pub ring_timeout: Duration,
     /// How long a session whose socket broke may be taken up again.

@@ -341,6 +341,15 @@ impl Shard {
         let other_ideal = subscription.ideal != choice.ideal;
         subscription.ideal = choice.ideal;
         if subscription.selector.target() != choice.target {
+            tracing::debug!(
+                peer = self.peers[subscription.peer].id.0,
+                track = %subscription.parameters.track,
+                current = ?subscription.selector.current(),
+                target = ?choice.target,
+                reason = ?choice.reason,
+                budget,
+                "another layer"
+            );
             self.aim(now, index, choice.target);
             self.start_subscription(now, index, batch);
             self.leave_what_overruns(now, index, budget);

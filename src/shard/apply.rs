@@ -12,7 +12,7 @@ use super::{
     Batch, Call, CallId, Command, Current, IceCredentials, ParticipantId, PeerId,
     ReceiveParameters, SendParameters, Shard, TrackId, TransportParameters, Wish,
 };
-use crate::forward::Speakers;
+use crate::forward::{Loudest, Speakers};
 use crate::rtp::{ExtensionMap, Mid};
 use crate::transport::Transport;
 
@@ -105,6 +105,7 @@ impl Shard {
             shards: Vec::new(),
             remote: Vec::new(),
             speakers: Speakers::default(),
+            loudest: Loudest::new(self.config.loudest),
             due: None,
         });
         self.call_by_id.insert(id, index);
@@ -199,6 +200,7 @@ impl Shard {
         let track = Track::new(Feed::Peer(publisher), extensions, parameters);
         let track = self.tracks.insert(track);
         self.track_by_id.insert(id, track);
+        self.join_loudest(publisher, track);
         self.peers[publisher].tracks.push(track);
         self.announce_ssrcs(publisher, track);
         for subscription in self.waiting_by_track.remove(&id).unwrap_or_default() {
@@ -216,7 +218,9 @@ impl Shard {
         parameters: ReceiveParameters,
     ) {
         self.forget_streams(publisher, track);
+        self.leave_loudest(publisher, track);
         self.tracks[track].restart(parameters);
+        self.join_loudest(publisher, track);
         self.announce_ssrcs(publisher, track);
         self.reroute(track);
         self.forget_outlets(track);
@@ -255,6 +259,7 @@ impl Shard {
     /// Ends a track. Its subscriptions wait, in case control has not told them yet.
     fn remove_track(&mut self, publisher: usize, track: usize) {
         self.forget_streams(publisher, track);
+        self.leave_loudest(publisher, track);
         self.peers[publisher].tracks.retain(|&t| t != track);
         let track = self.tracks.remove(track);
         self.track_by_id.remove(&track.id);

@@ -9,7 +9,7 @@ use super::timers::{Timer, Timers};
 use super::{Batch, LaneSlot, Shard};
 use crate::forward::layers::{Gate, Selector};
 use crate::forward::{
-    DropReason, Packet, PacketNumbers, Padding, ProbeId, Replay, Rewritten, Source,
+    DropReason, Packet, PacketNumbers, Padding, ProbeId, RedForm, Replay, Rewritten, Source,
 };
 use crate::rtp::{
     Codec, Elements, HeaderFields, MediaKind, OwnWords, PassedOn, pad, write_copied_header,
@@ -84,7 +84,9 @@ impl Shard {
                 continue;
             }
             let follows = subscription.follows(place.layer, source);
-            let Some(payload_type) = subscription.payload_type(packet.payload_type) else {
+            let way = subscription.way(packet.payload_type);
+            let taken = way.and_then(|way| Some((way, way.form.apply(packet)?)));
+            let Some((way, packet)) = taken else {
                 drops.count(DropReason::NoCodec);
                 if follows {
                     subscription.rewriter.skip(&packet.numbers, false);
@@ -110,7 +112,7 @@ impl Shard {
                 if let Some(left) = left.filter(|left| usize::from(left.encoding) != place.layer) {
                     arrivals.push((usize::from(left.encoding), index));
                 }
-                subscription.take_up(now, source.generation, main_codec, packet);
+                subscription.take_up(now, source.generation, main_codec, &packet);
                 subscription.note_forwarded(now, place.layer);
                 peer.adapt_soon(now, subscription.peer, timers);
                 if source.clock.is_some() {
@@ -122,7 +124,7 @@ impl Shard {
                 peer.adapt_soon(now, subscription.peer, timers);
             }
             let numbers = &packet.numbers;
-            let gate = subscription.gate(packet);
+            let gate = subscription.gate(&packet);
             let Gate::Forward { ends_picture } = gate else {
                 drops.count(DropReason::OtherLayer);
                 subscription.rewriter.skip(numbers, closes_gap);
@@ -138,16 +140,20 @@ impl Shard {
                 // It may have been asked for before it came.
                 subscription.sent_late(now, numbers.sequence as u16);
             }
-            subscription.codec = Some(main_codec);
+            subscription.codec = Some(match way.form {
+                RedForm::Primary { .. } => Codec::Opus,
+                RedForm::Whole | RedForm::Renumbered { .. } => main_codec,
+            });
             let out = Outgoing {
-                payload_type,
+                payload_type: way.payload_type,
+                form: way.form,
                 marker: packet.marker || (ends_picture && is_video),
                 numbers,
                 passed: &passed,
                 wait,
                 probe: None,
             };
-            let sent = send_copy(now, peer, subscription, packet, &out, Copy::Media, batch);
+            let sent = send_copy(now, peer, subscription, &packet, &out, Copy::Media, batch);
             if let Err(reason) = sent {
                 drops.count(reason);
             }
@@ -274,6 +280,7 @@ impl Shard {
             };
             let out = Outgoing {
                 payload_type,
+                form: RedForm::Whole,
                 marker: packet.marker || subscription.ends_picture(&packet),
                 numbers,
                 passed: &PassedOn::read(packet.extensions, &map),
@@ -337,6 +344,8 @@ fn report_now(now: Instant, index: usize, peer: &mut Peer, timers: &mut Timers) 
 /// What a copy gets in place of the publisher's words.
 pub(super) struct Outgoing<'a> {
     pub(super) payload_type: u8,
+    /// What the packet was taken through, if it is RED.
+    pub(super) form: RedForm,
     pub(super) marker: bool,
     pub(super) numbers: Rewritten,
     /// What the publisher's header extensions say.
@@ -414,6 +423,7 @@ pub(super) fn send_copy(
         }
         let payload = buffer.len();
         buffer.extend_from_slice(packet.payload);
+        out.form.renumber(&mut buffer[payload..]);
         packet.numbers.picture_ids.write(
             &mut buffer[payload..],
             out.numbers.picture_id,

@@ -215,12 +215,14 @@ impl Shard {
         if !peers[index].may_repair(now, packet.payload.len()) {
             return Err(DropReason::RateLimited);
         }
-        let payload_type = subscription
-            .payload_type(packet.payload_type)
+        let way = subscription
+            .way(packet.payload_type)
             .ok_or(DropReason::NoCodec)?;
+        let packet = way.form.apply(&packet).ok_or(DropReason::NoCodec)?;
         let passed = PassedOn::read(packet.extensions, &track.extensions);
         let out = Outgoing {
-            payload_type,
+            payload_type: way.payload_type,
+            form: way.form,
             marker: packet.marker || subscription.ends_picture(&packet),
             numbers,
             passed: &passed,

@@ -181,12 +181,62 @@ impl Shard {
         }
         self.measure(now, place, &packet);
         packet.padding = self.padding(place, &packet, arrived.retransmitted, batch);
-        self.keep(now, place, parameters.codec, &packet);
+        let heard = match kind {
+            MediaKind::Video => true,
+            // It says nothing about now.
+            MediaKind::Audio if arrived.retransmitted => {
+                self.tracks[place.track].is_heard_at(arrived.sequence)
+            }
+            MediaKind::Audio => self.is_heard(now, place, &packet, extensions.audio_level, batch),
+        };
         let codec = parameters.codec;
+        if codec == Codec::Red {
+            self.recover_before(now, place, &packet, parameters.nack, batch);
+        }
+        self.keep(now, place, codec, &packet);
+        if !heard {
+            return Err(DropReason::NotLoudest);
+        }
         self.link_packet(place, &packet);
         self.fan_out(now, place, codec, &packet, batch);
         self.lower_keyframes(place);
         Ok(())
+    }
+
+    /// Takes what a packet of RED holds of packets that are missing for packets of Opus that came late, so that all
+    /// subscribers get them. They stay lost in reports: the publisher is to know what its network does.
+    fn recover_before(
+        &mut self,
+        now: Instant,
+        place: Place,
+        packet: &Packet<'_>,
+        nack: bool,
+        batch: &mut Batch,
+    ) {
+        let track = &mut self.tracks[place.track];
+        let mut codecs = track.parameters.codecs.iter();
+        let opus = codecs.find(|codec| codec.codec == Codec::Opus);
+        let (Some(opus), Some(Some(layer))) = (opus, track.layers.get_mut(place.layer)) else {
+            return;
+        };
+        for copy in layer.redundancy.receive(packet, opus.payload_type) {
+            let Some(Some(layer)) = self.tracks[place.track].layers.get_mut(place.layer) else {
+                return;
+            };
+            let sequence = copy.numbers.sequence;
+            // Should the packet come after all, it is a duplicate: its number is taken.
+            if !matches!(layer.receive.recover(sequence as u16), Received::New(_)) {
+                continue;
+            }
+            if nack {
+                layer.nack.receive(now, sequence);
+            }
+            self.keep(now, place, Codec::Opus, &copy);
+            if self.tracks[place.track].is_heard_at(sequence) {
+                self.link_packet(place, &copy);
+                self.fan_out(now, place, Codec::Opus, &copy, batch);
+            }
+        }
     }
 
     /// Bytes that make the packet as long as its neighbours.

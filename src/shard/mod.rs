@@ -4,7 +4,7 @@
 //! names a socket, a clock or an executor, and never sees SDP.
 //!
 //! A packet's walk through these files: `mod` (first byte, address table) → `ingress` (SSRC table, replay
-//! check, decryption, receive state, history) → `fanout` (for each subscription: new header straight
+//! check, decryption, receive state, history) → `loudest` (in a large call: is it?) → `fanout` (for each subscription: new header straight
 //! into the batch, encryption there; for each other shard with subscriptions once into the batch of the `link`). RTCP from peers is read in `feedback`, ours is written in
 //! `service`, on timers. Commands are applied in `apply`, data channels relayed in `relay`.
 
@@ -19,6 +19,7 @@ mod fanout;
 mod feedback;
 mod ingress;
 mod link;
+mod loudest;
 mod parameters;
 mod peer;
 mod probe;
@@ -52,7 +53,7 @@ pub use parameters::{
     TransportParameters, Wish,
 };
 
-use crate::forward::{DropCounts, DropReason, Speakers};
+use crate::forward::{DropCounts, DropReason, Loudest, LoudestLimits, Speakers};
 use crate::transport::{
     ChannelLimits, DatagramKind, Identity, Path, TransportEvent, classify, stun_username,
 };
@@ -74,6 +75,8 @@ pub struct ShardConfig {
     pub identity: Identity,
     /// What one peer's data channels may use.
     pub channels: ChannelLimits,
+    /// Which audio of a large call is forwarded.
+    pub loudest: LoudestLimits,
     /// Makes SSRCs and initial sequence numbers. Must not be guessable in production.
     pub seed: u64,
 }
@@ -136,6 +139,8 @@ struct Call {
     /// The data channels of the participants there.
     remote: Vec<RemoteChannel>,
     speakers: Speakers,
+    /// Which of the audio tracks that are published here are forwarded.
+    loudest: Loudest,
     /// When its timer is set.
     due: Option<Instant>,
 }

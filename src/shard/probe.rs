@@ -7,7 +7,7 @@ use super::peer::Peer;
 use super::subscription::Subscription;
 use super::track::Track;
 use super::{Batch, Shard};
-use crate::forward::{Packet, Probe, ProbeId, Rewritten};
+use crate::forward::{Packet, Probe, ProbeId, RedForm, Rewritten};
 use crate::rtp::PassedOn;
 
 /// What is repeated is among so many packets that were sent last: the newest are the likeliest to be of use.
@@ -123,6 +123,7 @@ impl Shard {
             (Some((packet, numbers)), Some(track)) => {
                 let out = Outgoing {
                     payload_type: subscription.payload_type(packet.payload_type)?,
+                    form: RedForm::Whole,
                     marker: packet.marker || subscription.ends_picture(&packet),
                     numbers,
                     passed: &PassedOn::read(packet.extensions, &track.extensions),

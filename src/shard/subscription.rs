@@ -10,14 +10,20 @@ use super::timeline::Timeline;
 use super::track::Layer;
 use super::{CodecParameters, LaneSlot, LayerReason, SendParameters, Wish};
 use crate::forward::layers::{LayerId, Selector};
-use crate::forward::{Rewriter, SentReports};
+use crate::forward::{RedForm, Rewriter, SentReports};
 use crate::rtp::Codec;
 
 /// Packets that are remembered as sent again a moment ago: as many as one datagram may ask for.
 const MAX_REPEATED: usize = 128;
 
-/// Marks a payload type of the publisher that the subscriber has no equal of.
-const NONE: u8 = 0xff;
+/// How the publisher's packets of one payload type are sent on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Way {
+    /// The subscriber's payload type.
+    pub(super) payload_type: u8,
+    /// What of them.
+    pub(super) form: RedForm,
+}
 
 /// A subscription, owned by the shard.
 #[derive(Debug)]
@@ -46,8 +52,8 @@ pub(super) struct Subscription {
     pub(super) decodable: bool,
     /// Where its video is in the batch.
     pub(super) lane: LaneSlot,
-    /// The subscriber's payload type for each of the publisher's.
-    payload_types: [u8; 128],
+    /// For each of the publisher's payload types; `None` where the subscriber has no equal of it.
+    ways: [Option<Way>; 128],
     pub(super) rewriter: Rewriter,
     /// Whether every payload type has retransmissions of its own.
     pub(super) repeats_apart: bool,
@@ -97,7 +103,7 @@ impl Subscription {
             starved: None,
             decodable: true,
             lane: LaneSlot::default(),
-            payload_types: [NONE; 128],
+            ways: [None; 128],
             rewriter: Rewriter::new(rng.random(), rng.random()),
             repeats_apart: false,
             numbered: false,
@@ -134,24 +140,23 @@ impl Subscription {
     /// Looks up the subscriber's payload type for each of the publisher's.
     pub(super) fn route(&mut self, publisher: &[CodecParameters]) {
         self.headers_changed();
-        self.payload_types = [NONE; 128];
+        self.ways = [None; 128];
         self.repeats_apart = self.parameters.rtx_ssrc.is_some();
-        self.numbered = true;
+        self.numbered = false;
         let mut may_repeat = false;
         for theirs in publisher {
-            let ours = self
-                .parameters
-                .codecs
-                .iter()
-                .find(|ours| ours.codec == theirs.codec);
-            let slot = self.payload_types.get_mut(usize::from(theirs.payload_type));
-            if let (Some(ours), Some(slot)) = (ours, slot) {
-                *slot = ours.payload_type;
+            let found = way(publisher, theirs, &self.parameters.codecs);
+            let slot = self.ways.get_mut(usize::from(theirs.payload_type));
+            if let (Some((ours, form)), Some(slot)) = (found, slot) {
+                *slot = Some(Way {
+                    payload_type: ours.payload_type,
+                    form,
+                });
                 self.repeats_apart &= ours.rtx.is_some();
                 may_repeat |= ours.nack;
                 // DTMF beside a codec has no feedback of its own.
                 if !matches!(ours.codec, Codec::TelephoneEvent(_)) {
-                    self.numbered &= ours.transport_cc;
+                    self.numbered |= ours.transport_cc;
                 }
             }
         }
@@ -160,10 +165,12 @@ impl Subscription {
 
     /// The subscriber's payload type for one of the publisher's.
     pub(super) fn payload_type(&self, publisher: u8) -> Option<u8> {
-        match self.payload_types.get(usize::from(publisher)) {
-            None | Some(&NONE) => None,
-            Some(&payload_type) => Some(payload_type),
-        }
+        self.way(publisher).map(|way| way.payload_type)
+    }
+
+    /// How packets of one of the publisher's payload types are sent on.
+    pub(super) fn way(&self, publisher: u8) -> Option<Way> {
+        self.ways.get(usize::from(publisher)).copied().flatten()
     }
 
     /// The subscriber's payload type for retransmissions of its payload type.
@@ -217,4 +224,28 @@ impl Subscription {
             .target()
             .is_some_and(|target| usize::from(target.encoding) == encoding)
     }
+}
+
+/// What the subscriber has for one of the publisher's payload types: of RED, if it has none, the Opus in it.
+fn way<'a>(
+    publisher: &[CodecParameters],
+    theirs: &CodecParameters,
+    subscriber: &'a [CodecParameters],
+) -> Option<(&'a CodecParameters, RedForm)> {
+    let ours = |codec: Codec| subscriber.iter().find(|ours| ours.codec == codec);
+    if theirs.codec != Codec::Red {
+        return ours(theirs.codec).map(|ours| (ours, RedForm::Whole));
+    }
+    let is_opus = |codec: &&CodecParameters| codec.codec == Codec::Opus;
+    let from = publisher.iter().find(is_opus)?.payload_type;
+    let opus = ours(Codec::Opus)?;
+    let form = match ours(Codec::Red) {
+        None => return Some((opus, RedForm::Primary { opus: from })),
+        Some(_) if opus.payload_type == from => RedForm::Whole,
+        Some(_) => RedForm::Renumbered {
+            from,
+            to: opus.payload_type,
+        },
+    };
+    ours(Codec::Red).map(|red| (red, form))
 }

@@ -7,7 +7,7 @@ use super::{ReceiveParameters, TrackId};
 use crate::forward::layers::{Encoding, EncodingSet, RateMeter, Rung, WantedEncodings, ladder};
 use crate::forward::{
     History, HistoryLimits, KeyframeRequests, NackGenerator, Packet, Padding, ReceiveStream,
-    SenderClock,
+    Redundancy, SenderClock,
 };
 use crate::rtp::descriptor::{DescriptorReader, DescriptorSummary};
 use crate::rtp::payload::frame_size;
@@ -38,6 +38,10 @@ pub(super) struct Track {
     pub(super) wanted: WantedEncodings,
     /// The subscriptions to it.
     pub(super) subscriptions: Vec<usize>,
+    /// What the choice of the loudest calls it, if it is audio that is published here.
+    pub(super) member: Option<usize>,
+    /// While others are louder: the first packet that was not forwarded.
+    pub(super) left_out: Option<u64>,
     /// The other shards with subscriptions to it.
     pub(super) outlets: Vec<Outlet>,
 }
@@ -85,6 +89,8 @@ pub(super) struct Layer {
     pub(super) history: History,
     /// What makes its packets equally long.
     pub(super) padding: Padding,
+    /// What packets of RED hold of lost ones.
+    pub(super) redundancy: Redundancy,
     /// When to ask for a keyframe.
     pub(super) keyframes: KeyframeRequests,
     /// The publisher's clock, once it told it.
@@ -138,6 +144,8 @@ impl Track {
             followers: vec![Vec::new(); layers],
             wanted: WantedEncodings::new(layers),
             subscriptions: Vec::new(),
+            member: None,
+            left_out: None,
             outlets: Vec::new(),
         }
     }
@@ -156,6 +164,7 @@ impl Track {
         self.layers = (0..layers).map(|_| None).collect();
         self.followers = vec![Vec::new(); layers];
         self.wanted = WantedEncodings::new(layers);
+        self.left_out = None;
         self.parameters = parameters;
     }
 
@@ -197,6 +206,7 @@ impl Track {
             nack: NackGenerator::default(),
             history: History::new(limits),
             padding: Padding::default(),
+            redundancy: Redundancy::default(),
             keyframes: KeyframeRequests::default(),
             clock: None,
             codec: None,
@@ -251,8 +261,16 @@ impl Track {
         ladder(&encodings)
     }
 
+    /// Whether an older packet, of this number, belongs to what is forwarded.
+    pub(super) fn is_heard_at(&self, sequence: u64) -> bool {
+        self.left_out.is_none_or(|since| sequence < since)
+    }
+
     /// What its sound takes now, in bits a second.
     pub(super) fn audio_rate(&self, now: Instant) -> Option<u64> {
+        if self.left_out.is_some() {
+            return None;
+        }
         let layer = self.layers.first()?.as_ref()?;
         layer.flows(now).then(|| layer.rates.rate(0, 0))?
     }

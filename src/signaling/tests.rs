@@ -41,6 +41,7 @@ async fn start(settings: SignalingSettings) -> Server {
     let rooms = Rooms::new(RoomsConfig {
         limits: Limits::default(),
         negotiation: negotiation::Limits::default(),
+        red: true,
         ring_timeout: Duration::from_secs(60),
         resume_timeout: Duration::from_secs(30),
         fingerprint: Fingerprint {

@@ -124,6 +124,8 @@ fn arguments(config: &LoadConfig, plan: &Plan) -> Vec<String> {
         ("--max-sockets-per-address", (clients + 16).to_string()),
         ("--max-messages-per-second", "10000".to_owned()),
         ("--max-sdp-bytes", "262144".to_owned()),
+        // The load counts on everything that it sends.
+        ("--loudest", "0".to_owned()),
     ]
     .into_iter()
     .filter(|(option, _)| !has(option))

@@ -63,7 +63,7 @@ fn a_one_to_one_call_takes_one_offer_and_one_answer_a_side() {
             .map(|(_, map)| map.split('/').next().unwrap())
             .collect()
     };
-    assert_eq!(names(0), ["opus", "red", "PCMU"]);
+    assert_eq!(names(0), ["red", "opus", "PCMU"]);
     assert_eq!(names(1), ["VP8"], "only what the caller can send");
 
     // The callee accepts with tracks of its own on the same m-lines.
@@ -128,7 +128,7 @@ fn the_answer_mirrors_what_it_accepts() {
     for expected in [
         "a=ice-lite",
         "a=group:BUNDLE 0 1",
-        "m=audio 7880 UDP/TLS/RTP/SAVPF 111 63 0",
+        "m=audio 7880 UDP/TLS/RTP/SAVPF 63 111 0",
         "m=video 7880 UDP/TLS/RTP/SAVPF 96 97",
         "c=IN IP4 192.0.2.1",
         "a=candidate:1 1 udp 2130706431 192.0.2.1 7880 typ host",

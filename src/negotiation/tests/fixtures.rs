@@ -1,8 +1,8 @@
 //! Descriptions that Chromium 156 and Firefox 153 made.
 
 use super::view::view;
-use super::{negotiation, track};
-use crate::negotiation::{Negotiation, TrackIds};
+use super::{config, negotiation, track};
+use crate::negotiation::{Config, Negotiation, TrackIds};
 use crate::rtp::{Codec, Extension, H264Profile, MediaKind};
 use crate::shard::{Command, ReceiveParameters};
 
@@ -115,8 +115,8 @@ fn chromiums_codecs_are_all_recognised() {
     assert_eq!(
         codecs(0),
         [
-            Codec::Opus,
             Codec::Red,
+            Codec::Opus,
             Codec::G722,
             Codec::Pcmu,
             Codec::Pcma,
@@ -196,6 +196,88 @@ fn the_allocation_of_layers_is_accepted_where_it_is_offered_and_never_offered() 
 }
 
 #[test]
+fn redundant_audio_is_preferred_where_the_client_can_send_it() {
+    for (name, sdp) in OFFERS {
+        for red in [true, false] {
+            let mut server = Negotiation::new(Config { red, ..config() });
+            let answer = view(&answer(&mut server, sdp, &mut TrackIds::default()));
+            server.add_track(track(80, MediaKind::Audio));
+            server.add_track(track(81, MediaKind::Audio));
+            let offer = server.create_offer().map(|offer| view(&offer.sdp));
+            let lines = answer
+                .lines
+                .iter()
+                .chain(offer.iter().flat_map(|o| &o.lines));
+            for line in lines.filter(|line| line.media == "audio" && line.port != 0) {
+                let maps: Vec<&str> = line.codecs.iter().map(|(_, map)| map.as_str()).collect();
+                let at = |map: &str| maps.iter().position(|other| *other == map);
+                let (opus, redundant) = (at("opus/48000/2"), at("red/48000/2"));
+                let first = if red { redundant.or(opus) } else { opus };
+                assert_eq!(first, Some(0), "{name} {red} {maps:?}");
+                assert!(!red || opus <= Some(1), "{maps:?}");
+            }
+        }
+    }
+}
+
+/// The lines of a description about the payload type of Opus.
+fn about_opus(sdp: &str) -> Vec<&str> {
+    let map = sdp.lines().find(|line| line.contains(" opus/48000/2"));
+    let number = map.and_then(|line| line.strip_prefix("a=rtpmap:")?.split(' ').next());
+    let Some(number) = number else {
+        return Vec::new();
+    };
+    let about = |line: &&str| {
+        let rest = line
+            .strip_prefix("a=fmtp:")
+            .or_else(|| line.strip_prefix("a=rtcp-fb:"));
+        rest.is_some_and(|rest| rest.split(' ').next() == Some(number))
+    };
+    sdp.lines().filter(about).collect()
+}
+
+#[test]
+fn in_band_fec_stays_in_every_description() {
+    for (name, sdp) in OFFERS {
+        let mut server = negotiation();
+        let answer = answer(&mut server, sdp, &mut TrackIds::default());
+        server.add_track(track(80, MediaKind::Audio));
+        server.add_track(track(81, MediaKind::Audio));
+        let offer = server.create_offer().map(|offer| offer.sdp);
+        for own in [Some(answer), offer].iter().flatten() {
+            let maps = own.matches(" opus/48000/2").count();
+            assert_eq!(own.matches("useinbandfec=1").count(), maps, "{name}\n{own}");
+        }
+    }
+}
+
+#[test]
+fn nacks_of_audio_are_agreed_to_and_count_for_red_as_well() {
+    let plain = OFFERS[0].1;
+    for (with, sdp) in [
+        (false, plain.to_owned()),
+        (
+            true,
+            plain.replace(
+                "a=rtcp-fb:111 transport-cc\r\n",
+                "a=rtcp-fb:111 transport-cc\r\na=rtcp-fb:111 nack\r\n",
+            ),
+        ),
+    ] {
+        let mut server = negotiation();
+        let answer = answer(&mut server, &sdp, &mut TrackIds::default());
+        let agreed = about_opus(&answer).contains(&"a=rtcp-fb:111 nack");
+        assert_eq!(agreed, with, "{answer}");
+        let receivers = receivers(&mut server);
+        for codec in &receivers[0].codecs {
+            let is_voice = matches!(codec.codec, Codec::Opus | Codec::Red);
+            assert_eq!(codec.nack, with && is_voice, "{codec:?}");
+            assert_eq!(codec.transport_cc, is_voice, "{codec:?}");
+        }
+    }
+}
+
+#[test]
 fn our_offers_use_the_numbers_that_the_client_uses() {
     for (index, vp8, opus) in [(0, 96, 111), (9, 120, 109)] {
         let mut server = negotiation();
@@ -207,7 +289,8 @@ fn our_offers_use_the_numbers_that_the_client_uses() {
         let offer = view(&server.create_offer().unwrap().sdp);
         assert_eq!(offer.lines.len(), 6);
         for line in &offer.lines {
-            let (number, map) = &line.codecs[0];
+            let first = |(_, map): &&(u8, String)| !map.starts_with("red/");
+            let (number, map) = line.codecs.iter().find(first).unwrap();
             let expected = if line.media == "video" { vp8 } else { opus };
             assert_eq!(*number, expected, "{map}");
         }

@@ -14,7 +14,12 @@ use crate::shard::{Fingerprint, FingerprintHash, IceCredentials, ParticipantId, 
 
 /// A server's end before any description.
 fn negotiation() -> Negotiation {
-    Negotiation::new(Config {
+    Negotiation::new(config())
+}
+
+/// What it is told.
+fn config() -> Config {
+    Config {
         peer: PeerId(1),
         local_ice: IceCredentials {
             ufrag: "srvr".to_owned(),
@@ -29,9 +34,10 @@ fn negotiation() -> Negotiation {
             "[2001:db8::1]:7880".parse().unwrap(),
         ],
         limits: Limits::default(),
+        red: true,
         session_id: 42,
         seed: 7,
-    })
+    }
 }
 
 /// A track of participant 9.

@@ -52,6 +52,7 @@ fn config(now: Instant) -> RoomsConfig {
     RoomsConfig {
         limits: Limits::default(),
         negotiation: negotiation::Limits::default(),
+        red: true,
         ring_timeout: Duration::from_secs(60),
         resume_timeout: Duration::from_secs(30),
         fingerprint: Fingerprint {

@@ -21,19 +21,19 @@ pub struct RedBlocks<'a> {
     data: &'a [u8],
 }
 
-/// A redundant block's header: a set bit, payload type, timestamp offset (14 bits), length (10 bits).
-const REDUNDANT: usize = 4;
-
 impl<'a> RedBlocks<'a> {
+    /// Bytes of a redundant block's header: a set bit, payload type, timestamp offset (14 bits), length (10 bits).
+    pub(crate) const HEADER: usize = 4;
+
     /// Reads the headers of a payload. `None` where they are cut short or name more data than there are: then no
     /// block of it can be trusted.
     pub fn parse(payload: &'a [u8]) -> Option<Self> {
         let mut primary = 0;
         let mut redundant_data = 0;
         while payload.get(primary)? & 0x80 != 0 {
-            let header = payload.get(primary..primary + REDUNDANT)?;
+            let header = payload.get(primary..primary + Self::HEADER)?;
             redundant_data += data_len(header[2], header[3]);
-            primary += REDUNDANT;
+            primary += Self::HEADER;
         }
         let (headers, data) = payload.split_at_checked(primary + 1)?;
         (redundant_data <= data.len()).then_some(Self { headers, data })

@@ -179,6 +179,23 @@ impl Shard {
         self.link_packet(place, &nothing);
     }
 
+    /// Lets the other shards leave what they were not sent of a layer out of their subscriptions' numbers.
+    pub(in crate::shard) fn link_skip_to(&mut self, place: Place, first: u64) {
+        let track = &self.tracks[place.track];
+        let Some(Some(layer)) = track.layers.get(place.layer) else {
+            return;
+        };
+        for outlet in &track.outlets {
+            let message = LinkMessage::SkipTo {
+                mirror: outlet.mirror,
+                layer: place.layer,
+                generation: layer.generation,
+                first,
+            };
+            self.outbox.message(outlet.shard, message);
+        }
+    }
+
     /// Tells the other shards the publisher's clock of a layer.
     pub(in crate::shard) fn link_clock(&mut self, track: usize, layer: usize) {
         for outlet in 0..self.tracks[track].outlets.len() {

@@ -55,6 +55,13 @@ pub(in crate::shard) enum LinkMessage {
         generation: u32,
         clock: SenderClock,
     },
+    /// From the home: what was not sent of a layer before this number is no gap.
+    SkipTo {
+        mirror: MirrorId,
+        layer: usize,
+        generation: u32,
+        first: u64,
+    },
     /// From the home: the track is gone. It may come again under the same name.
     Ended { mirror: MirrorId },
     /// The sender has peers of this call. With `answer` it says so because it was told the same.

@@ -253,6 +253,28 @@ impl Shard {
         }
     }
 
+    /// The home left out what comes before this number of a layer.
+    pub(super) fn mirror_skip_to(
+        &mut self,
+        from: usize,
+        id: MirrorId,
+        layer: usize,
+        generation: u32,
+        first: u64,
+    ) {
+        let Some(track) = self.find_mirror(from, id) else {
+            return;
+        };
+        let place = Place {
+            track,
+            layer,
+            rtx: false,
+        };
+        if self.is_fed_by(place, generation) {
+            self.skip_to(place, first);
+        }
+    }
+
     /// The track is gone, for now at least.
     pub(super) fn mirror_ended(&mut self, now: Instant, from: usize, id: MirrorId) {
         if let Some(index) = self.find_mirror(from, id) {
@@ -318,10 +340,14 @@ impl Shard {
     }
 
     fn skip_mirrored(&mut self, place: Place, generation: u32, sequence: u64) {
-        let layer = self.tracks[place.track].layers.get(place.layer);
-        if layer.is_some_and(|layer| layer.as_ref().is_some_and(|l| l.generation == generation)) {
+        if self.is_fed_by(place, generation) {
             self.skip(place.track, place.layer, sequence);
         }
+    }
+
+    fn is_fed_by(&self, place: Place, generation: u32) -> bool {
+        let layer = self.tracks[place.track].layers.get(place.layer);
+        layer.is_some_and(|layer| layer.as_ref().is_some_and(|l| l.generation == generation))
     }
 
     fn forget_layers(&mut self, now: Instant, index: usize) {

@@ -114,6 +114,12 @@ impl Shard {
                 generation,
                 clock,
             } => self.mirror_clock(now, from, mirror, layer, generation, clock),
+            LinkMessage::SkipTo {
+                mirror,
+                layer,
+                generation,
+                first,
+            } => self.mirror_skip_to(from, mirror, layer, generation, first),
             LinkMessage::Ended { mirror } => self.mirror_ended(now, from, mirror),
             LinkMessage::Joined { call, answer } => self.shard_joined(from, call, answer),
             LinkMessage::Left { call } => self.shard_left(now, from, call, batch),

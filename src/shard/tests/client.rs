@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use super::audio::opened;
 use super::publication::{Content, Plain, Publication};
 use super::receiver::{Got, Receiver};
 use crate::forward::{Bandwidth, Probe, TransportCcRecorder};
@@ -411,8 +412,12 @@ impl Client {
             at: now,
             timestamp: fields.timestamp,
             marker: fields.marker,
+            payload_type: fields.payload_type,
             audio_level: extensions.audio_level,
-            content: Content::read(payload, receiver.parameters.kind),
+            content: Content::read(
+                opened(payload, fields.payload_type, codecs),
+                receiver.parameters.kind,
+            ),
         };
         if receiver.packets.insert(number, got).is_some() {
             receiver.repeated += 1;

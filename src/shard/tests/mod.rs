@@ -4,6 +4,7 @@ mod across;
 mod across_data;
 mod across_random;
 mod adaptation;
+mod audio;
 mod client;
 mod clocks;
 mod codecs;

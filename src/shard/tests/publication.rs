@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::audio::Redundancy;
 use super::sim::{Source, mid_of};
 use crate::rtp::rtcp::{ReportBlock, SenderInfo};
 use crate::rtp::{MediaKind, Mid, Rid};
@@ -50,6 +51,8 @@ pub(super) struct Publication {
     /// When each frame was captured.
     pub(super) captured: Vec<Instant>,
     pub(super) bytes: u64,
+    /// What makes RED of its frames.
+    pub(super) redundancy: Option<Redundancy>,
     /// When PLIs came.
     pub(super) plis: Vec<Instant>,
     pub(super) nacks: usize,
@@ -156,6 +159,7 @@ impl Publication {
             sent: BTreeMap::new(),
             captured: Vec::new(),
             bytes: 0,
+            redundancy: None,
             plis: Vec::new(),
             nacks: 0,
             retransmitted: 0,
@@ -231,6 +235,10 @@ impl Publication {
                 len: lens[usize::from(index)],
             };
             let payload = content.payload(self.kind);
+            let payload = match &mut self.redundancy {
+                Some(redundancy) => redundancy.wrap(payload),
+                None => payload,
+            };
             self.bytes += payload.len() as u64;
             let plain = Plain {
                 marker: self.kind == MediaKind::Video && index + 1 == count,

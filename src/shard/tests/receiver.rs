@@ -36,6 +36,7 @@ pub(super) struct Got {
     pub(super) at: Instant,
     pub(super) timestamp: u32,
     pub(super) marker: bool,
+    pub(super) payload_type: u8,
     pub(super) audio_level: Option<AudioLevel>,
     pub(super) content: Content,
 }

@@ -195,6 +195,7 @@ impl SimNet {
                         shards,
                         identity: identity.clone(),
                         channels: LIMITS,
+                        loudest: crate::forward::LoudestLimits::default(),
                         seed: seed + index as u64,
                     })
                 })
