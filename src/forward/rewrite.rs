@@ -58,9 +58,19 @@ pub struct Origin {
     pub sequence: u64,
     outgoing: u64,
     offsets: Offsets,
+    /// The pictures that were left out before and after its run.
+    gaps: [Option<Gap>; 2],
 }
 
 impl Origin {
+    /// Whether its picture was left out as a whole, so that its picture id is another picture's now. `numbers` are those of
+    /// the source's packet.
+    pub fn is_left_out(&self, numbers: &PacketNumbers) -> bool {
+        let picture = numbers.picture_ids.picture_id;
+        let holds = |gap: &Gap| picture.is_some_and(|picture| gap.holds(picture.value));
+        self.gaps.iter().flatten().any(holds)
+    }
+
     /// The numbers the packet had when it was sent first. `numbers` are those of the source's packet.
     pub fn rewrite(&self, numbers: &PacketNumbers) -> Rewritten {
         self.offsets.apply(self.outgoing, numbers)
@@ -101,6 +111,21 @@ struct Run {
     source: u64,
     outgoing: u64,
     offsets: Offsets,
+    /// The pictures that were left out as a whole right before it.
+    gap: Option<Gap>,
+}
+
+/// Consecutive picture ids of the source, whose ids went to the pictures after them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Gap {
+    first: u16,
+    last: u16,
+}
+
+impl Gap {
+    fn holds(&self, picture: u16) -> bool {
+        picture.wrapping_sub(self.first) & 0x7fff <= self.last.wrapping_sub(self.first) & 0x7fff
+    }
 }
 
 /// The newest packet that was sent.
@@ -175,6 +200,7 @@ impl Rewriter {
             source: first.sequence,
             outgoing,
             offsets,
+            gap: None,
         });
     }
 
@@ -250,9 +276,19 @@ impl Rewriter {
             return;
         };
         let picture = numbers.picture_ids.picture_id.map(|id| id.value);
-        if closes_gap && picture.is_some() && self.left_out != picture {
+        // One that carried nothing, nor kept a number for what is missing, goes up in the next.
+        if sequence > run.source {
+            run.gap = None;
+        }
+        if let (true, Some(id)) = (closes_gap, picture)
+            && self.left_out != picture
+        {
             self.left_out = picture;
             run.offsets.picture_id = run.offsets.picture_id.wrapping_sub(1);
+            run.gap = Some(Gap {
+                first: run.gap.map_or(id, |gap| gap.first),
+                last: id,
+            });
         }
         // Packets between are missing: they may still come, or be asked for.
         self.next = sequence + 1;
@@ -289,11 +325,12 @@ impl Rewriter {
         if outgoing >= next {
             return None;
         }
-        let run = match &self.run {
-            Some(run) if run.outgoing <= outgoing => run,
-            _ => {
+        let (run, after) = match &self.run {
+            Some(run) if run.outgoing <= outgoing => (run, None),
+            present => {
                 let index = self.earlier.partition_point(|run| run.outgoing <= outgoing);
-                self.earlier.get(index.checked_sub(1)?)?
+                let run = self.earlier.get(index.checked_sub(1)?)?;
+                (run, self.earlier.get(index).or(present.as_ref()))
             }
         };
         Some(Origin {
@@ -301,6 +338,7 @@ impl Rewriter {
             sequence: run.source + (outgoing - run.outgoing),
             outgoing,
             offsets: run.offsets,
+            gaps: [run.gap, after.and_then(|after| after.gap)],
         })
     }
 
@@ -330,17 +368,23 @@ impl Rewriter {
     }
 
     fn map_late(&self, numbers: &PacketNumbers) -> Option<Rewritten> {
+        let picture = numbers.picture_ids.picture_id.map(|id| id.value);
+        let holds =
+            |gap: Option<Gap>| picture.is_some_and(|id| gap.is_some_and(|gap| gap.holds(id)));
         let mut end = self.next_sequence();
+        let mut gap_after = None;
         for run in self.run.iter().chain(self.earlier.iter().rev()) {
             if run.outgoing < self.start_outgoing {
                 break;
             }
             if numbers.sequence >= run.source {
                 let sequence = run.outgoing + (numbers.sequence - run.source);
-                // Past the end of its run it was skipped.
-                return (sequence < end).then(|| run.offsets.apply(sequence, numbers));
+                // Past the end of its run it was skipped. One of a picture that was left out has its id no more.
+                let is_left_out = sequence >= end || holds(run.gap) || holds(gap_after);
+                return (!is_left_out).then(|| run.offsets.apply(sequence, numbers));
             }
             end = run.outgoing;
+            gap_after = run.gap;
         }
         None
     }

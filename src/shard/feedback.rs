@@ -208,6 +208,15 @@ impl Shard {
         if numbers.sequence < subscription.given_up {
             return Err(DropReason::Stale);
         }
+        let mut packet = packet;
+        if origin.is_left_out(&packet.numbers) {
+            // It was missing when its picture was left out, so that a number was kept for it. An empty packet fills that;
+            // its own would have the id of another picture.
+            if !subscription.repeats_apart {
+                return Err(DropReason::OtherLayer);
+            }
+            packet.payload = &[];
+        }
         let wait = peers[index].rtt.unwrap_or_default().max(MIN_REPEAT);
         if !subscription.may_repeat(now, sequence, wait) {
             return Err(DropReason::Duplicate);

@@ -168,5 +168,8 @@ fn repeated<'a>(
         .flatten()
         .find(|layer| layer.generation == origin.generation)?;
     let packet = layer.history.packet(now, origin.sequence)?;
+    if origin.is_left_out(&packet.numbers) {
+        return None;
+    }
     Some((packet, origin.rewrite(&packet.numbers)))
 }

@@ -54,6 +54,12 @@ pub fn ladder(encodings: &[Encoding<'_>]) -> Vec<Rung> {
                 let measured = encoding
                     .rates
                     .and_then(|rates| rates.rate(spatial, temporal));
+                // What is not sent now may have been measured while it began, or ended.
+                let swing = match encoding.rates {
+                    Some(rates) if !encoding.available => rates.swing(),
+                    _ => 1.0,
+                };
+                let measured = measured.map(|rate| (rate as f64 * swing) as u64);
                 let guess = UNSEEN.get(rank).or(UNSEEN.last()).copied().unwrap_or(0);
                 rungs.push(Rung {
                     layer: LayerId {

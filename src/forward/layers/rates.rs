@@ -10,6 +10,10 @@ const INTERVAL: Duration = Duration::from_millis(500);
 const FALL: f64 = 0.3;
 /// The same when it is higher.
 const RISE: f64 = 0.7;
+/// What is left of a peak after each interval.
+const FADE: f64 = 0.98;
+/// More than that is not believed of a peak: it was a keyframe.
+const MAX_SWING: f64 = 2.0;
 /// Headers that each packet has on the wire beside its payload: IP, UDP, RTP with extensions, the tag.
 const HEADERS: usize = 28 + 12 + 12 + 16;
 
@@ -20,6 +24,8 @@ pub struct RateMeter {
     bytes: [[u32; MAX_TEMPORAL]; MAX_SPATIAL],
     began: Option<Instant>,
     rates: [[f64; MAX_TEMPORAL]; MAX_SPATIAL],
+    /// What all of them together had at most, not long ago.
+    peak: f64,
     measured: bool,
 }
 
@@ -58,6 +64,17 @@ impl RateMeter {
         self.measured.then_some(sum as u64)
     }
 
+    /// By how much all layers together were above their present rates, not long ago: 1 or more. An encoding that begins
+    /// again may cost so much.
+    pub fn swing(&self) -> f64 {
+        let total: f64 = self.rates.iter().flatten().sum();
+        if total > 0.0 {
+            (self.peak / total).clamp(1.0, MAX_SWING)
+        } else {
+            1.0
+        }
+    }
+
     /// The highest spatial and temporal layer that there is now.
     pub fn top(&self) -> (usize, usize) {
         let is_there = |rates: &[f64; MAX_TEMPORAL]| rates.iter().any(|rate| *rate > 0.0);
@@ -70,6 +87,9 @@ impl RateMeter {
 
     fn measure(&mut self, elapsed: Duration) {
         let first = !std::mem::replace(&mut self.measured, true);
+        let bytes: u32 = self.bytes.iter().flatten().sum();
+        let total = f64::from(bytes) * 8.0 / elapsed.as_secs_f64();
+        self.peak = total.max(self.peak * FADE);
         for (rates, bytes) in self.rates.iter_mut().zip(&mut self.bytes) {
             for (rate, bytes) in rates.iter_mut().zip(bytes) {
                 let now = f64::from(std::mem::take(bytes)) * 8.0 / elapsed.as_secs_f64();

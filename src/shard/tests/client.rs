@@ -399,6 +399,11 @@ impl Client {
             assert!(codecs.iter().any(|c| c.rtx == Some(fields.payload_type)));
             number = extend(receiver.highest?, u16::from_be_bytes(*original));
             payload = rest;
+            if rest.is_empty() {
+                receiver.empty.insert(number);
+                receiver.nack.receive(now, number);
+                return Some(());
+            }
             receiver.repaired += 1;
             receiver.statistics.recover(number as u16);
         } else {

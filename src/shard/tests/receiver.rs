@@ -1,6 +1,6 @@
 //! What a simulated client receives of one subscription, and what must hold of it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Instant;
 
 use super::publication::Content;
@@ -26,6 +26,8 @@ pub(super) struct Receiver {
     /// Whether it asks for what is missing.
     pub(super) asks: bool,
     pub(super) reports: Vec<(Instant, SenderInfo)>,
+    /// Numbers that were filled with nothing.
+    pub(super) empty: BTreeSet<u64>,
     /// The ciphertext of each SSRC and index: two of them would betray the key.
     pub(super) wire: HashMap<(u32, u64), Vec<u8>>,
 }
@@ -55,6 +57,7 @@ impl Receiver {
             nack: NackGenerator::default(),
             asks: true,
             reports: Vec::new(),
+            empty: BTreeSet::new(),
             wire: HashMap::new(),
         }
     }
@@ -70,7 +73,10 @@ impl Receiver {
             self.packets.first_key_value(),
             self.packets.last_key_value(),
         ) {
-            (Some((first, _)), Some((last, _))) => last - first + 1 - self.packets.len() as u64,
+            (Some((first, _)), Some((last, _))) => {
+                let empty = self.empty.range(first..last).count();
+                last - first + 1 - (self.packets.len() + empty) as u64
+            }
             _ => 0,
         }
     }

@@ -30,9 +30,43 @@ struct Frame {
     bits: u64,
 }
 
+/// Picture ids go on by one from picture to picture: a decoder waits for one that it thinks was lost.
+fn assert_continuous(receiver: &Receiver) {
+    let mut before: Option<(u64, u16, u32)> = None;
+    for (number, got) in &receiver.packets {
+        let id = got.content.picture_id;
+        if let Some((last, last_id, timestamp)) = before
+            && *number == last + 1
+        {
+            let step = id.wrapping_sub(last_id) & 0x7fff;
+            let expected = u16::from(got.timestamp != timestamp);
+            let around: Vec<_> = receiver
+                .packets
+                .range(number - 8..number + 8)
+                .map(|(n, got)| {
+                    let c = &got.content;
+                    (
+                        n,
+                        c.tag,
+                        c.frame,
+                        c.index,
+                        c.count,
+                        c.temporal,
+                        c.picture_id,
+                        got.at,
+                    )
+                })
+                .collect();
+            assert_eq!(step, expected, "{number}: {around:#?}");
+        }
+        before = Some((*number, id, got.timestamp));
+    }
+}
+
 impl Player {
     /// Plays what a receiver got of a track whose encodings have tags from `tag` on.
     pub(super) fn play(receiver: &Receiver, tag: u32) -> Self {
+        assert_continuous(receiver);
         let mut frames: HashMap<(u32, u32), Frame> = HashMap::new();
         let mut order = Vec::new();
         for got in receiver.packets.values() {
