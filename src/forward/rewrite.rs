@@ -67,7 +67,7 @@ impl Origin {
     /// the source's packet.
     pub fn is_left_out(&self, numbers: &PacketNumbers) -> bool {
         let picture = numbers.picture_ids.picture_id;
-        let holds = |gap: &Gap| picture.is_some_and(|picture| gap.holds(picture.value));
+        let holds = |gap: &Gap| picture.is_some_and(|id| gap.holds(self.generation, id.value));
         self.gaps.iter().flatten().any(holds)
     }
 
@@ -118,13 +118,16 @@ struct Run {
 /// Consecutive picture ids of the source, whose ids went to the pictures after them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Gap {
+    generation: u32,
     first: u16,
     last: u16,
 }
 
 impl Gap {
-    fn holds(&self, picture: u16) -> bool {
-        picture.wrapping_sub(self.first) & 0x7fff <= self.last.wrapping_sub(self.first) & 0x7fff
+    fn holds(&self, generation: u32, picture: u16) -> bool {
+        generation == self.generation
+            && picture.wrapping_sub(self.first) & 0x7fff
+                <= self.last.wrapping_sub(self.first) & 0x7fff
     }
 }
 
@@ -200,7 +203,11 @@ impl Rewriter {
             source: first.sequence,
             outgoing,
             offsets,
-            gap: None,
+            // One that carried nothing goes up in this.
+            gap: self
+                .run
+                .filter(|run| run.outgoing == outgoing)
+                .and_then(|run| run.gap),
         });
     }
 
@@ -286,10 +293,12 @@ impl Rewriter {
             self.left_out = picture;
             run.offsets.picture_id = run.offsets.picture_id.wrapping_sub(1);
             run.gap = Some(Gap {
+                generation: run.generation,
                 first: run.gap.map_or(id, |gap| gap.first),
                 last: id,
             });
         }
+        self.reserve(numbers, &run.offsets);
         // Packets between are missing: they may still come, or be asked for.
         self.next = sequence + 1;
         self.begin_run(Run {
@@ -367,10 +376,32 @@ impl Rewriter {
         }
     }
 
+    /// Keeps the counters of pictures that are missing before one that was left out: the next source goes on behind them.
+    fn reserve(&mut self, numbers: &PacketNumbers, offsets: &Offsets) {
+        let Some(newest) = &mut self.newest else {
+            return;
+        };
+        let ids = &numbers.picture_ids;
+        if let Some(id) = ids.picture_id {
+            let reserved = id.value.wrapping_add(offsets.picture_id) & 0x7fff;
+            if reserved.wrapping_sub(newest.picture_id) & 0x7fff < 0x4000 {
+                newest.picture_id = reserved;
+            }
+        }
+        if let Some(index) = ids.tl0_pic_idx {
+            let reserved = index.value.wrapping_add(offsets.tl0_pic_idx);
+            if reserved.wrapping_sub(newest.tl0_pic_idx) < 0x80 {
+                newest.tl0_pic_idx = reserved;
+            }
+        }
+    }
+
     fn map_late(&self, numbers: &PacketNumbers) -> Option<Rewritten> {
         let picture = numbers.picture_ids.picture_id.map(|id| id.value);
-        let holds =
-            |gap: Option<Gap>| picture.is_some_and(|id| gap.is_some_and(|gap| gap.holds(id)));
+        let generation = self.source.generation;
+        let holds = |gap: Option<Gap>| {
+            picture.is_some_and(|id| gap.is_some_and(|gap| gap.holds(generation, id)))
+        };
         let mut end = self.next_sequence();
         let mut gap_after = None;
         for run in self.run.iter().chain(self.earlier.iter().rev()) {
