@@ -41,6 +41,12 @@ const FIRST_BUDGET: u64 = 300_000;
 /// What is sent again may take this share of an estimate at most.
 const MAX_REPEATED: f64 = 0.3;
 
+/// An estimate that fell to less than this share of what it was falls steeply.
+const STEEP: f64 = 0.6;
+
+/// What follows a steep fall is taken to be no steeper than this.
+const STEEPEST: f64 = 0.4;
+
 /// Layers are looked at when the estimate is less or more than before by these, in percent.
 const LESS: u64 = 97;
 const MORE: u64 = 105;
@@ -245,7 +251,13 @@ impl Shard {
             .filter(|this| this.parameters.kind == MediaKind::Audio && this.numbered)
             .filter_map(|subscription| self.tracks[subscription.source?].audio_rate(now))
             .sum();
-        let left = stats.estimate.saturating_sub(audio) as f64;
+        let mut left = stats.estimate.saturating_sub(audio) as f64;
+        // One that falls steeply has not arrived at the bottom: each layer in between would cost a keyframe for nothing.
+        let before = peer.adaptation.estimate as f64;
+        let fall = stats.estimate as f64 / before.max(1.0);
+        if bandwidth.is_draining() && fall < STEEP {
+            left *= fall.max(STEEPEST);
+        }
         // What gets lost is sent again.
         Some((left * (1.0 - stats.loss.clamp(0.0, MAX_REPEATED))) as u64)
     }

@@ -6,7 +6,9 @@
 //! A packet's walk through these files: `mod` (first byte, address table) → `ingress` (SSRC table, replay
 //! check, decryption, receive state, history) → `loudest` (in a large call: is it?) → `fanout` (for each subscription: new header straight
 //! into the batch, encryption there; for each other shard with subscriptions once into the batch of the `link`). RTCP from peers is read in `feedback`, ours is written in
-//! `service`, on timers. Commands are applied in `apply`, data channels relayed in `relay`.
+//! `service`, on timers. Commands are applied in `apply`, data channels relayed in `relay`. Which layer of a track each
+//! subscription is sent is decided in `adapt`, a few times a second; `probe` finds out what a peer's network carries beside
+//! what it is sent.
 
 mod adapt;
 mod apply;

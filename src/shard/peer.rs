@@ -246,9 +246,7 @@ impl Peer {
         let Some(bandwidth) = self.bandwidth.as_ref().filter(|b| b.is_informed()) else {
             return true;
         };
-        let draining = bandwidth.is_draining();
-        self.repairs
-            .spend(now, bandwidth.estimate(), draining, size)
+        self.repairs.spend(now, bandwidth.estimate(), size)
     }
 
     /// The transport-wide number of a packet that leaves now, if it gets one. `size` is about what it has on the wire

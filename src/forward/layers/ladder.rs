@@ -6,6 +6,9 @@ use super::{LayerId, MAX_TEMPORAL, RateMeter};
 /// camera of 1280 by 720 and its halves.
 const UNSEEN: [u64; 4] = [1_700_000, 500_000, 150_000, 100_000];
 
+/// The same of one that has no others beside it. It is sent as it is: that it is not small will be seen soon enough.
+const UNSEEN_ONLY: u64 = 150_000;
+
 /// The lines that the best encoding is taken to have when nothing says it.
 const UNSEEN_HEIGHT: u16 = 720;
 
@@ -60,7 +63,10 @@ pub fn ladder(encodings: &[Encoding<'_>]) -> Vec<Rung> {
                     _ => 1.0,
                 };
                 let measured = measured.map(|rate| (rate as f64 * swing) as u64);
-                let guess = UNSEEN.get(rank).or(UNSEEN.last()).copied().unwrap_or(0);
+                let guess = match ranked.len() {
+                    1 => UNSEEN_ONLY,
+                    _ => UNSEEN.get(rank).or(UNSEEN.last()).copied().unwrap_or(0),
+                };
                 rungs.push(Rung {
                     layer: LayerId {
                         encoding: *index as u8,

@@ -12,6 +12,8 @@ const FALL: f64 = 0.3;
 const RISE: f64 = 0.7;
 /// What is left of a peak after each interval.
 const FADE: f64 = 0.98;
+/// Whatever begins does so with a keyframe.
+const MIN_SWING: f64 = 1.1;
 /// More than that is not believed of a peak: it was a keyframe.
 const MAX_SWING: f64 = 2.0;
 /// Headers that each packet has on the wire beside its payload: IP, UDP, RTP with extensions, the tag.
@@ -64,14 +66,14 @@ impl RateMeter {
         self.measured.then_some(sum as u64)
     }
 
-    /// By how much all layers together were above their present rates, not long ago: 1 or more. An encoding that begins
+    /// By how much all layers together were above their present rates, not long ago: a little more than 1 at least. An encoding that begins
     /// again may cost so much.
     pub fn swing(&self) -> f64 {
         let total: f64 = self.rates.iter().flatten().sum();
         if total > 0.0 {
-            (self.peak / total).clamp(1.0, MAX_SWING)
+            (self.peak / total).clamp(MIN_SWING, MAX_SWING)
         } else {
-            1.0
+            MIN_SWING
         }
     }
 

@@ -254,7 +254,8 @@ impl Publication {
         self.frame += 1;
         self.picture_id = (self.picture_id + 1) & 0x7fff;
         // The number of the next one: it goes on with the lowest layer.
-        let lowest_is_next = self.since_keyframe % 4 == 0 || self.shape.is_none_or(|s| !s.temporal);
+        let lowest_is_next =
+            self.since_keyframe.is_multiple_of(4) || self.shape.is_none_or(|s| !s.temporal);
         self.tl0_pic_idx = self.tl0_pic_idx.wrapping_add(u8::from(lowest_is_next));
         self.next_frame += self.interval;
         (first..self.sequence).collect()

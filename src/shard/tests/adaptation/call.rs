@@ -125,25 +125,4 @@ impl Call {
         let peer = &shard.peers[shard.peer_by_id[&id]];
         peer.bandwidth.as_ref().expect("an estimate").stats()
     }
-
-    /// The share of a voice's packets that never came, or came later than a listener waits.
-    pub(super) fn concealed(&self, viewer: usize, publisher: usize, patience: Duration) -> f64 {
-        let track = voice(publisher).track;
-        let mut receivers = self.sim.clients[viewer].receivers.iter();
-        let receiver = receivers
-            .find(|r| r.parameters.track == track)
-            .expect("a voice");
-        let (first, _) = receiver.packets.first_key_value().expect("a packet");
-        let (last, _) = receiver.packets.last_key_value().expect("a packet");
-        let publications = &self.sim.clients[publisher].publications;
-        let publication = publications
-            .iter()
-            .find(|p| p.track == track)
-            .expect("a voice");
-        let in_time = receiver
-            .packets
-            .values()
-            .filter(|got| got.at <= publication.captured[got.content.frame as usize] + patience);
-        1.0 - in_time.count() as f64 / (last - first + 1) as f64
-    }
 }

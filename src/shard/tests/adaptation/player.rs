@@ -13,7 +13,6 @@ pub(super) struct Shown {
     pub(super) at: Instant,
     /// Which encoding it is of, 0 for the best.
     pub(super) encoding: u32,
-    pub(super) bits: u64,
 }
 
 /// All pictures that a viewer saw, in the order of time.
@@ -27,7 +26,6 @@ struct Frame {
     count: u8,
     complete: Option<Instant>,
     reference: u32,
-    bits: u64,
 }
 
 /// Picture ids go on by one from picture to picture: a decoder waits for one that it thinks was lost.
@@ -79,7 +77,6 @@ impl Player {
             frame.packets += 1;
             frame.count = content.count;
             frame.reference = content.reference;
-            frame.bits += u64::from(content.len) * 8;
             frame.complete = frame.complete.max(Some(got.at));
         }
         let mut shown_at: HashMap<(u32, u32), Instant> = HashMap::new();
@@ -101,7 +98,6 @@ impl Player {
             shown.push(Shown {
                 at,
                 encoding: key.0 - tag,
-                bits: frame.bits,
             });
         }
         shown.sort_by_key(|shown| shown.at);
@@ -127,14 +123,6 @@ impl Player {
         gaps.max().unwrap_or_default()
     }
 
-    /// The time without a new picture beyond 200 ms each.
-    pub(super) fn frozen(&self, from: Instant, to: Instant) -> Duration {
-        let times = self.between(from, to).map(|shown| shown.at);
-        let all: Vec<Instant> = std::iter::once(from).chain(times).chain([to]).collect();
-        let gaps = all.windows(2).map(|pair| pair[1] - pair[0]);
-        gaps.filter(|gap| *gap > Duration::from_millis(200)).sum()
-    }
-
     /// When a picture of this encoding, or a better one, was shown first after a moment.
     pub(super) fn first_of(&self, encoding: u32, from: Instant) -> Option<Instant> {
         let shown = self
@@ -157,23 +145,5 @@ impl Player {
         let all = self.between(from, to).count();
         let of = self.between(from, to).filter(|s| s.encoding <= encoding);
         of.count() as f64 / all.max(1) as f64
-    }
-
-    /// Bits a second of what was shown.
-    pub(super) fn bitrate(&self, from: Instant, to: Instant) -> f64 {
-        let bits: u64 = self.between(from, to).map(|shown| shown.bits).sum();
-        bits as f64 / (to - from).as_secs_f64()
-    }
-
-    /// Lines times seconds while pictures flow.
-    pub(super) fn resolution_seconds(&self, from: Instant, to: Instant) -> f64 {
-        let shown: Vec<&Shown> = self.between(from, to).collect();
-        let pairs = shown.windows(2);
-        pairs
-            .map(|pair| {
-                let gap = (pair[1].at - pair[0].at).min(Duration::from_millis(200));
-                f64::from(720 >> pair[0].encoding) * gap.as_secs_f64()
-            })
-            .sum()
     }
 }
