@@ -288,10 +288,7 @@ impl Shard {
         };
         let flowed = layer.flows(now) && layer.rates.is_counting();
         layer.arrived(now);
-        let tag = &packet.tag;
-        layer
-            .rates
-            .observe(now, tag.spatial, tag.temporal, packet.payload.len());
+        layer.rates.observe(now, packet);
         if !flowed && track.parameters.kind == MediaKind::Video {
             self.adapt_subscribers(now, place.track);
             self.link_encodings(now, place.track);

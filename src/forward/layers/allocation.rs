@@ -9,6 +9,10 @@ const HEADROOM: i128 = 15;
 /// estimates are never that exact.
 const TOLERANCE: i128 = 8;
 
+/// A higher picture begins with a key picture, and that takes time, in milliseconds, in which the viewer sees nothing new.
+/// Where it would take longer, the lower one stays.
+const LONGEST_KEYFRAME: i128 = 600;
+
 /// One track that its subscriber wants to see.
 #[derive(Clone, Copy, Debug)]
 pub struct Demand<'a> {
@@ -72,7 +76,9 @@ fn raise(class: &[usize], demands: &[Demand<'_>], given: &mut [Option<usize>], l
         let demand = &demands[index];
         let below = demand.costs(rung - 1);
         // One that does not fit may have a cheaper one above it: rungs are measured, and pictures calm down.
-        let fitting = (rung..demand.reach()).find(|rung| demand.needs(*rung) - below <= *left);
+        let room = *left + below;
+        let fits = |rung: &usize| demand.needs(*rung) <= room && demand.is_quick(*rung, room);
+        let fitting = (rung..demand.reach()).find(fits);
         match fitting {
             Some(fitting) => {
                 given[index] = Some(fitting);
@@ -101,6 +107,18 @@ impl Demand<'_> {
             .map_or(0, |rung| i128::from(rung.bitrate))
     }
 
+    /// Whether a key picture of this rung passes `room`, in bits a second, quickly, if it takes one to get there.
+    fn is_quick(&self, rung: usize, room: i128) -> bool {
+        let had = self.current.and_then(|current| self.rungs.get(current));
+        let (Some(had), Some(rung)) = (had, self.rungs.get(rung)) else {
+            // Whatever it is, it begins.
+            return true;
+        };
+        let (from, to) = (had.layer, rung.layer);
+        let is_reached = from.encoding == to.encoding && from.spatial >= to.spatial;
+        is_reached || i128::from(rung.keyframe) * 8_000 <= room * LONGEST_KEYFRAME
+    }
+
     /// What must be there for it to get this rung.
     fn needs(&self, rung: usize) -> i128 {
         let is_had = self.current.is_some_and(|current| rung <= current);
@@ -126,6 +144,7 @@ mod tests {
                 ..LayerId::default()
             },
             bitrate: *bitrate,
+            keyframe: 0,
             height: 180 << index,
             available: true,
         };
@@ -206,6 +225,22 @@ mod tests {
         assert_eq!(given(9_000, &[held(None)]), [None]);
         assert_eq!(given(200, &[held(Some(2))]), [Some(0)]);
         assert!(allocate(9_000, &[held(Some(0))])[0].limited);
+    }
+
+    #[test]
+    fn nothing_rises_to_where_the_key_picture_would_take_long() {
+        let mut camera = rungs(&CAMERA);
+        // Bits and bytes a second here, instead of thousands of them.
+        camera[1].keyframe = 60;
+        for (budget, current, expected) in [
+            (799, Some(0), 0),
+            (800, Some(0), 1),
+            (799, Some(1), 1),
+            (799, None, 1),
+        ] {
+            let given = given(budget, &[demand(&camera, 0, current)]);
+            assert_eq!(given, [Some(expected)], "{budget} {current:?}");
+        }
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub struct Rung {
     pub layer: LayerId,
     /// Bits a second on the wire, lower layers included.
     pub bitrate: u64,
+    /// What a key picture takes, in bytes on the wire; 0 where none was seen.
+    pub keyframe: u64,
     /// Lines of its picture; guessed where nothing says it.
     pub height: u16,
     /// Whether it can be had now.
@@ -74,6 +76,7 @@ pub fn ladder(encodings: &[Encoding<'_>]) -> Vec<Rung> {
                         temporal: temporal as u8,
                     },
                     bitrate: measured.filter(|rate| *rate > 0).unwrap_or(guess),
+                    keyframe: encoding.rates.map_or(0, |rates| rates.keyframe(spatial)),
                     height: height(&ranked, rank) >> (top_spatial - spatial),
                     available: encoding.available,
                 });
@@ -125,18 +128,15 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
+    use crate::forward::layers::rates::tests::packet;
 
     fn meter(layers: &[(u8, u8, usize)]) -> RateMeter {
         let mut meter = RateMeter::default();
         let start = Instant::now();
         for step in 0..60 {
             for (spatial, temporal, payload) in layers {
-                meter.observe(
-                    start + Duration::from_millis(step * 20),
-                    *spatial,
-                    *temporal,
-                    *payload,
-                );
+                let packet = packet(0, *spatial, *temporal, *payload);
+                meter.observe(start + Duration::from_millis(step * 20), &packet);
             }
         }
         meter

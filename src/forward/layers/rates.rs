@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{MAX_SPATIAL, MAX_TEMPORAL};
+use crate::forward::Packet;
 
 /// How long is measured before a rate changes.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -12,9 +13,12 @@ const FALL: f64 = 0.3;
 const RISE: f64 = 0.7;
 /// What is left of a peak after each interval.
 const FADE: f64 = 0.98;
-/// Whatever begins does so with a keyframe.
+/// The share of the bytes of key pictures that counts in each interval: one of them is worth some seconds of others, which
+/// its encoder makes up for, and says nothing of what comes next.
+const AMORTISED: f64 = 0.2;
+/// Whatever begins is a little above its rate.
 const MIN_SWING: f64 = 1.1;
-/// More than that is not believed of a peak: it was a keyframe.
+/// More than that is not believed of a peak.
 const MAX_SWING: f64 = 2.0;
 /// Headers that each packet has on the wire beside its payload: IP, UDP, RTP with extensions, the tag.
 const HEADERS: usize = 28 + 12 + 12 + 16;
@@ -22,8 +26,15 @@ const HEADERS: usize = 28 + 12 + 12 + 16;
 /// Bits a second of each spatial and temporal layer of an encoding, smoothed.
 #[derive(Clone, Debug, Default)]
 pub struct RateMeter {
-    /// Bytes since `began`, of each layer alone.
+    /// Bytes since `began`, of each layer alone, without key pictures.
     bytes: [[u32; MAX_TEMPORAL]; MAX_SPATIAL],
+    /// Bytes of key pictures that did not count yet.
+    owed: [f64; MAX_SPATIAL],
+    /// The key picture that came last.
+    key: Option<u32>,
+    /// Bytes of each spatial layer of that one, and of the one before.
+    key_bytes: [u32; MAX_SPATIAL],
+    key_bytes_before: [u32; MAX_SPATIAL],
     began: Option<Instant>,
     rates: [[f64; MAX_TEMPORAL]; MAX_SPATIAL],
     /// What all of them together had at most, not long ago.
@@ -32,18 +43,40 @@ pub struct RateMeter {
 }
 
 impl RateMeter {
-    /// A packet of this layer came, with so many bytes of payload.
-    pub fn observe(&mut self, now: Instant, spatial: u8, temporal: u8, payload: usize) {
+    /// A packet of the encoding came.
+    pub fn observe(&mut self, now: Instant, packet: &Packet<'_>) {
         let began = *self.began.get_or_insert(now);
         let elapsed = now.saturating_duration_since(began);
         if elapsed >= INTERVAL {
             self.measure(elapsed);
             self.began = Some(now);
         }
-        let spatial = usize::from(spatial).min(MAX_SPATIAL - 1);
-        let temporal = usize::from(temporal).min(MAX_TEMPORAL - 1);
-        let bytes = &mut self.bytes[spatial][temporal];
-        *bytes = bytes.saturating_add((payload + HEADERS) as u32);
+        let (tag, timestamp) = (&packet.tag, packet.numbers.timestamp);
+        let size = (packet.payload.len() + HEADERS) as u32;
+        let spatial = usize::from(tag.spatial).min(MAX_SPATIAL - 1);
+        let temporal = usize::from(tag.temporal).min(MAX_TEMPORAL - 1);
+        if packet.keyframe_start && self.key != Some(timestamp) {
+            self.key = Some(timestamp);
+            self.key_bytes_before = std::mem::take(&mut self.key_bytes);
+        }
+        if self.key == Some(timestamp) {
+            let bytes = &mut self.key_bytes[spatial];
+            *bytes = bytes.saturating_add(size);
+            self.owed[spatial] += f64::from(size);
+        } else {
+            let bytes = &mut self.bytes[spatial][temporal];
+            *bytes = bytes.saturating_add(size);
+        }
+    }
+
+    /// What a key picture of this spatial layer and those below takes on the wire, in bytes: the larger of the last two.
+    /// 0 before any came.
+    pub fn keyframe(&self, spatial: usize) -> u64 {
+        let sum = |bytes: &[u32; MAX_SPATIAL]| -> u64 {
+            let lower = bytes.iter().take(spatial + 1);
+            lower.map(|bytes| u64::from(*bytes)).sum()
+        };
+        sum(&self.key_bytes).max(sum(&self.key_bytes_before))
     }
 
     /// The encoding went silent: what was counted last is not half of a rate.
@@ -89,6 +122,11 @@ impl RateMeter {
 
     fn measure(&mut self, elapsed: Duration) {
         let first = !std::mem::replace(&mut self.measured, true);
+        for (bytes, owed) in self.bytes.iter_mut().zip(&mut self.owed) {
+            let due = *owed * AMORTISED;
+            *owed -= due;
+            bytes[0] = bytes[0].saturating_add(due as u32);
+        }
         let bytes: u32 = self.bytes.iter().flatten().sum();
         let total = f64::from(bytes) * 8.0 / elapsed.as_secs_f64();
         self.peak = total.max(self.peak * FADE);
@@ -107,16 +145,69 @@ impl RateMeter {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+    use crate::forward::PacketNumbers;
+    use crate::rtp::Elements;
+    use crate::rtp::payload::FrameTag;
+
+    /// A packet of these layers and this many bytes of payload.
+    pub(in super::super) fn packet(timestamp: u32, spatial: u8, temporal: u8, payload: usize) -> Packet<'static> {
+        Packet {
+            numbers: PacketNumbers {
+                timestamp,
+                ..PacketNumbers::default()
+            },
+            marker: true,
+            payload_type: 96,
+            keyframe_start: false,
+            tag: FrameTag {
+                spatial,
+                temporal,
+                ..FrameTag::default()
+            },
+            extensions: Elements::default(),
+            payload: &[0; 8_000][..payload],
+            padding: 0,
+        }
+    }
 
     fn feed(meter: &mut RateMeter, now: &mut Instant, ms: u64, packets: &[(u8, u8, usize)]) {
         let end = *now + Duration::from_millis(ms);
         while *now < end {
             for (spatial, temporal, payload) in packets {
-                meter.observe(*now, *spatial, *temporal, *payload);
+                meter.observe(*now, &packet(0, *spatial, *temporal, *payload));
             }
             *now += Duration::from_millis(20);
+        }
+    }
+
+    #[test]
+    fn a_keyframe_is_known_by_its_size_and_is_no_rise() {
+        let mut now = Instant::now();
+        let mut meter = RateMeter::default();
+        feed(&mut meter, &mut now, 2_000, &[(0, 0, 500)]);
+        let before = meter.rate(0, 0).unwrap();
+        assert_eq!(meter.keyframe(0), 0);
+        for index in 0..30 {
+            let packet = Packet {
+                keyframe_start: index == 0,
+                ..packet(9, u8::from(index >= 10), 0, 1_000 - HEADERS)
+            };
+            meter.observe(now, &packet);
+        }
+        assert_eq!((meter.keyframe(0), meter.keyframe(1)), (10_000, 30_000));
+        feed(&mut meter, &mut now, 600, &[(0, 0, 500)]);
+        assert!(meter.rate(1, 0).unwrap() < before * 3 / 2);
+        // A smaller one does not hide it at once.
+        for timestamp in [10, 11] {
+            let small = Packet {
+                keyframe_start: true,
+                ..packet(timestamp, 0, 0, 1_000 - HEADERS)
+            };
+            meter.observe(now, &small);
+            let largest = if timestamp == 10 { 30_000 } else { 1_000 };
+            assert_eq!(meter.keyframe(1), largest);
         }
     }
 

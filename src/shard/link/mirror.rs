@@ -105,9 +105,7 @@ impl Shard {
         track.take_up_layer(now, head.layer, head.generation);
         if let Some(Some(layer)) = track.layers.get_mut(head.layer) {
             layer.arrived(now);
-            let tag = &packet.tag;
-            let payload = packet.payload.len();
-            layer.rates.observe(now, tag.spatial, tag.temporal, payload);
+            layer.rates.observe(now, packet);
         }
         // As old as it would be at home, so that it is of use as long.
         let at = head.age.and_then(|age| now.checked_sub(age)).unwrap_or(now);
