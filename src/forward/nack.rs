@@ -13,7 +13,7 @@ const REORDER_PACKETS: u64 = 2;
 /// The shortest time between two requests for one packet.
 const MIN_INTERVAL: Duration = Duration::from_millis(20);
 /// How often a packet is asked for.
-const MAX_TRIES: u8 = 10;
+const MAX_TRIES: u8 = 16;
 /// How long a packet is of use.
 const MAX_AGE: Duration = Duration::from_secs(1);
 /// Before a round trip was measured.
@@ -158,6 +158,8 @@ impl NackGenerator {
 
 fn due(missing: &Missing, highest: u64, interval: Duration) -> Instant {
     match missing.sent {
+        // It is known to be lost then, and so may be what asks for it.
+        Some(sent) if missing.tries > 1 => sent + (interval / 2).max(MIN_INTERVAL),
         Some(sent) => sent + interval,
         None if highest - missing.sequence >= REORDER_PACKETS => missing.since,
         None => missing.since + REORDER_TIME,
@@ -223,7 +225,9 @@ mod tests {
                 asked.push(n);
             }
         }
-        assert_eq!(asked, (0..10).map(|n| 10 + 50 * n).collect::<Vec<_>>());
+        // From the second time on, twice as often: the requests get lost as well.
+        let later = (0..14).map(|n| 85 + 25 * n);
+        assert_eq!(asked, [10, 60].into_iter().chain(later).collect::<Vec<_>>());
         assert_eq!(nack.missing(), 0);
         assert!(nack.take_needs_keyframe());
         assert!(!nack.take_needs_keyframe());

@@ -138,7 +138,8 @@ impl Shard {
             };
             if numbers.sequence + 1 < subscription.rewriter.next_sequence() {
                 // It may have been asked for before it came.
-                subscription.sent_late(now, numbers.sequence as u16);
+                let then = now + peer.rtt.unwrap_or_default();
+                subscription.sent_late(then, numbers.sequence as u16);
             }
             subscription.codec = Some(match way.form {
                 RedForm::Primary { .. } => Codec::Opus,

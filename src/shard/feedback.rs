@@ -11,8 +11,14 @@ use crate::rtp::rtcp::{ReportBlock, RtcpPacket, RtcpPackets};
 /// Retransmissions that one datagram of NACKs may cause: what a history holds would be a flood.
 const MAX_RETRANSMISSIONS: usize = 128;
 
-/// A packet that was sent again is not sent once more before the first can have arrived.
+/// A packet that was sent again is not sent once more within this share of a round trip: receivers repeat what they ask for
+/// once a round trip, and may take that for shorter than it is here.
+const REPEAT_AFTER: f64 = 0.85;
 const MIN_REPEAT: Duration = Duration::from_millis(10);
+
+/// A network that loses so much whatever it is sent gets repetitions twice: one that gets lost is asked for a round trip
+/// later, and the viewer waits.
+const LOSSY: f64 = 0.05;
 
 impl Shard {
     pub(super) fn handle_rtcp(
@@ -217,13 +223,13 @@ impl Shard {
             }
             packet.payload = &[];
         }
-        let wait = peers[index].rtt.unwrap_or_default().max(MIN_REPEAT);
-        if !subscription.may_repeat(now, sequence, wait) {
+        let wait = peers[index].rtt.unwrap_or_default().mul_f64(REPEAT_AFTER);
+        let then = now + wait.max(MIN_REPEAT);
+        let Some(earlier) = subscription.repeat(now, sequence, then) else {
             return Err(DropReason::Duplicate);
-        }
-        if !peers[index].may_repair(now, packet.payload.len()) {
-            return Err(DropReason::RateLimited);
-        }
+        };
+        let is_lossy = earlier > 0 || peers[index].inherent_loss() >= LOSSY;
+        let copies = 1 + u8::from(is_lossy && subscription.repeats_apart);
         let way = subscription
             .way(packet.payload_type)
             .ok_or(DropReason::NoCodec)?;
@@ -239,7 +245,13 @@ impl Shard {
             probe: None,
         };
         let peer = &mut peers[index];
-        send_copy(now, peer, subscription, &packet, &out, Copy::Again, batch).map(|_| ())
+        for _ in 0..copies {
+            if !peer.may_repair(now, packet.payload.len()) {
+                return Err(DropReason::RateLimited);
+            }
+            send_copy(now, peer, subscription, &packet, &out, Copy::Again, batch)?;
+        }
+        Ok(())
     }
 
     fn count_nack(&mut self, index: usize, ssrc: u32) {

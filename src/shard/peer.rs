@@ -249,6 +249,12 @@ impl Peer {
         self.repairs.spend(now, bandwidth.estimate(), size)
     }
 
+    /// The share of packets that its network loses whatever is sent, 0 to 1.
+    pub(super) fn inherent_loss(&self) -> f64 {
+        let stats = self.bandwidth.as_ref().map(|bandwidth| bandwidth.stats());
+        stats.map_or(0.0, |stats| stats.inherent_loss)
+    }
+
     /// The transport-wide number of a packet that leaves now, if it gets one. `size` is about what it has on the wire
     /// without the headers of IP and UDP.
     pub(super) fn number(

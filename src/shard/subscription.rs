@@ -1,7 +1,7 @@
 //! One peer's copy of one track.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -66,7 +66,7 @@ pub(super) struct Subscription {
     repeatable_from: u64,
     /// The SRTP index of the next retransmission.
     pub(super) next_rtx: u64,
-    /// What was sent again or late, and when, oldest first.
+    /// What was sent again or late, oldest first, and when the receiver will have it, or ask again.
     repeated: VecDeque<(u16, Instant)>,
     pub(super) reports: SentReports,
     /// What the last packet carried.
@@ -182,24 +182,28 @@ impl Subscription {
             .and_then(|codec| codec.rtx)
     }
 
-    /// Remembers that a packet was sent now for the first time, after later ones.
-    pub(super) fn sent_late(&mut self, now: Instant, sequence: u16) {
+    /// A packet was sent out of its order, and the receiver cannot have it before `then`: until then it is not sent again.
+    pub(super) fn sent_late(&mut self, then: Instant, sequence: u16) {
         if self.repeated.len() >= MAX_REPEATED {
             self.repeated.pop_front();
         }
-        self.repeated.push_back((sequence, now));
+        self.repeated.push_back((sequence, then));
     }
 
-    /// Whether to send a packet again: not if that was done less than `wait` ago, since the receiver
-    /// cannot have it yet. Remembers that it is done now.
-    pub(super) fn may_repeat(&mut self, now: Instant, sequence: u16, wait: Duration) -> bool {
-        let too_early = |at: &Instant| now.saturating_duration_since(*at) < wait;
-        let mut repeated = self.repeated.iter();
-        if repeated.any(|(known, at)| *known == sequence && too_early(at)) {
-            return false;
+    /// Whether to send a packet again: not while the receiver cannot have what was sent of it. If so, it is taken for sent,
+    /// to be there at `then`; says how often it was sent so before.
+    pub(super) fn repeat(&mut self, now: Instant, sequence: u16, then: Instant) -> Option<usize> {
+        let earlier = self.repeated.iter().filter(|(known, _)| *known == sequence);
+        let (mut count, mut too_early) = (0, false);
+        for (_, then) in earlier {
+            count += 1;
+            too_early |= now < *then;
         }
-        self.sent_late(now, sequence);
-        true
+        if too_early {
+            return None;
+        }
+        self.sent_late(then, sequence);
+        Some(count)
     }
 
     /// Stops until the next keyframe.

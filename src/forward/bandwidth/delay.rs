@@ -34,6 +34,12 @@ const MIN_BUSY_PACKETS: u32 = 5;
 const MIN_GROWTH: f64 = 0.03;
 /// The fast signal looks at the last so many packets.
 const RECENT: usize = 5;
+/// A delay that rose at once, by more than this, and then stays, is a longer way and no queue: a queue grows or shrinks
+/// from packet to packet.
+const JUMP: i64 = 20_000;
+/// How long it must stay, and how little it may differ meanwhile, where there is no jitter.
+const STAYS: i64 = 250_000;
+const SAME: f64 = 4_000.0;
 /// A delay so far from the base is a receiver's clock that was set.
 const MAX_DELAY: i64 = 10_000_000;
 
@@ -43,8 +49,8 @@ pub(super) struct Delay {
     base: WindowedMin,
     /// When the first and the last packet of the present burst were sent.
     burst: Option<(i64, i64)>,
-    /// Delay and size of the last first packet.
-    last_first: Option<(i64, u16)>,
+    /// Delay of the last first packet, and what was expected.
+    last_first: Option<(i64, i64)>,
     /// What the largest packet takes at the estimated rate.
     serialization: f64,
     /// The mean difference between one burst and the next.
@@ -53,6 +59,9 @@ pub(super) struct Delay {
     previous: Lowest,
     busy: Busy,
     model: Model,
+    /// The last queue that was seen, and a rise at once that may be a longer way.
+    queue: i64,
+    jump: Option<Jump>,
     /// How much longer than the model says the last packets took.
     excess: [i64; RECENT],
     position: usize,
@@ -70,6 +79,8 @@ impl Default for Delay {
             previous: Lowest::default(),
             busy: Busy::default(),
             model: Model::default(),
+            queue: 0,
+            jump: None,
             excess: [0; RECENT],
             position: 0,
         }
@@ -101,14 +112,67 @@ impl Delay {
             .filter(|_| !first)
             .map_or(sent, |(begin, _)| begin);
         self.burst = Some((begin, sent));
+        if self.follow_jump(sent, queue, first) {
+            // The way has become longer, and what stands there now is the new base.
+            self.rebase();
+            self.base.add(sent, delay);
+            self.burst = Some((begin, sent));
+            return;
+        }
+        let expected = self.model.send(sent, size, estimate);
         if first {
-            self.first_of_burst(sent, delay, size, estimate);
+            self.first_of_burst(sent, delay, expected);
         }
         self.busy
             .receive(sent, arrival, size, queue as f64 > BUSY + self.jitter);
-        let expected = self.model.send(sent, size, estimate);
         self.excess[self.position] = queue - expected;
         self.position = (self.position + 1) % RECENT;
+    }
+
+    /// Looks for a delay that rises at once and stays; says when it has stayed for long enough.
+    fn follow_jump(&mut self, sent: i64, queue: i64, first: bool) -> bool {
+        let before = std::mem::replace(&mut self.queue, queue);
+        match &mut self.jump {
+            None => {
+                if (before as f64) < self.threshold() / 2.0 && queue - before > self.least_jump() {
+                    self.jump = Some(Jump {
+                        at: sent,
+                        highest: queue,
+                        lowest: queue,
+                    });
+                }
+                false
+            }
+            Some(jump) => {
+                jump.lowest = jump.lowest.min(queue);
+                if first {
+                    jump.highest = jump.highest.max(queue);
+                }
+                let differs = (jump.highest - jump.lowest) as f64;
+                let stays =
+                    differs <= SAME + self.serialization / 2.0 + 2.0 * self.jitter.min(MAX_JITTER);
+                if !stays {
+                    self.jump = None;
+                    return false;
+                }
+                sent - jump.at >= STAYS
+            }
+        }
+    }
+
+    /// A rise by more than this is no jitter.
+    fn least_jump(&self) -> i64 {
+        JUMP + (4.0 * self.jitter) as i64
+    }
+
+    /// Whether the delay rose a moment ago in a way that a queue does not.
+    pub(super) fn has_jumped(&self) -> bool {
+        self.jump.is_some()
+    }
+
+    /// What rose is a queue all the same.
+    pub(super) fn forget_jump(&mut self) {
+        self.jump = None;
     }
 
     /// So many bytes came, or may have, before the next packet that is reported.
@@ -116,14 +180,15 @@ impl Delay {
         self.busy.newer.bytes += u64::from(bytes);
     }
 
-    fn first_of_burst(&mut self, sent: i64, delay: i64, size: u16, estimate: f64) {
-        if let Some((last, last_size)) = self.last_first.replace((delay, size))
+    /// `expected` is what the packet takes at the estimated rate, behind what was sent before it.
+    fn first_of_burst(&mut self, sent: i64, delay: i64, expected: i64) {
+        if let Some((last, last_expected)) = self.last_first.replace((delay, expected))
             && self.standing() < self.threshold()
         {
-            // A larger packet takes longer to pass: by as much as the estimate says, or less.
+            // Behind more, or larger, packets it takes longer: by as much as the estimate says, or less.
             let step = (delay - last) as f64;
-            let by_size = (f64::from(size) - f64::from(last_size)) * 8e6 / estimate;
-            let step = step.abs().min((step - by_size).abs());
+            let explained = (expected - last_expected) as f64;
+            let step = step.abs().min((step - explained).abs());
             // A single large step is a queue, not jitter.
             let step = step.min(2.0 * self.jitter + MAX_STEP);
             self.jitter += (step - self.jitter) / 32.0;
@@ -185,6 +250,14 @@ impl Delay {
             ..Self::default()
         };
     }
+}
+
+/// A delay that rose at once.
+#[derive(Clone, Copy, Debug)]
+struct Jump {
+    at: i64,
+    highest: i64,
+    lowest: i64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -270,9 +343,12 @@ impl Span {
 
 impl Busy {
     fn receive(&mut self, sent: i64, arrival: i64, size: u16, waited: bool) {
-        let Some(begin) = self.newer.begin.filter(|_| waited) else {
-            // This packet ends the idle time: what comes after it is measured.
+        if !waited {
             *self = Self::default();
+            return;
+        }
+        let Some(begin) = self.newer.begin else {
+            // What comes after the first that waited is measured.
             self.newer = Span::new(sent, arrival);
             return;
         };

@@ -36,13 +36,17 @@ const GROWTH: f64 = 0.08;
 const FREE_GROWTH: f64 = 0.2;
 /// The share of the estimate that counts as using it.
 const IN_USE: f64 = 0.8;
-/// The estimate grows no further beyond what arrives.
-const MAX_AHEAD: f64 = 1.5;
+/// The estimate grows no further beyond what arrives: probes show more. Where they are blind, it goes further.
+const MAX_AHEAD: f64 = 1.1;
+const MAX_AHEAD_BLIND: f64 = 1.5;
 const MAX_AHEAD_BITS: f64 = 50_000.0;
 /// The lowest that losses take the estimate to at once.
 const MAX_LOSS_STEP: f64 = 0.3;
-/// With less than this share of what should come through, a queue overflows.
-const OVERFLOW: f64 = 0.93;
+/// With so much more lost than is usual, as a share of all, a queue overflows; and so many standard deviations more, of a
+/// loss of 5 % of packets of 8,000 bits.
+const OVERFLOW: f64 = 0.07;
+const DEVIATIONS: f64 = 2.0;
+const PACKET_VARIANCE: f64 = 0.05 * 0.95 * 8_000.0;
 /// Without feedback for so long and two round trips, the link may be dead.
 const SILENCE: i64 = 500_000;
 /// Then the estimate falls by this factor each time.
@@ -103,8 +107,9 @@ pub struct Bandwidth {
     packets: SentPackets,
     clock: ReferenceClock,
     delivered: Delivered,
-    /// The same of all that was reported, lost or not, by the time of sending.
+    /// The same of all that was reported, lost or not, by the time of sending, and of what came of it.
     offered: Delivered,
+    passed: Delivered,
     delay: Delay,
     loss: Loss,
     prober: Prober,
@@ -142,6 +147,7 @@ impl Bandwidth {
             clock: ReferenceClock::default(),
             delivered: Delivered::default(),
             offered: Delivered::default(),
+            passed: Delivered::default(),
             delay: Delay::default(),
             loss: Loss::default(),
             prober: Prober::new(),
@@ -201,6 +207,7 @@ impl Bandwidth {
             if let Some(arrival) = arrival {
                 self.delay.receive(sent, arrival, size, self.estimate);
                 self.delivered.add(arrival, u32::from(size));
+                self.passed.add(sent, u32::from(size));
             }
         }
         let Some(highest) = highest else { return };
@@ -305,6 +312,7 @@ impl Bandwidth {
         if skipped > 0 {
             self.offered.add(sent, skipped);
             let bytes = (f64::from(skipped) * (1.0 - self.loss.latest())) as u32;
+            self.passed.add(sent, bytes);
             self.delay.skip(bytes);
             if let Some(arrival) = arrival {
                 self.delivered.add(arrival, bytes);
@@ -313,10 +321,11 @@ impl Bandwidth {
     }
 
     fn update(&mut self, now: i64, highest: u64) {
-        match self.state {
-            BandwidthState::Draining => self.drain(now),
-            _ if self.is_overused(now) => self.begin_draining(now),
-            _ => {
+        let is_draining = self.state == BandwidthState::Draining;
+        match is_draining || self.is_overused(now) {
+            true if is_draining => self.drain(now),
+            true => self.begin_draining(now),
+            false => {
                 self.judge_loss(now);
                 self.conclude_probe(now, Some(highest));
                 self.grow(now);
@@ -325,7 +334,14 @@ impl Bandwidth {
         self.updated = now;
     }
 
-    fn is_overused(&self, now: i64) -> bool {
+    fn is_overused(&mut self, now: i64) -> bool {
+        if self.delay.has_jumped() {
+            if !self.overflows() {
+                // A moment shows whether it is a queue.
+                return false;
+            }
+            self.delay.forget_jump();
+        }
         let after_probe = self.prober.left_queue_at();
         let allowance = match after_probe {
             Some(at) if now - at < PROBE_ALLOWANCE_TIME => PROBE_ALLOWANCE,
@@ -389,13 +405,19 @@ impl Bandwidth {
 
     /// Whether more is sent than comes through: the queue grows, or is full and overflows.
     fn is_exceeded(&self) -> bool {
+        self.overflows() || self.delay.grew()
+    }
+
+    fn overflows(&self) -> bool {
         let rates = self
-            .delivered
+            .passed
             .rate(SHORT_WINDOW)
             .zip(self.offered.rate(SHORT_WINDOW));
-        let share = 1.0 - self.loss.inherent().min(0.5);
-        let overflows = rates.is_some_and(|(came, sent)| came < OVERFLOW * share * sent);
-        overflows || self.delay.grew()
+        rates.is_some_and(|(passed, offered)| {
+            let bits = (offered * SHORT_WINDOW as f64 / 1e6).max(1.0);
+            let chance = DEVIATIONS * (PACKET_VARIANCE / bits).sqrt();
+            1.0 - passed / offered.max(1.0) > self.loss.inherent() + OVERFLOW + chance
+        })
     }
 
     /// What the bottleneck passes, in bits a second that are sent.
@@ -485,7 +507,7 @@ impl Bandwidth {
         {
             return;
         }
-        let is_blind = self.capacity_is_weak || self.delay.noise() > MUCH_JITTER;
+        let is_blind = self.capacity_is_weak || self.delay.noise() > 2.0 * MUCH_JITTER;
         let (ceiling, growth) = match self.capacity {
             Some(capacity) if !is_blind || now < self.capacity_until => {
                 (capacity * CEILING, GROWTH)
@@ -493,7 +515,8 @@ impl Bandwidth {
             Some(_) if self.delay.noise() < 2.0 * MUCH_JITTER => (MAX, GROWTH),
             _ => (MAX, FREE_GROWTH),
         };
-        let ceiling = ceiling.min(carried * MAX_AHEAD + MAX_AHEAD_BITS);
+        let ahead = if is_blind { MAX_AHEAD_BLIND } else { MAX_AHEAD };
+        let ceiling = ceiling.min(carried * ahead + MAX_AHEAD_BITS);
         let grown = (self.estimate * (1.0 + growth * seconds)).min(ceiling);
         self.set_estimate(grown.max(self.estimate));
     }

@@ -29,7 +29,9 @@ const PASSED: f64 = 0.9;
 const BELIEVED: f64 = 0.94;
 /// With more jitter than this, a probe that shows more is repeated before it is believed.
 pub(super) const MUCH_JITTER: f64 = 2_500.0;
-/// Then it must last at least so many times the jitter, and raises the estimate at most by this factor.
+/// With less, the time of arrival is taken for so many times the jitter longer.
+const JITTERS: f64 = 3.0;
+/// With much it must last at least so many times the jitter, and raises the estimate at most by this factor.
 const MIN_JITTERS: f64 = 3.0;
 const MAX_RAISE: f64 = 1.4;
 /// Time between probes that show nothing new: the first, and the longest.
@@ -398,7 +400,9 @@ impl Active {
         let send_span = self.sent.span().max(500.0);
         let receive_span = self.arrived.span().max(250.0);
         let send = (received - f64::from(self.sent.last_size)) * 8e6 / send_span;
-        let receive = (received - f64::from(self.arrived.first_size)) * 8e6 / receive_span;
+        // A first packet that was held up makes the others look fast.
+        let span = receive_span + JITTERS * jitter;
+        let receive = (received - f64::from(self.arrived.first_size)) * 8e6 / span;
         let (send, receive) = if jitter > MUCH_JITTER {
             // The ends say little then. A queue that grew shows in the lowest delays.
             let [before, after] = self.lowest;

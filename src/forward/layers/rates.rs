@@ -152,7 +152,12 @@ pub(super) mod tests {
     use crate::rtp::payload::FrameTag;
 
     /// A packet of these layers and this many bytes of payload.
-    pub(in super::super) fn packet(timestamp: u32, spatial: u8, temporal: u8, payload: usize) -> Packet<'static> {
+    pub(in super::super) fn packet(
+        timestamp: u32,
+        spatial: u8,
+        temporal: u8,
+        payload: usize,
+    ) -> Packet<'static> {
         Packet {
             numbers: PacketNumbers {
                 timestamp,

@@ -130,8 +130,8 @@ impl Client {
         let frames = self
             .publications
             .iter()
-            .filter(|publication| publication.running && self.connected)
-            .map(|publication| publication.next_frame);
+            .filter(|_| self.connected)
+            .filter_map(Publication::poll_timeout);
         [
             self.transport.poll_timeout(),
             self.checking.then_some(self.next_check),
@@ -267,11 +267,15 @@ impl Client {
         loop {
             let publication = &mut self.publications[index];
             if !publication.running || publication.next_frame > now {
-                return;
+                break;
             }
-            for sequence in publication.capture(start) {
-                self.send_media(index, sequence);
-            }
+            publication.pace(start);
+        }
+        while let Some((_, sequence)) = {
+            let paced = &mut self.publications[index].paced;
+            paced.pop_front_if(|(at, _)| *at <= now)
+        } {
+            self.send_media(index, sequence);
         }
     }
 
@@ -424,7 +428,12 @@ impl Client {
                 receiver.parameters.kind,
             ),
         };
-        if receiver.packets.insert(number, got).is_some() {
+        if got.content.keyframe && got.content.index == 0 {
+            receiver.keyframe_due = None;
+        }
+        let came_again = rtx && !receiver.by_rtx.insert(number);
+        // A repetition may be sent twice on purpose.
+        if receiver.packets.insert(number, got).is_some() && !came_again {
             receiver.repeated += 1;
         }
         Some(())
@@ -554,7 +563,7 @@ impl Client {
             let mut missing = Vec::new();
             receiver.nack.poll(now, &mut missing);
             write_nack(&mut rtcp, 1, receiver.parameters.ssrc, missing);
-            if self.feeds_back && receiver.nack.take_needs_keyframe() {
+            if self.feeds_back && receiver.needs_keyframe(now) {
                 write_pli(&mut rtcp, 1, receiver.parameters.ssrc);
             }
         }

@@ -1,6 +1,6 @@
 //! What a simulated client sends: VP8-like video and Opus-like audio, each packet telling what it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::audio::Redundancy;
@@ -42,6 +42,8 @@ pub(super) struct Publication {
     /// Frames since the last keyframe.
     pub(super) since_keyframe: u32,
     pub(super) next_frame: Instant,
+    /// Packets that wait for their turn, which those of a shaped stream do as in a browser: when each leaves.
+    pub(super) paced: VecDeque<(Instant, u64)>,
     pub(super) running: bool,
     /// Whether the server wants it, and whether the network carries it.
     pub(super) wanted: bool,
@@ -94,6 +96,9 @@ impl Shape {
         }
     }
 }
+
+/// How many times as fast as its bitrate a shaped stream is sent: browsers' pacers do so.
+const PACE: f64 = 2.5;
 
 /// No frame.
 pub(super) const NOTHING: u32 = u32::MAX;
@@ -152,6 +157,7 @@ impl Publication {
             last: [None; 3],
             since_keyframe: 0,
             next_frame: now,
+            paced: VecDeque::new(),
             running: true,
             wanted: true,
             carried: true,
@@ -202,8 +208,31 @@ impl Publication {
         self.timestamp.wrapping_add(ticks as u32)
     }
 
+    /// Captures the next frame: its packets wait for their turn.
+    pub(super) fn pace(&mut self, start: Instant) {
+        let mut at = self.next_frame;
+        if let Some(&(last, _)) = self.paced.back() {
+            at = at.max(last);
+        }
+        for sequence in self.capture(start) {
+            self.paced.push_back((at, sequence));
+            if let Some(shape) = self.shape.filter(|_| self.kind == MediaKind::Video) {
+                let bits = self.sent[&sequence].payload.len() as f64 * 8.0;
+                let rate = f64::from(shape.bitrate) * PACE;
+                at += Duration::from_secs_f64(bits / rate);
+            }
+        }
+    }
+
+    /// When it has something to send.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let paced = self.paced.front().map(|(at, _)| *at);
+        let frame = self.running.then_some(self.next_frame);
+        paced.into_iter().chain(frame).min()
+    }
+
     /// The packets of the next frame, by SRTP index.
-    pub(super) fn capture(&mut self, start: Instant) -> Vec<u64> {
+    fn capture(&mut self, start: Instant) -> Vec<u64> {
         let keyframe = self.kind == MediaKind::Audio || std::mem::take(&mut self.keyframe_wanted);
         if keyframe {
             self.since_keyframe = 0;

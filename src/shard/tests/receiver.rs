@@ -1,7 +1,7 @@
 //! What a simulated client receives of one subscription, and what must hold of it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::publication::Content;
 use crate::forward::{NackGenerator, ReceiveStream};
@@ -9,6 +9,9 @@ use crate::rtp::rtcp::SenderInfo;
 use crate::rtp::sequence::is_newer_timestamp;
 use crate::rtp::{AudioLevel, MediaKind};
 use crate::shard::SendParameters;
+
+/// How soon a keyframe that does not come is asked for again.
+const PLI_INTERVAL: Duration = Duration::from_millis(300);
 
 /// One subscription of a client.
 pub(super) struct Receiver {
@@ -19,10 +22,13 @@ pub(super) struct Receiver {
     pub(super) packets: BTreeMap<u64, Got>,
     /// Packets that came more than once.
     pub(super) repeated: usize,
-    /// Packets that came as retransmissions.
+    /// The numbers that came as retransmissions, and how many of them.
+    pub(super) by_rtx: BTreeSet<u64>,
     pub(super) repaired: usize,
     pub(super) statistics: ReceiveStream,
     pub(super) nack: NackGenerator,
+    /// When to ask for a keyframe next, while one is needed.
+    pub(super) keyframe_due: Option<Instant>,
     /// Whether it asks for what is missing.
     pub(super) asks: bool,
     pub(super) reports: Vec<(Instant, SenderInfo)>,
@@ -52,14 +58,28 @@ impl Receiver {
             rtx_highest: None,
             packets: BTreeMap::new(),
             repeated: 0,
+            by_rtx: BTreeSet::new(),
             repaired: 0,
             statistics: ReceiveStream::new(rate),
             nack: NackGenerator::default(),
+            keyframe_due: None,
             asks: true,
             reports: Vec::new(),
             empty: BTreeSet::new(),
             wire: HashMap::new(),
         }
+    }
+
+    /// Whether to ask for a keyframe now: what is missing was given up, and none came since it was asked for last.
+    pub(super) fn needs_keyframe(&mut self, now: Instant) -> bool {
+        if self.nack.take_needs_keyframe() {
+            self.keyframe_due.get_or_insert(now);
+        }
+        let is_due = self.keyframe_due.is_some_and(|due| due <= now);
+        if is_due {
+            self.keyframe_due = Some(now + PLI_INTERVAL);
+        }
+        is_due
     }
 
     /// In the order of their numbers.

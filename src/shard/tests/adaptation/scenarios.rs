@@ -6,10 +6,11 @@ use super::call::{CAMERA, Call};
 use crate::shard::tests::sim::ms;
 use crate::shard::{LayerReason, Wish};
 
-/// How many seeds each scenario is run on.
+/// The seeds each scenario is run on: `CROSSPOINT_SEEDS` says how many, or which: `100`, or `17..18`.
 fn seeds() -> std::ops::Range<u64> {
-    let many = std::env::var("CROSSPOINT_SEEDS").ok();
-    0..many.and_then(|many| many.parse().ok()).unwrap_or(3)
+    let asked = std::env::var("CROSSPOINT_SEEDS").unwrap_or_default();
+    let (from, to) = asked.split_once("..").unwrap_or(("0", &asked));
+    from.parse().unwrap_or(0)..to.parse().unwrap_or(3)
 }
 
 fn s(seconds: u64) -> Duration {
@@ -119,6 +120,26 @@ fn a_long_way_with_loss() {
         let freeze = seen.longest_freeze(start, end);
         assert!(freeze < ms(1500), "seed {seed}: froze for {freeze:?}");
         assert!(seen.share_of(0, start, end) > 0.5, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_way_that_becomes_long_and_lossy() {
+    for seed in seeds() {
+        let mut call = Call::new(seed, 2);
+        call.publish(0);
+        call.view(1, 0, Wish::default());
+        let start = call.run(s(8));
+        let this = &mut call.sim.clients[1];
+        for link in [&mut this.up, &mut this.down] {
+            (link.loss, link.delay) = (0.05, ms(100));
+        }
+        let end = call.run(s(25));
+        let seen = call.seen(1, 0);
+        let freeze = seen.longest_freeze(start, end);
+        assert!(freeze < s(1), "seed {seed}: froze for {freeze:?}");
+        let share = seen.share_of(0, start, end);
+        assert!(share > 0.9, "seed {seed}: {share} of the best");
     }
 }
 
