@@ -42,9 +42,12 @@
 //     client/inspect.js        one received track in the browser's numbers
 //     client/protocol.js       message shapes and limits
 //     client/sdp.js            the little SDP that is read
+//     client/e2ee/             end-to-end encryption: encryption.js is the way in, worker.js the worker, sframe.js RFC 9605
 //     client/emitter.js        typed EventTarget
 
 export { Crosspoint } from "./client/client.js";
+export { Encryption } from "./client/e2ee/encryption.js";
+export { newKey, readKey } from "./client/e2ee/key.js";
 export { inspectTrack } from "./client/inspect.js";
 export { LIMITS, SOURCES, cleanName, isRoomName, kindOf } from "./client/protocol.js";
 export { RemoteTrack } from "./client/subscriptions.js";

@@ -1,7 +1,7 @@
 // What there is to show of a call, read off the client's state: one entry for each camera and screen. The stage makes tiles of
 // them; nothing here remembers anything.
 
-import { explainLayers } from "./words.js";
+import { explainLayers, explainSecrecy } from "./words.js";
 
 /**
  * @typedef {import("../crosspoint.js").Crosspoint} Crosspoint
@@ -30,15 +30,20 @@ export function contentsOf(crosspoint) {
     const name = known?.name ?? "Somebody";
     const microphone = known?.tracks.find(({ source }) => source === "microphone");
     const camera = remote.find((one) => one.participant === other && one.source === "camera");
+    const voice = remote.find((one) => one.participant === other && one.source === "microphone");
+    const withheld = withholding(crosspoint, camera);
     cameras.push({
       key: `camera ${other}`, participant: other, source: "camera", name, own: false, track: camera?.id ?? null,
-      media: camera === undefined || camera.muted || camera.undecodable ? null : camera.mediaTrack,
-      microphoneOff: microphone === undefined || microphone.muted, note: noteOf(crosspoint, camera),
+      media: camera === undefined || camera.muted || camera.undecodable || withheld !== "" ? null : camera.mediaTrack,
+      microphoneOff: microphone === undefined || microphone.muted, withheld: withheld !== "",
+      note: withheld || withholding(crosspoint, voice) || noteOf(crosspoint, camera),
     });
     for (const screen of remote.filter((one) => one.participant === other && one.source === "screen")) {
+      const kept = withholding(crosspoint, screen);
       screens.push({
         key: `screen ${screen.id}`, participant: other, source: "screen", name, own: false, track: screen.id,
-        media: screen.undecodable ? null : screen.mediaTrack, microphoneOff: false, note: noteOf(crosspoint, screen),
+        media: screen.undecodable || kept !== "" ? null : screen.mediaTrack, microphoneOff: false, withheld: kept !== "",
+        note: kept || noteOf(crosspoint, screen),
       });
     }
   }
@@ -53,7 +58,7 @@ export function contentsOf(crosspoint) {
 function ownContents({ sources, name }, participant) {
   const screen = sources.get("screen");
   const camera = sources.get("camera");
-  const own = { participant, name, own: true, track: null, note: "" };
+  const own = { participant, name, own: true, track: null, withheld: false, note: "" };
   /** @type {TileContent[]} */
   const contents = [];
   if (screen?.track) contents.push({ ...own, key: "screen own", source: "screen", media: screen.track, microphoneOff: false });
@@ -62,6 +67,15 @@ function ownContents({ sources, name }, participant) {
     microphoneOff: sources.get("microphone")?.muted ?? true,
   });
   return contents;
+}
+
+/**
+ * Why end-to-end encryption keeps a track from us; empty where it does not.
+ * @param {Crosspoint} crosspoint
+ * @param {RemoteTrack | undefined} track
+ */
+function withholding(crosspoint, track) {
+  return track === undefined ? "" : explainSecrecy(crosspoint.secrecyOf(track), track.kind);
 }
 
 /**

@@ -5,12 +5,13 @@ import { cleanName, isRoomName } from "../crosspoint.js";
 import { button, byId, icon, label, make, setIcon } from "./dom.js";
 import { fillDevices } from "./media.js";
 import { meter } from "./meter.js";
+import { Secret } from "./secret.js";
 import { recall, remember } from "./settings.js";
 import { explainMediaError } from "./words.js";
 
 /**
  * @typedef {import("./media.js").Device} Device
- * @typedef {{name: string, room: string, how: "media" | "no-media" | "enter-only"}} Entry
+ * @typedef {{name: string, room: string, key: Uint8Array<ArrayBuffer> | null, how: "media" | "no-media" | "enter-only"}} Entry
  */
 
 /** How long joining waits for a camera that is still starting. */
@@ -27,6 +28,7 @@ export class Lobby {
   #off = byId("preview-off", HTMLElement);
   #problems = byId("preview-problems", HTMLElement);
   #selects = { microphone: byId("lobby-microphone", HTMLSelectElement), camera: byId("lobby-camera", HTMLSelectElement) };
+  #secret = new Secret();
   #switches = { microphone: button("preview-mic"), camera: button("preview-cam") };
   /** @type {Promise<void>} */
   #opening = Promise.resolve();
@@ -68,6 +70,7 @@ export class Lobby {
     document.title = `${room} · Crosspoint`;
     this.#name.value ||= recall("name");
     this.#room.value = room;
+    this.#secret.read();
     this.#say("room", problem);
     (this.#name.value === "" ? this.#name : button("join")).focus();
     this.#opening = this.#openBoth();
@@ -89,12 +92,14 @@ export class Lobby {
     this.#say("room", isRoomName(room) ? "" : "A room’s name has 1 to 64 letters, digits, hyphens, underscores or dots.");
     if (name === null) return this.#name.focus();
     if (!isRoomName(room)) return this.#room.focus();
+    const secret = this.#secret.state;
+    if (secret.problem !== "") return this.#secret.focus(); // never unencrypted by accident
     remember("name", name);
     this.#setBusy(true);
     if (how === "media") {
       await Promise.race([this.#opening, new Promise((resolve) => setTimeout(resolve, DEVICE_PATIENCE_MS))]);
     }
-    const problem = await this.#enter({ name, room, how });
+    const problem = await this.#enter({ name, room, key: secret.key, how });
     this.#setBusy(false);
     if (problem !== null) this.#say("room", problem);
   }

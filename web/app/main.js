@@ -34,10 +34,10 @@ function roomOfAddress() {
  * @param {import("./lobby.js").Entry} entry
  * @returns {Promise<string | null>}
  */
-async function enter({ name, room: roomName, how }) {
+async function enter({ name, room: roomName, key, how }) {
   const query = new URLSearchParams(location.search);
   const client = new Crosspoint({
-    room: roomName, name, token: query.get("token") ?? undefined, simulcast: query.get("simulcast") !== "off",
+    room: roomName, name, token: query.get("token") ?? undefined, key: key ?? undefined, simulcast: query.get("simulcast") !== "off",
   });
   // For debugging and for the browser tests: the live client, with `pc`, `participants` and `tracks`.
   Object.assign(window, { crosspoint: client });
@@ -85,7 +85,7 @@ async function leave(problem) {
 function showAddress(roomName) {
   document.title = `${roomName} · Crosspoint`;
   const path = `/r/${roomName}`;
-  if (location.pathname !== path) history.pushState(null, "", path + location.search);
+  if (location.pathname !== path) history.pushState(null, "", path + location.search + location.hash);
 }
 
 window.addEventListener("popstate", () => {

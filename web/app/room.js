@@ -7,7 +7,9 @@ import { chime } from "./chimes.js";
 import { Controls } from "./controls.js";
 import { Devices } from "./devices.js";
 import { announce, button, byId, label, setIcon } from "./dom.js";
+import { Lock } from "./lock.js";
 import { People } from "./people.js";
+import { linkTo } from "./secret.js";
 import { installShortcuts } from "./shortcuts.js";
 import { Sound } from "./sound.js";
 import { Speaking } from "./speaking.js";
@@ -65,6 +67,7 @@ export class Room {
       stage, why, sound, this.#controls, this.#chat, this.#stats, this.#devices,
       new Speaking(crosspoint, (ids) => stage.setSpeaking(ids)),
       new Calls(crosspoint, this.#controls),
+      new Lock(crosspoint),
       new People(crosspoint, {
         call: (participant) => void this.#callSomebody(participant),
         write: (participant) => {
@@ -249,10 +252,11 @@ export class Room {
   }
 
   async #copyLink() {
-    const link = new URL(`/r/${this.#crosspoint.room}`, location.href).href;
+    const { room, encrypted } = this.#crosspoint;
+    const link = linkTo(room, encrypted);
     try {
       await navigator.clipboard.writeText(link);
-      toast("The link is copied. Whoever opens it can join.");
+      toast(encrypted ? "The link is copied, and the key with it. Whoever opens it can join, see and hear." : "The link is copied. Whoever opens it can join.");
     } catch {
       toast(link, { title: "Copy this link" });
     }

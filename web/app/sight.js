@@ -58,7 +58,7 @@ export class Sight {
     for (const tile of this.#tiles()) {
       const { content, drawn } = tile;
       if (content.track === null) continue;
-      if (drawn === null || !this.#isSeen(tile)) this.#crosspoint.receive(content.track, { paused: true });
+      if (drawn === null || content.withheld || !this.#isSeen(tile)) this.#crosspoint.receive(content.track, { paused: true });
       else this.#crosspoint.receive(content.track, { paused: false, ...pixels(drawn), priority: priorityOf(tile) });
     }
   }

@@ -1,8 +1,9 @@
 // Everybody's sound: one audio element per remote audio track, apart from the tiles. Knows when the browser holds sound
-// back until a click, and asks for one.
+// back until a click, and asks for one. What end-to-end encryption keeps from us it does not ask the server for.
 
 import { button, byId } from "./dom.js";
 import { recall, remember } from "./settings.js";
+import { explainSecrecy } from "./words.js";
 
 /** @typedef {import("../crosspoint.js").Crosspoint} Crosspoint */
 
@@ -18,7 +19,7 @@ export class Sound {
   constructor(crosspoint) {
     this.#crosspoint = crosspoint;
     const { signal } = this.#stop;
-    for (const type of ["track", "trackremoved"]) {
+    for (const type of ["track", "trackremoved", "trackchanged", "participant"]) {
       crosspoint.addEventListener(type, () => this.#update(), { signal });
     }
     button("sound-on").addEventListener("click", () => {
@@ -56,7 +57,9 @@ export class Sound {
       this.#elements.delete(id);
     }
     for (const track of tracks.values()) {
-      if (track.kind === "audio" && !this.#elements.has(track.id)) this.#add(track);
+      if (track.kind !== "audio") continue;
+      if (!this.#elements.has(track.id)) this.#add(track);
+      if (explainSecrecy(this.#crosspoint.secrecyOf(track), "audio") !== "") this.#crosspoint.receive(track.id, { paused: true });
     }
   }
 

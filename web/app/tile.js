@@ -15,6 +15,7 @@ import { describeScore } from "./words.js";
  * @property {string | null} track
  * @property {MediaStreamTrack | null} media
  * @property {boolean} microphoneOff
+ * @property {boolean} withheld it is not for us to see, for the sake of end-to-end encryption
  * @property {string} note why there is no picture, or a poor one, if that needs saying
  */
 
@@ -87,7 +88,7 @@ export class Tile {
     paintAvatar(this.#avatar, name);
     this.element.style.setProperty("--hue", this.#avatar.style.getPropertyValue("--hue"));
     this.element.setAttribute("aria-label", [shown, microphoneOff && source === "camera" ? "microphone off" : "",
-      media === null && source === "camera" ? "camera off" : "", note].filter(Boolean).join(", "));
+      media === null && source === "camera" && !content.withheld ? "camera off" : "", note].filter(Boolean).join(", "));
     this.#play(media);
   }
 

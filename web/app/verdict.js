@@ -1,7 +1,7 @@
 // What is wrong with a picture, in one sentence: the first of the known causes that holds, from our own connection to the other
 // end. Pure reasoning on what why.js has gathered.
 
-import { explainLayers } from "./words.js";
+import { explainLayers, explainSecrecy } from "./words.js";
 
 /** A picture that rested for so long stands still. */
 const STILL_MS = 2500;
@@ -13,6 +13,7 @@ const TELLING = new Set(["silent", "sender-limited", "paused", "muted", "codec",
  * @property {string} name whose track it is
  * @property {"camera" | "screen"} source
  * @property {RTCPeerConnectionState | null} connection
+ * @property {ReturnType<import("../crosspoint.js").Crosspoint["secrecyOf"]>} secrecy
  * @property {import("../crosspoint.js").RemoteTrack | null} track
  * @property {import("../client/health.js").Layers | null} layers
  * @property {import("../client/health.js").TrackEvent[] | null} events the oldest first; null where the server does not tell
@@ -27,11 +28,13 @@ const TELLING = new Set(["silent", "sender-limited", "paused", "muted", "codec",
  * @returns {{text: string, tone: "good" | "bad"}}
  */
 export function judge(evidence) {
-  const { name, source, connection, track, layers, inspection, sinceFrame, packetsCome, watched } = evidence;
+  const { name, source, connection, secrecy, track, layers, inspection, sinceFrame, packetsCome, watched } = evidence;
   const bad = (/** @type {string} */ text) => ({ text, tone: /** @type {const} */ ("bad") });
   if (connection !== "connected") return bad("Your connection to the server is broken; it is being restored.");
   if (track === null) return bad(`${name} sends no ${source === "screen" ? "screen" : "video"}.`);
   if (track.muted) return bad(source === "screen" ? `${name} paused the screen.` : `${name} turned the camera off.`);
+  const withheld = explainSecrecy(secrecy, "video");
+  if (withheld !== "") return bad(`${withheld}.`);
   const reason = layers === null ? "" : explainLayers(layers, source);
   if (track.undecodable) return bad(`This browser cannot play what ${name} sends.`);
   if (sinceFrame !== null && sinceFrame < STILL_MS) {

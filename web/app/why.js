@@ -83,7 +83,8 @@ export class Why {
     if (before !== null && (inspection?.framesDecoded ?? 0) > (before.framesDecoded ?? 0)) this.#frameAt = now;
     const sinceFrame = this.#frameAt === null ? null : now - this.#frameAt;
     const { text, tone } = judge({
-      name: content.name, source: content.source, connection: this.#crosspoint.pc?.connectionState ?? null, track,
+      name: content.name, source: content.source, connection: this.#crosspoint.pc?.connectionState ?? null,
+      track, secrecy: track === null ? null : this.#crosspoint.secrecyOf(track),
       layers: track === null ? null : this.#crosspoint.layers.get(track.id) ?? null, events: this.#events, inspection, sinceFrame,
       packetsCome: (inspection?.packets ?? 0) > (before?.packets ?? Infinity), watched: now - this.#openedAt,
     });

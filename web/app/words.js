@@ -85,6 +85,8 @@ export function explainError(code, message) {
     case "bad-room": return "The server does not accept this room name.";
     case "bad-name": return "The server does not accept this name.";
     case "unreachable": return "The server cannot be reached. Check your connection, or try again later.";
+    case "encryption-unsupported": return UNABLE_TO_ENCRYPT;
+    case "encryption-failed": return "End-to-end encryption did not start, so you did not join. Load the page again.";
     case "": return "The connection was closed.";
     default: return message !== "" ? message : `The server said: ${code}`;
   }
@@ -135,6 +137,24 @@ export function explainLayers({ rid, spatial, temporal, reason }, source) {
     case "paused": return "Paused while nobody here looks at it";
     case "muted": return source === "screen" ? "They paused their screen" : "They turned their camera off";
     case "publisher": return nothing ? "Their network or browser sends no picture now" : "Their network or browser limits this picture";
+    default: return "";
+  }
+}
+
+/** Of a browser, or of a page that did not come by HTTPS. */
+export const UNABLE_TO_ENCRYPT = "This browser cannot do end-to-end encryption here. It takes a current Chrome, Edge, Firefox or Safari, and an https:// address.";
+
+/**
+ * Why something is neither shown nor played, where that is for the sake of end-to-end encryption. Empty where it is not.
+ * @param {ReturnType<import("../crosspoint.js").Crosspoint["secrecyOf"]>} secrecy
+ * @param {"audio" | "video"} kind
+ */
+export function explainSecrecy(secrecy, kind) {
+  const not = kind === "audio" ? "not heard" : "not shown";
+  switch (secrecy) {
+    case "clear": return `Not encrypted: ${not}`;
+    case "other-key": return `Encrypted with another key: ${not}`;
+    case "no-key": return "End-to-end encrypted: open the link with the key";
     default: return "";
   }
 }

@@ -27,6 +27,7 @@ const CLOSE_AFTER_MS = 500;
  * @property {Map<string, RTCDataChannelInit | undefined>} channels
  * @property {RTCConfiguration} configuration
  * @property {boolean} simulcast
+ * @property {import("./e2ee/encryption.js").Encryption | null} encryption
  * @property {(state: CallState) => void} stateChanged
  * @property {() => void} mediaChanged
  * @property {() => void} hopeless
@@ -63,7 +64,7 @@ export class Call {
     this.pc = new RTCPeerConnection(host.configuration);
     this.publication = new Publication(this.pc, host);
     this.subscriptions = new Subscriptions(this.pc, {
-      added: host.trackAdded, removed: host.trackRemoved, changed: host.trackChanged,
+      added: (track) => this.#trackAdded(track), removed: host.trackRemoved, changed: host.trackChanged,
     });
     this.channels = new Channels(this.pc, host.dataReceived, host.channelOpened);
     this.recovery = new Recovery(this.pc, host.hopeless);
@@ -118,6 +119,7 @@ export class Call {
     this.negotiation.close();
     this.recovery.close();
     for (const sender of this.pc.getSenders()) void sender.replaceTrack(null).catch(() => {});
+    this.#host.encryption?.forget(this.pc.getReceivers());
     // Closing says so to the server over DTLS, which may overtake what we say on the socket.
     setTimeout(() => this.pc.close(), CLOSE_AFTER_MS);
     this.subscriptions.clear();
@@ -141,12 +143,20 @@ export class Call {
    * @param {import("./protocol.js").TrackLine[] | null} tracks
    */
   async #remoteApplied(sections, tracks) {
+    // The server sends on new m-lines only once they are agreed on.
+    for (const transceiver of this.pc.getTransceivers()) this.#host.encryption?.open(transceiver);
     this.subscriptions.reconcile(sections, tracks);
     if (this.state === "accepting" && !this.#adopted) {
       this.#adopted = true;
       await this.publication.prepareAnswer(this.#host.sources, sections);
       this.#openChannels();
     }
+  }
+
+  /** @param {import("./subscriptions.js").RemoteTrack} track */
+  #trackAdded(track) {
+    this.#host.trackAdded(track);
+    this.#host.encryption?.watch(track.receiver, (verdict) => this.subscriptions.setVerdict(track, verdict));
   }
 
   #settled() {

@@ -2,9 +2,10 @@
 // other modules of client/ and never touches the DOM.
 
 import { Call } from "./call.js";
+import { Encryption } from "./e2ee/encryption.js";
 import { Emitter } from "./emitter.js";
 import { Health } from "./health.js";
-import { KNOWN_TYPES, LIMITS, cleanName, isRoomName } from "./protocol.js";
+import { ENCRYPTED, KNOWN_TYPES, LIMITS, cleanName, isRoomName } from "./protocol.js";
 import { Roster } from "./roster.js";
 import { Socket } from "./socket.js";
 import { Wants } from "./wants.js";
@@ -24,6 +25,8 @@ import { Wants } from "./wants.js";
  * @property {string | URL} [url] of the WebSocket; by default `/ws` where the page came from
  * @property {string} [token] where the server asks for one
  * @property {RTCConfiguration} [configuration] added to what the server says (its iceServers)
+ * @property {Uint8Array<ArrayBuffer>} [key] encrypt the media of all calls from end to end with this key, of 16 bytes or more, and
+ *   play nothing else; the server never sees it. `readKey` and `newKey` know it as text.
  * @property {boolean} [simulcast] send the camera in up to three sizes, of which each viewer gets what fits; on unless false
  */
 
@@ -77,6 +80,8 @@ export class Crosspoint extends Emitter {
   #roster;
   #wants;
   #health;
+  /** @type {Encryption | null} */
+  #encryption = null;
   /** @type {Call | null} */
   #call = null;
   /** An offer that waits for accept or decline. @type {Message | null} */
@@ -147,6 +152,23 @@ export class Crosspoint extends Emitter {
     return this.#health.layers;
   }
 
+  /** Whether our media is encrypted from end to end. */
+  get encrypted() {
+    return this.#options.key !== undefined;
+  }
+
+  /**
+   * How a track that we receive is encrypted from end to end: `good` with our key, so that it can be played; null where nothing
+   * is known, or nobody speaks of encryption. What is `clear` or of an `other-key` is not played where we have a key, and
+   * cannot be played where we have none (`no-key`).
+   * @param {RemoteTrack} track
+   * @returns {import("./e2ee/witness.js").Verdict | "no-key" | null}
+   */
+  secrecyOf({ participant, verdict }) {
+    if (this.encrypted) return verdict;
+    return this.participants.get(participant)?.encrypted === true ? "no-key" : null;
+  }
+
   /** What we publish. @returns {ReadonlyMap<Source, LocalSource>} */
   get sources() {
     return this.#sources;
@@ -173,7 +195,18 @@ export class Crosspoint extends Emitter {
    * Connects and takes the name. From then on the socket is kept up until `close`.
    * @returns {Promise<void>} rejected with an Error whose message is the reason, if the first connection fails
    */
-  connect() {
+  async connect() {
+    const { key } = this.#options;
+    if (key !== undefined) this.#encryption = await Encryption.start(key);
+    if (this.state === "closed") {
+      this.#encryption?.close();
+      throw new Error("left");
+    }
+    await this.#open();
+  }
+
+  /** @returns {Promise<void>} */
+  #open() {
     return new Promise((resolve, reject) => {
       const stop = this.on("state", ({ state, reason }) => {
         if (state !== "open" && state !== "closed") return;
@@ -193,6 +226,7 @@ export class Crosspoint extends Emitter {
   close() {
     this.hangUp();
     this.#socket.close();
+    this.#encryption?.close();
   }
 
   /** Breaks the socket as a bad network would; the session resumes by itself. For tests. */
@@ -441,6 +475,7 @@ export class Crosspoint extends Emitter {
     speakers: (message) => this.#receiveSpeakers(message),
     quality: (message) => this.#receiveQuality(message),
     timeline: (message) => this.#health.receiveTimeline(message),
+    [ENCRYPTED]: ({ id }) => this.#receiveEncrypted(Number(id)),
     stats: ({ stats }) => this.#answerStats(Array.isArray(stats) ? stats : null),
   };
 
@@ -564,6 +599,14 @@ export class Crosspoint extends Emitter {
     return !begun && why !== "kicked";
   }
 
+  /** @param {number} id */
+  #receiveEncrypted(id) {
+    const participant = this.participants.get(id);
+    if (participant === undefined) return;
+    participant.encrypted = true;
+    this.emit("participant", { participant, change: "updated" });
+  }
+
   /** @param {Message} message */
   #receiveQuality(message) {
     const quality = this.#health.receiveQuality(message);
@@ -603,6 +646,7 @@ export class Crosspoint extends Emitter {
    */
   #start(kind, peer, state) {
     if (this.#call !== null) throw new Error("already in a call");
+    if (this.encrypted && this.#encryption === null) throw new Error("not connected yet"); // and never unencrypted
     this.#peerName = typeof peer === "string" ? peer : null;
     this.#call = new Call({
       send: (message) => this.#socket.send(message),
@@ -610,6 +654,7 @@ export class Crosspoint extends Emitter {
       channels: this.#channels,
       configuration: { bundlePolicy: "max-bundle", iceServers: this.#iceServers, ...this.#options.configuration },
       simulcast: this.#options.simulcast ?? true,
+      encryption: this.#encryption,
       stateChanged: () => this.#callChanged(),
       mediaChanged: () => this.emit("media", { state: this.pc?.connectionState ?? "closed" }),
       hopeless: () => this.#renew(),
@@ -642,7 +687,9 @@ export class Crosspoint extends Emitter {
   }
 
   #callChanged() {
-    if (this.#call !== null && this.#call.state !== "ended") this.emit("call", this.#view(this.#call));
+    if (this.#call === null || this.#call.state === "ended") return;
+    if (this.#call.state === "active" && this.encrypted) this.#socket.send({ type: ENCRYPTED });
+    this.emit("call", this.#view(this.#call));
   }
 
   /**
@@ -690,6 +737,10 @@ export class Crosspoint extends Emitter {
    */
   #participantChanged(participant, change) {
     if (change === "left") this.#health.forgetParticipant(participant.id);
+    // Those who were there before us heard it when our call began.
+    if (change === "joined" && this.encrypted && this.#call?.state === "active") {
+      this.#socket.send({ type: ENCRYPTED, target: participant.id });
+    }
     for (const { track, muted } of participant.tracks) this.#call?.subscriptions.setMuted(track, muted);
     this.emit("participant", { participant, change });
   }

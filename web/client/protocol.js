@@ -18,8 +18,9 @@
  */
 
 /**
- * Somebody else in the room. `call` says which kind of call they are in, if any.
- * @typedef {{id: number, name: string, call: "room" | "direct" | null, tracks: TrackInfo[]}} Participant
+ * Somebody else in the room. `call` says which kind of call they are in, if any; `encrypted` that they said their media is
+ * encrypted from end to end.
+ * @typedef {{id: number, name: string, call: "room" | "direct" | null, tracks: TrackInfo[], encrypted?: boolean}} Participant
  */
 
 /**
@@ -47,10 +48,17 @@ export const RESUME_WINDOW_MS = 30_000;
 /** @type {readonly Source[]} */
 export const SOURCES = ["microphone", "camera", "screen", "screen-audio"];
 
+/**
+ * What a client whose media is encrypted says to the others, so that those without the key can say why they see nothing. It is
+ * passed through; nothing depends on its being true.
+ */
+export const ENCRYPTED = "media-encrypted";
+
 /** The types that have a meaning of their own; any other is passed through to the application. */
 export const KNOWN_TYPES = new Set([
   "id", "username", "rejectusername", "userlist", "participant", "message", "error", "video-offer", "video-answer",
   "new-ice-candidate", "hang-up", "mute", "receive", "layers", "wanted", "speakers", "quality", "stats", "timeline",
+  ENCRYPTED,
 ]);
 
 /**

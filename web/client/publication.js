@@ -13,6 +13,7 @@ import { kindOf } from "./protocol.js";
 export class Publication {
   #pc;
   #simulcast;
+  #encryption;
   #stream = new MediaStream();
   /** @type {Map<Source, RTCRtpTransceiver>} */
   #transceivers = new Map();
@@ -27,11 +28,13 @@ export class Publication {
 
   /**
    * @param {RTCPeerConnection} pc
-   * @param {{simulcast: boolean, failed: (error: unknown, doing: string) => void}} options
+   * @param {{simulcast: boolean, encryption: import("./e2ee/encryption.js").Encryption | null,
+   *   failed: (error: unknown, doing: string) => void}} options
    */
-  constructor(pc, { simulcast, failed }) {
+  constructor(pc, { simulcast, encryption, failed }) {
     this.#pc = pc;
     this.#simulcast = simulcast;
+    this.#encryption = encryption;
     this.#layers = new LayerSwitch(failed);
   }
 
@@ -44,7 +47,9 @@ export class Publication {
     for (const [source, { track }] of sources) this.#transceivers.set(source, this.#create(source, track, "sendrecv"));
     for (const source of /** @type {const} */ (["microphone", "camera"])) {
       if (this.#transceivers.has(source)) continue;
-      this.#spare.push(this.#pc.addTransceiver(kindOf(source), { direction: "recvonly", streams: [this.#stream] }));
+      const spare = this.#pc.addTransceiver(kindOf(source), { direction: "recvonly", streams: [this.#stream] });
+      this.#secure(spare);
+      this.#spare.push(spare);
     }
   }
 
@@ -185,6 +190,7 @@ export class Publication {
    * @param {RTCRtpTransceiver} transceiver
    */
   #use(source, transceiver) {
+    this.#secure(transceiver);
     this.#transceivers.set(source, transceiver);
     transceiver.sender.setStreams?.(this.#stream);
     transceiver.direction = transceiver.direction === "sendonly" || transceiver.direction === "inactive"
@@ -202,6 +208,7 @@ export class Publication {
       try {
         const init = { direction, streams: [this.#stream], ...(sendEncodings === undefined ? {} : { sendEncodings }) };
         const transceiver = this.#pc.addTransceiver(track ?? kindOf(source), init);
+        this.#secure(transceiver);
         if ((sendEncodings?.length ?? 1) > 1) this.#layered.add(transceiver);
         return transceiver;
       } catch (error) {
@@ -209,6 +216,12 @@ export class Publication {
       }
     }
     throw new Error("no way to send"); // there is always one
+  }
+
+  /** @param {RTCRtpTransceiver} transceiver one that is about to send or receive */
+  #secure(transceiver) {
+    this.#encryption?.seal(transceiver);
+    this.#encryption?.open(transceiver);
   }
 
   /**

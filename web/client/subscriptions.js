@@ -10,6 +10,12 @@
 export class RemoteTrack {
   /** The server could not send it, because this browser did not offer its codec. */
   undecodable = false;
+  /**
+   * In a call that is encrypted from end to end: what its frames turned out to be, null before the first. All but `good` are
+   * dropped.
+   * @type {import("./e2ee/witness.js").Verdict | null}
+   */
+  verdict = null;
 
   /**
    * @param {TrackLine} line
@@ -99,6 +105,16 @@ export class Subscriptions {
     const track = this.tracks.get(id);
     if (track === undefined || track.undecodable === undecodable) return;
     track.undecodable = undecodable;
+    this.#hooks.changed(track);
+  }
+
+  /**
+   * @param {RemoteTrack} track
+   * @param {import("./e2ee/witness.js").Verdict} verdict
+   */
+  setVerdict(track, verdict) {
+    if (this.tracks.get(track.id) !== track) return;
+    track.verdict = verdict;
     this.#hooks.changed(track);
   }
 

@@ -235,6 +235,30 @@ mod tests {
         assert_eq!(size(&payload), None);
     }
 
+    /// What the page leaves clear before an encrypted frame: the rest of the payload is never looked at.
+    #[test]
+    fn of_an_encrypted_frame_the_clear_bytes_are_enough() {
+        let read = |payload: &[u8]| {
+            let descriptor = Vp8Descriptor::parse(payload)?;
+            let size = descriptor.size(payload).and_then(|sizes| sizes.largest());
+            Some((descriptor.keyframe_start, descriptor.temporal_id, size))
+        };
+        let keyframe = [
+            0x90, 0xe0, 0x80, 1, 2, 0x00, 0xf0, 0xff, 0xff, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68,
+            0x01,
+        ];
+        let inter_frame = [0x90, 0xe0, 0x80, 1, 2, 0x60, 0xf1, 0xff, 0xff];
+        for cipher in [
+            &[0x00; 30][..],
+            &[0xff; 30],
+            &[0x9d, 0x01, 0x2a, 0, 1, 0, 1],
+        ] {
+            let sealed = |clear: &[u8]| read(&[clear, cipher].concat());
+            assert_eq!(sealed(&keyframe), Some((true, Some(0), Some((640, 360)))));
+            assert_eq!(sealed(&inter_frame), Some((false, Some(1), None)));
+        }
+    }
+
     #[test]
     fn a_short_picture_id_stays_short() {
         let mut payload = [0x90, 0x80, 0x11, 0x00];

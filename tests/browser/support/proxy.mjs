@@ -1,4 +1,5 @@
-// A TCP proxy before the server, to break a client's WebSocket as a network does: without a word to either side.
+// A TCP proxy before the server, to break a client's WebSocket as a network does: without a word to either side. It also keeps
+// what clients sent, as it went over the wire.
 
 import { createConnection, createServer } from 'node:net';
 import { once } from 'node:events';
@@ -6,6 +7,7 @@ import { once } from 'node:events';
 export class Proxy {
   #pairs = new Set();
   #refusing = false;
+  #sent = [];
 
   static async start(port) {
     const proxy = new Proxy();
@@ -27,8 +29,14 @@ export class Proxy {
       for (const socket of pair) socket.destroy();
     };
     for (const socket of pair) socket.setNoDelay(true).on('error', end).on('close', end);
+    client.on('data', (bytes) => this.#sent.push(bytes));
     client.pipe(upstream);
     upstream.pipe(client);
+  }
+
+  /** All bytes of all clients, one character each. */
+  get sent() {
+    return Buffer.concat(this.#sent).toString('latin1');
   }
 
   /** Destroys every connection there is; returns how many. */
