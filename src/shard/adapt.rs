@@ -33,7 +33,7 @@ const OVERRUN: u64 = 130;
 const DEMAND: u64 = 120;
 
 /// A peer that was sent media for so long without a word about its arrival will say nothing.
-const SPEECHLESS: Duration = Duration::from_secs(1);
+pub(super) const SPEECHLESS: Duration = Duration::from_secs(1);
 
 /// What the video of a peer is taken to have before it was sent anything, in bits a second.
 const FIRST_BUDGET: u64 = 300_000;

@@ -56,7 +56,7 @@ impl Shard {
                         if repeats > MAX_RETRANSMISSIONS {
                             return Err(DropReason::RateLimited);
                         }
-                        self.retransmit(now, index, media_ssrc, sequence, batch);
+                        self.repair(now, index, media_ssrc, sequence, batch);
                     }
                     self.count_nack(index, media_ssrc);
                 }
@@ -155,18 +155,21 @@ impl Shard {
         }
     }
 
-    /// Sends a packet again out of the track's history, which all its subscriptions share.
-    fn retransmit(
+    /// Sends a packet again out of the track's history, which all its subscriptions share. Returns its size, 0 if it is
+    /// not sent.
+    pub(super) fn retransmit(
         &mut self,
         now: Instant,
         index: usize,
         ssrc: u32,
         sequence: u16,
         batch: &mut Batch,
-    ) {
-        if let Err(reason) = self.try_retransmit(now, index, ssrc, sequence, batch) {
+    ) -> usize {
+        let sent = self.try_retransmit(now, index, ssrc, sequence, batch);
+        sent.unwrap_or_else(|reason| {
             self.drops.count(reason);
-        }
+            0
+        })
     }
 
     fn try_retransmit(
@@ -176,7 +179,7 @@ impl Shard {
         ssrc: u32,
         sequence: u16,
         batch: &mut Batch,
-    ) -> Result<(), DropReason> {
+    ) -> Result<usize, DropReason> {
         let Self {
             peers,
             tracks,
@@ -239,7 +242,7 @@ impl Shard {
             probe: None,
         };
         let peer = &mut peers[index];
-        send_copy(now, peer, subscription, &packet, &out, Copy::Again, batch).map(|_| ())
+        send_copy(now, peer, subscription, &packet, &out, Copy::Again, batch)
     }
 
     fn count_nack(&mut self, index: usize, ssrc: u32) {
@@ -257,6 +260,10 @@ impl Shard {
         subscription.counts.plis += 1;
         let timeline = &mut subscription.timeline;
         timeline.keyframe_asked(now, KeyframeReason::Viewer);
+        if subscription.replay.is_some() {
+            // It is on its way.
+            return;
+        }
         let selector = &subscription.selector;
         if let (Some(track), Some(layer)) = (
             subscription.source,

@@ -169,7 +169,7 @@ impl Shard {
             self.lower(index, due);
         }
         if arrived.payload.is_empty() {
-            self.skip(place.track, place.layer, arrived.sequence);
+            self.skip(now, place.track, place.layer, arrived.sequence);
             self.link_skip(place, arrived.sequence);
             return Err(DropReason::PaddingOnly);
         }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rand::Rng;
 use rand::rngs::StdRng;
 
+use super::replay::Replay;
 use super::timeline::Timeline;
 use super::track::Layer;
 use super::{CodecParameters, LaneSlot, LayerReason, SendParameters, Wish};
@@ -48,6 +49,8 @@ pub(super) struct Subscription {
     pub(super) explained: bool,
     /// Since when not even its lowest layer fits.
     pub(super) starved: Option<Instant>,
+    /// What it is still sent of the past: its copies of what comes meanwhile wait behind that.
+    pub(super) replay: Option<Replay>,
     /// Whether the subscriber can decode what comes.
     pub(super) decodable: bool,
     /// Where its video is in the batch.
@@ -101,6 +104,7 @@ impl Subscription {
             told: (None, None),
             explained: false,
             starved: None,
+            replay: None,
             decodable: true,
             lane: LaneSlot::default(),
             ways: [None; 128],
@@ -205,6 +209,7 @@ impl Subscription {
     /// Stops until the next keyframe.
     pub(super) fn wait_for_keyframe(&mut self) {
         self.selector.stop();
+        self.replay = None;
     }
 
     /// Whether a packet of this encoding goes on with what was sent last.
