@@ -175,6 +175,7 @@ pub(crate) fn subscribe(peer: PeerId, line: u32, source: &Source) -> Command {
         parameters: Some(SendParameters {
             mid,
             track: source.track,
+            participant: ParticipantId(0),
             home: 0,
             kind: source.kind,
             ssrc,

@@ -103,6 +103,7 @@ impl MediaLine {
         Some(SendParameters {
             mid: self.mid?,
             track: send.track,
+            participant: send.participant,
             home: send.home,
             kind,
             ssrc: send.ssrc,

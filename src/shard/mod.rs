@@ -143,6 +143,8 @@ struct Call {
     /// The data channels of the participants there.
     remote: Vec<RemoteChannel>,
     speakers: Speakers,
+    /// Who spoke lately, here or on other shards.
+    recent_speakers: Vec<ParticipantId>,
     /// Which of the audio tracks that are published here are forwarded.
     loudest: Loudest,
     /// When its timer is set.

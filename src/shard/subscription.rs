@@ -37,6 +37,8 @@ pub(super) struct Subscription {
     pub(super) source: Option<usize>,
     /// What the viewer needs of it.
     pub(super) wish: Wish,
+    /// Whether its publisher spoke lately, as it was known when layers were chosen last.
+    pub(super) spoke: bool,
     /// Which layer it is sent.
     pub(super) selector: Selector,
     /// The layer that it would be sent if its publisher sent all; `None` where nothing of it is needed or fits.
@@ -98,6 +100,7 @@ impl Subscription {
             parameters,
             source: None,
             wish: Wish::default(),
+            spoke: false,
             selector: Selector::default(),
             ideal: None,
             reason: None,

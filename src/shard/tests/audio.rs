@@ -10,7 +10,7 @@ use super::sim::{SimNet, Source, codecs, ms};
 use crate::forward::DropReason;
 use crate::rtp::payload::RedBlocks;
 use crate::rtp::{Codec, MediaKind};
-use crate::shard::{CodecParameters, SendParameters, SsrcPair};
+use crate::shard::{CodecParameters, ParticipantId, SendParameters, SsrcPair};
 
 /// RED holds a copy only if it is no longer with it.
 const MAX_RED: usize = 1_000;
@@ -99,6 +99,7 @@ fn subscribe_red(sim: &mut SimNet, client: usize, source: Source) {
     let parameters = SendParameters {
         mid: "red".parse().unwrap(),
         track: source.track,
+        participant: ParticipantId(0),
         home: source.home,
         kind: MediaKind::Audio,
         ssrc,

@@ -414,6 +414,7 @@ impl SimNet {
         let parameters = SendParameters {
             mid: format!("s{index}").parse().unwrap(),
             track: source.track,
+            participant: self.publisher_of(source),
             home: source.home,
             kind: source.kind,
             ssrc,
@@ -421,6 +422,13 @@ impl SimNet {
             codecs: codecs(client, source.kind, nack),
         };
         self.subscribe_with(client, parameters)
+    }
+
+    /// Who publishes a source, now or, as far as is known here, later.
+    fn publisher_of(&self, source: Source) -> ParticipantId {
+        let is_it = |client: &Client| client.publications.iter().any(|p| p.track == source.track);
+        let client = self.clients.iter().position(is_it);
+        ParticipantId(client.unwrap_or(usize::MAX) as u64)
     }
 
     pub(super) fn subscribe_with(&mut self, client: usize, parameters: SendParameters) -> usize {
@@ -484,6 +492,12 @@ impl SimNet {
             | Command::Timeline { peer, .. }
             | Command::Timelines { peer }
             | Command::RemovePeer { peer } => *peer,
+            Command::SetSpeakers { .. } => {
+                for shard in 0..self.shards.len() {
+                    self.command_to(shard, command.clone());
+                }
+                return;
+            }
         };
         let of_peer = self.clients.iter().find(|client| client.peer == peer);
         let shard = of_peer.map_or(0, |client| client.shard);
