@@ -153,6 +153,7 @@ pub(crate) fn publish(peer: PeerId, source: &Source) -> Command {
             mid,
             track: source.track,
             kind: source.kind,
+            voice: source.kind == MediaKind::Audio,
             codecs: vec![codec],
             ssrcs: vec![SsrcPair {
                 ssrc: source.ssrc,

@@ -87,6 +87,7 @@ impl MediaLine {
             mid: self.mid?,
             track: receive.track,
             kind,
+            voice: receive.source == Source::Microphone,
             codecs: self.codecs(),
             ssrcs: if rids.is_empty() {
                 receive.ssrcs.clone()

@@ -186,6 +186,7 @@ impl Shard {
             (Some(old), Some(parameters)) => {
                 if same_source(&self.tracks[old].parameters, &parameters) {
                     self.tracks[old].parameters = parameters;
+                    self.join_loudest(index, old);
                     self.reroute(old);
                     self.link_description(old, false);
                 } else if self.tracks[old].id == parameters.track {

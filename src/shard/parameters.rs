@@ -139,6 +139,8 @@ pub struct ReceiveParameters {
     pub track: TrackId,
     /// Audio or video.
     pub kind: MediaKind,
+    /// Somebody's voice, which may speak and be left out for louder ones; not what a shared screen sounds like.
+    pub voice: bool,
     /// What the peer may send, in the order of preference. Never empty.
     pub codecs: Vec<CodecParameters>,
     /// Announced SSRCs; empty when only mid and rid tell (simulcast, RFC 8853).

@@ -265,6 +265,7 @@ fn the_source_is_what_the_client_says_last() {
     let mut ids = TrackIds::default();
     let mut server = negotiation();
     let (audio, video) = ("0".parse().unwrap(), "1".parse().unwrap());
+    let mut voice = None;
     let sources =
         |server: &Negotiation| server.tracks().iter().map(|t| t.source).collect::<Vec<_>>();
     for (said, expected) in [
@@ -289,6 +290,18 @@ fn the_source_is_what_the_client_says_last() {
         assert_eq!(sources(&server), expected);
         server.create_answer().unwrap();
         assert_eq!(sources(&server), expected);
+        // The core is told of a change, though all else stays.
+        for command in commands(&mut server) {
+            match command {
+                Command::SetReceiver {
+                    parameters: Some(parameters),
+                    mid,
+                    ..
+                } if mid == audio => voice = Some(parameters.voice),
+                _ => {}
+            }
+        }
+        assert_eq!(voice, Some(expected[0] == Source::Microphone));
     }
 }
 

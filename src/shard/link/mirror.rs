@@ -34,6 +34,7 @@ impl Shard {
             mid: parameters.mid,
             track: parameters.track,
             kind: parameters.kind,
+            voice: false,
             codecs: Vec::new(),
             ssrcs: Vec::new(),
             rids: Vec::new(),

@@ -415,6 +415,54 @@ fn of_a_large_call_the_loudest_are_forwarded_from_their_first_sound_on() {
 }
 
 #[test]
+fn the_sound_of_a_shared_screen_is_forwarded_however_many_speak() {
+    let mut call = LargeCall::new(331, 2, 13);
+    call.speak(&[0, 1, 2, 3, 4, 5], 20);
+    // One that does not speak shares a screen with soft music.
+    let sharer = 12;
+    call.speak(&[sharer], 80);
+    let screen = Source {
+        voice: false,
+        ..Source::audio(99).at(call.sim.clients[sharer].shard)
+    };
+    call.sim.publish(sharer, screen);
+    let here = call.sim.subscribe(0, screen);
+    let there = call.sim.subscribe(1, screen);
+    call.run(3000);
+    assert_eq!(call.heard(ms(1000)), [0, 1, 2, 3, 4, 5]);
+    let frames = call.sim.publication(sharer, 1).frame as usize;
+    for (client, receiver) in [(0, here), (1, there)] {
+        let heard = call.sim.receiver(client, receiver).packets.len();
+        assert!(heard + 5 > frames, "{heard} of {frames}");
+    }
+    // Only where the client calls it a voice it has to be loud.
+    let voice = Source {
+        voice: true,
+        ..screen
+    };
+    let ssrcs = vec![SsrcPair {
+        ssrc: screen.ssrc,
+        rtx: None,
+    }];
+    let parameters = call
+        .sim
+        .receive_parameters(sharer, 1, voice, ssrcs, Vec::new());
+    call.sim.set_receiver(sharer, parameters.clone());
+    call.run(500);
+    let before = call.sim.receiver(0, here).packets.len();
+    call.run(1000);
+    assert_eq!(call.sim.receiver(0, here).packets.len(), before);
+    // And it may be told of late.
+    let parameters = crate::shard::ReceiveParameters {
+        voice: false,
+        ..parameters
+    };
+    call.sim.set_receiver(sharer, parameters);
+    call.run(1000);
+    assert!(call.sim.receiver(0, here).packets.len() > before + 40);
+}
+
+#[test]
 fn where_all_speak_a_louder_one_is_heard_from_its_first_sound_on() {
     for shards in [1, 2] {
         let mut call = LargeCall::new(321, shards, 13);

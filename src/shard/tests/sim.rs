@@ -77,6 +77,7 @@ struct LinkFlight {
 pub(super) struct Source {
     pub(super) track: TrackId,
     pub(super) kind: MediaKind,
+    pub(super) voice: bool,
     pub(super) ssrc: u32,
     pub(super) rtx: bool,
     pub(super) nack: bool,
@@ -89,6 +90,7 @@ impl Source {
         Self {
             track: TrackId(track),
             kind: MediaKind::Video,
+            voice: false,
             ssrc: 0x1000 + track as u32 * 16,
             rtx: true,
             nack: true,
@@ -99,6 +101,7 @@ impl Source {
     pub(super) fn audio(track: u64) -> Self {
         Self {
             kind: MediaKind::Audio,
+            voice: true,
             rtx: false,
             nack: false,
             ..Self::video(track)
@@ -359,6 +362,7 @@ impl SimNet {
             mid: self.clients[client].publications[index].mid,
             track: source.track,
             kind: source.kind,
+            voice: source.voice,
             codecs: codecs(client, source.kind, source.nack),
             ssrcs,
             rids,
