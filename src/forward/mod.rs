@@ -7,6 +7,7 @@
 mod bandwidth;
 mod budget;
 mod drop_reason;
+mod gap;
 mod history;
 mod keyframes;
 pub mod layers;

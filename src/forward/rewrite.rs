@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use crate::forward::PacketNumbers;
+use crate::forward::gap::Gap;
 use crate::rtp::sequence::extend;
 
 /// How many stretches of unbroken numbers are remembered for late packets and retransmissions. A source
@@ -54,8 +55,7 @@ impl Origin {
     /// Whether its picture was left out as a whole, so that its picture id is another picture's now. `numbers` are those of
     /// the source's packet.
     pub fn is_left_out(&self, numbers: &PacketNumbers) -> bool {
-        let picture = numbers.picture_ids.picture_id;
-        let holds = |gap: &Gap| picture.is_some_and(|id| gap.holds(self.generation, id.value));
+        let holds = |gap: &Gap| gap.holds(self.generation, numbers);
         self.gaps.iter().flatten().any(holds)
     }
 
@@ -101,22 +101,6 @@ struct Run {
     offsets: Offsets,
     /// The pictures that were left out as a whole right before it.
     gap: Option<Gap>,
-}
-
-/// Consecutive picture ids of the source, whose ids went to the pictures after them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Gap {
-    generation: u32,
-    first: u16,
-    last: u16,
-}
-
-impl Gap {
-    fn holds(&self, generation: u32, picture: u16) -> bool {
-        generation == self.generation
-            && picture.wrapping_sub(self.first) & 0x7fff
-                <= self.last.wrapping_sub(self.first) & 0x7fff
-    }
 }
 
 /// The newest packet that was sent.
@@ -265,11 +249,7 @@ impl Rewriter {
         {
             self.left_out = picture;
             run.offsets.picture_id = run.offsets.picture_id.wrapping_sub(1);
-            run.gap = Some(Gap {
-                generation: run.generation,
-                first: run.gap.map_or(id, |gap| gap.first),
-                last: id,
-            });
+            run.gap = Some(Gap::with(run.gap, run.generation, id));
         }
         self.reserve(numbers, &run.offsets);
         // Packets between are missing: they may still come, or be asked for.
@@ -370,11 +350,8 @@ impl Rewriter {
     }
 
     fn map_late(&self, numbers: &PacketNumbers) -> Option<Rewritten> {
-        let picture = numbers.picture_ids.picture_id.map(|id| id.value);
         let generation = self.source.generation;
-        let holds = |gap: Option<Gap>| {
-            picture.is_some_and(|id| gap.is_some_and(|gap| gap.holds(generation, id)))
-        };
+        let holds = |gap: Option<Gap>| gap.is_some_and(|gap| gap.holds(generation, numbers));
         let mut end = self.next_sequence();
         let mut gap_after = None;
         for run in self.run.iter().chain(self.earlier.iter().rev()) {
