@@ -153,6 +153,7 @@ pub(crate) fn publish(peer: PeerId, source: &Source) -> Command {
             mid,
             track: source.track,
             kind: source.kind,
+            voice: source.kind == MediaKind::Audio,
             codecs: vec![codec],
             ssrcs: vec![SsrcPair {
                 ssrc: source.ssrc,
@@ -175,6 +176,7 @@ pub(crate) fn subscribe(peer: PeerId, line: u32, source: &Source) -> Command {
         parameters: Some(SendParameters {
             mid,
             track: source.track,
+            participant: ParticipantId(0),
             home: 0,
             kind: source.kind,
             ssrc,

@@ -138,6 +138,22 @@ impl History {
             .then(|| packets.flatten())
     }
 
+    /// One past the highest number that was kept.
+    pub fn end(&self) -> u64 {
+        self.first + self.entries.len() as u64
+    }
+
+    /// About how many bytes the packets from this number on have, headers left aside, and how many packets they are.
+    pub fn amount_from(&self, sequence: u64) -> (u64, u64) {
+        let packets = self.end().saturating_sub(sequence.max(self.first));
+        let last = usize::try_from(packets).unwrap_or(usize::MAX);
+        let skipped = self.entries.len().saturating_sub(last);
+        let mut entries = self.entries.range(skipped..).flatten();
+        // Those that came late were put behind others, which is of no weight.
+        let from = entries.next().map_or(self.head, |entry| entry.position);
+        (self.head - from, packets)
+    }
+
     /// How old the start of the last keyframe is, if it is kept.
     pub fn keyframe_age(&self, now: Instant) -> Option<Duration> {
         let offset = self.keyframe?.first.checked_sub(self.first)?;
@@ -418,6 +434,10 @@ mod tests {
         assert_eq!(since(&history, now), None, "10 is missing");
         history.insert(now, &packet(10, b"x"));
         assert_eq!(since(&history, now), Some(vec![8, 9, 10, 11]));
+        assert_eq!(history.amount_from(9).1, history.end() - 9);
+        assert_eq!(history.amount_from(11), (2, 1), "10 came after it");
+        assert_eq!(history.amount_from(12), (0, 0));
+        assert_eq!(history.amount_from(0).0, 15);
         assert_eq!(since(&history, now + Duration::from_millis(501)), None);
         for n in 12..28 {
             history.insert(now, &packet(n, b"x"));

@@ -39,6 +39,25 @@ pub struct Packet<'a> {
     pub padding: u8,
 }
 
+impl Packet<'_> {
+    /// What stands for a packet of this number that carries no media.
+    pub fn nothing(sequence: u64) -> Self {
+        Self {
+            numbers: PacketNumbers {
+                sequence,
+                ..PacketNumbers::default()
+            },
+            marker: false,
+            payload_type: 0,
+            keyframe_start: false,
+            tag: FrameTag::default(),
+            extensions: Elements::default(),
+            payload: &[],
+            padding: 0,
+        }
+    }
+}
+
 /// A packet apart from its bytes, which whoever keeps it puts elsewhere: the extension block first, then the payload.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PacketShape {

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use crate::forward::PacketNumbers;
+use crate::forward::gap::Gap;
 use crate::rtp::sequence::extend;
 
 /// How many stretches of unbroken numbers are remembered for late packets and retransmissions. A source
@@ -37,18 +38,6 @@ pub struct Rewritten {
     pub frame_number: Option<u16>,
 }
 
-/// What becomes of a packet of a replay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Replay {
-    /// It is sent.
-    Send,
-    /// It is left out, as [`Rewriter::skip`] says.
-    LeaveOut {
-        /// Its picture is left out as a whole.
-        closes_gap: bool,
-    },
-}
-
 /// Where a packet of the subscription came from, and how it was rewritten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin {
@@ -66,8 +55,7 @@ impl Origin {
     /// Whether its picture was left out as a whole, so that its picture id is another picture's now. `numbers` are those of
     /// the source's packet.
     pub fn is_left_out(&self, numbers: &PacketNumbers) -> bool {
-        let picture = numbers.picture_ids.picture_id;
-        let holds = |gap: &Gap| picture.is_some_and(|id| gap.holds(self.generation, id.value));
+        let holds = |gap: &Gap| gap.holds(self.generation, numbers);
         self.gaps.iter().flatten().any(holds)
     }
 
@@ -115,22 +103,6 @@ struct Run {
     gap: Option<Gap>,
 }
 
-/// Consecutive picture ids of the source, whose ids went to the pictures after them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Gap {
-    generation: u32,
-    first: u16,
-    last: u16,
-}
-
-impl Gap {
-    fn holds(&self, generation: u32, picture: u16) -> bool {
-        generation == self.generation
-            && picture.wrapping_sub(self.first) & 0x7fff
-                <= self.last.wrapping_sub(self.first) & 0x7fff
-    }
-}
-
 /// The newest packet that was sent.
 #[derive(Clone, Copy, Debug)]
 struct Newest {
@@ -165,6 +137,8 @@ pub struct Rewriter {
     newest: Option<Newest>,
     /// The picture that was left out last.
     left_out: Option<u16>,
+    /// Frames of the current source that were given other times than those of their capture.
+    replayed: u32,
 }
 
 impl Rewriter {
@@ -185,6 +159,7 @@ impl Rewriter {
             first_timestamp,
             newest: None,
             left_out: None,
+            replayed: 0,
         }
     }
 
@@ -195,6 +170,7 @@ impl Rewriter {
         let offsets = self.offsets_at(now, source, first);
         self.source = source;
         self.left_out = None;
+        self.replayed = 0;
         self.start = first.sequence;
         self.start_outgoing = outgoing;
         self.next = first.sequence;
@@ -211,44 +187,25 @@ impl Rewriter {
         });
     }
 
-    /// Takes up a source with packets that were sent before, so that a newcomer can decode at once:
-    /// `packets` have consecutive numbers, begin with a keyframe, and are to be mapped and sent now, but for
-    /// those that are not wanted: these are skipped. Their frames get timestamps one tick apart: with those of the
-    /// past the receiver would take the burst for frames ahead of their time, and delay all that follow.
-    pub fn replay_source(
-        &mut self,
-        now: Instant,
-        source: Source,
-        packets: impl IntoIterator<Item = (PacketNumbers, Replay)>,
-    ) {
-        let mut packets = packets.into_iter();
-        let Some((first, _)) = packets.next() else {
-            return;
-        };
-        self.switch_source(now, source, &first);
-        self.map(now, &first);
-        let mut frames = 1;
-        let mut last = first;
-        for (packet, fate) in packets {
-            if let Replay::LeaveOut { closes_gap } = fate {
-                self.skip(&packet, closes_gap);
-                continue;
-            }
-            let new_frame = packet.timestamp != last.timestamp;
-            if let (true, Some(run)) = (new_frame && frames < MAX_REPLAYED, self.run) {
-                let follows = last.timestamp.wrapping_add(run.offsets.timestamp);
-                let mut run = Run {
-                    source: packet.sequence,
-                    outgoing: self.next_sequence(),
-                    ..run
-                };
-                run.offsets.timestamp = follows.wrapping_add(1).wrapping_sub(packet.timestamp);
+    /// As [`map`](Self::map), for a packet that was kept: frames that are sent sooner after one another than they were
+    /// captured get timestamps that are as near. With those of the past the receiver would take what it gets in a burst
+    /// for frames ahead of their time, and delay all that follow.
+    pub fn map_replayed(&mut self, now: Instant, numbers: &PacketNumbers) -> Option<Rewritten> {
+        // What is missing before it, and may still come, has its offsets.
+        let follows = numbers.sequence == self.next && self.replayed < MAX_REPLAYED;
+        if let (true, Some(mut run), Some(newest)) = (follows, self.run, self.newest) {
+            let timestamp = numbers.timestamp.wrapping_add(run.offsets.timestamp);
+            let captured = timestamp.wrapping_sub(newest.timestamp);
+            let sent = ticks(now, newest.at, self.source.clock_rate);
+            if sent < captured && captured < 1 << 31 {
+                run.outgoing += numbers.sequence - run.source;
+                run.source = numbers.sequence;
+                run.offsets.timestamp = run.offsets.timestamp.wrapping_sub(captured - sent);
                 self.begin_run(run);
-                frames += 1;
+                self.replayed += 1;
             }
-            self.map(now, &packet);
-            last = packet;
         }
+        self.map(now, numbers)
     }
 
     /// The subscription's numbers of a packet of the current source. `None` for a packet that is older
@@ -292,11 +249,7 @@ impl Rewriter {
         {
             self.left_out = picture;
             run.offsets.picture_id = run.offsets.picture_id.wrapping_sub(1);
-            run.gap = Some(Gap {
-                generation: run.generation,
-                first: run.gap.map_or(id, |gap| gap.first),
-                last: id,
-            });
+            run.gap = Some(Gap::with(run.gap, run.generation, id));
         }
         self.reserve(numbers, &run.offsets);
         // Packets between are missing: they may still come, or be asked for.
@@ -397,11 +350,8 @@ impl Rewriter {
     }
 
     fn map_late(&self, numbers: &PacketNumbers) -> Option<Rewritten> {
-        let picture = numbers.picture_ids.picture_id.map(|id| id.value);
         let generation = self.source.generation;
-        let holds = |gap: Option<Gap>| {
-            picture.is_some_and(|id| gap.is_some_and(|gap| gap.holds(generation, id)))
-        };
+        let holds = |gap: Option<Gap>| gap.is_some_and(|gap| gap.holds(generation, numbers));
         let mut end = self.next_sequence();
         let mut gap_after = None;
         for run in self.run.iter().chain(self.earlier.iter().rev()) {
@@ -523,10 +473,6 @@ mod tests {
             },
             frame_number: Some(picture_id),
         }
-    }
-
-    fn whole(numbers: PacketNumbers) -> (PacketNumbers, Replay) {
-        (numbers, Replay::Send)
     }
 
     const VIDEO: Source = Source {
@@ -684,10 +630,10 @@ mod tests {
         let past: Vec<_> = (0..6)
             .map(|n| numbers(500 + n, 7000 + n as u32 / 2 * 2970))
             .collect();
-        rewriter.replay_source(now, VIDEO, past.clone().into_iter().map(whole));
+        rewriter.switch_source(now, VIDEO, &past[0]);
         let mut sent = vec![];
         for packet in &past {
-            let mapped = rewriter.map(now, packet).unwrap();
+            let mapped = rewriter.map_replayed(now, packet).unwrap();
             sent.push((mapped.sequence, mapped.timestamp));
             let origin = rewriter.origin_of(mapped.sequence as u16).unwrap();
             assert_eq!(origin.sequence, packet.sequence);
@@ -707,14 +653,55 @@ mod tests {
 
         // A long one keeps within its bounds, and its timestamps never go back.
         let past = (0..1000).map(|n| numbers(n, n as u32 * 3000));
-        rewriter.replay_source(now, VIDEO, past.clone().map(whole));
-        assert!(rewriter.earlier.len() < MAX_RUNS);
+        rewriter.switch_source(now, VIDEO, &numbers(0, 0));
         let mut before = mapped.timestamp;
         for packet in past {
-            let mapped = rewriter.map(now, &packet).unwrap();
+            let mapped = rewriter.map_replayed(now, &packet).unwrap();
             assert!(mapped.timestamp > before);
             before = mapped.timestamp;
         }
+        assert!(rewriter.earlier.len() < MAX_RUNS);
+    }
+
+    #[test]
+    fn a_replay_over_some_time_keeps_step_with_what_is_sent() {
+        let start = Instant::now();
+        let at = |ms: u64| start + Duration::from_millis(ms);
+        let mut rewriter = Rewriter::new(10, 1000);
+        // A keyframe that takes 60 ms, then a frame each 10 ms, all captured 33 ms apart; the fifth packet is missing.
+        let sent = [
+            (0, 0),
+            (30, 0),
+            (60, 1),
+            (70, 2),
+            (80, 4),
+            (113, 5),
+            (146, 6),
+        ];
+        let sources = [0, 1, 2, 3, 5, 6, 7];
+        rewriter.switch_source(start, VIDEO, &numbers(100, 500));
+        let mut mapped = Vec::new();
+        for (source, (time, frame)) in sources.into_iter().zip(sent) {
+            let packet = numbers(100 + source, 500 + frame * 2970);
+            let rewritten = rewriter.map_replayed(at(time), &packet).unwrap();
+            let origin = rewriter.origin_of(rewritten.sequence as u16).unwrap();
+            assert_eq!(origin.rewrite(&packet), rewritten);
+            mapped.push((rewritten.sequence - 10, rewritten.timestamp - 1000));
+        }
+        // No frame is farther from the one before than it was at its capture; what is missing has its place and its time.
+        let expected = [
+            (0, 0),
+            (1, 0),
+            (2, 2970),
+            (3, 3870),
+            (5, 9810),
+            (6, 12_780),
+            (7, 15_750),
+        ];
+        assert_eq!(mapped, expected);
+        let late = numbers(104, 500 + 3 * 2970);
+        let filled = rewriter.map(at(150), &late).unwrap();
+        assert_eq!((filled.sequence, filled.timestamp), (14, 1000 + 6840));
     }
 
     #[derive(Clone, Debug)]

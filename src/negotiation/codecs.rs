@@ -124,6 +124,8 @@ impl PayloadTypes {
                 pli: video,
                 fir: video,
                 transport_cc: video || codec == Codec::Opus,
+                // The client takes what it has.
+                remb: video,
             },
         })
     }

@@ -226,6 +226,7 @@ impl<'a> Writer<'a> {
             let feedback = format.feedback;
             for (agreed, name) in [
                 (feedback.transport_cc, "transport-cc"),
+                (feedback.remb, "goog-remb"),
                 (feedback.fir, "ccm fir"),
                 (feedback.nack, "nack"),
                 (feedback.pli, "nack pli"),

@@ -87,6 +87,7 @@ impl MediaLine {
             mid: self.mid?,
             track: receive.track,
             kind,
+            voice: receive.source == Source::Microphone,
             codecs: self.codecs(),
             ssrcs: if rids.is_empty() {
                 receive.ssrcs.clone()
@@ -103,6 +104,7 @@ impl MediaLine {
         Some(SendParameters {
             mid: self.mid?,
             track: send.track,
+            participant: send.participant,
             home: send.home,
             kind,
             ssrc: send.ssrc,

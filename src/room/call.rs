@@ -10,6 +10,7 @@ use super::Rooms;
 use super::direct_call::DirectCall;
 use super::peer::Peer;
 use super::placement::{least_loaded, place};
+use super::recent_speakers::RecentSpeakers;
 use super::speakers::CallSpeakers;
 use super::timer::Timer;
 use crate::negotiation::{Config, Negotiation};
@@ -26,6 +27,7 @@ pub(super) struct Call {
     /// Its peers on each shard.
     pub(super) peers_by_shard: Vec<usize>,
     pub(super) speakers: CallSpeakers,
+    pub(super) recent: RecentSpeakers,
     pub(super) kind: CallKind,
     pub(super) members: BTreeSet<ParticipantId>,
 }
@@ -50,6 +52,7 @@ impl Rooms {
             shard,
             peers_by_shard: vec![0; self.load_by_shard.len()],
             speakers: CallSpeakers::default(),
+            recent: RecentSpeakers::default(),
             kind,
             members: BTreeSet::new(),
         };
@@ -140,8 +143,13 @@ impl Rooms {
             .filter(|(other, peers)| *other != shard && **peers > 0)
             .map(|(other, _)| other)
             .collect();
+        let mut speakers = None;
         if let Some(peers) = call.peers_by_shard.get_mut(shard) {
             *peers += 1;
+            if *peers == 1 && !call.recent.told().is_empty() {
+                // What the others there know.
+                speakers = Some(call.recent.told().to_vec());
+            }
         }
         self.weigh(owner, 1, 0);
         self.command(
@@ -154,6 +162,10 @@ impl Rooms {
                 local_ice,
             },
         );
+        if let Some(speakers) = speakers {
+            let call = call_id;
+            self.command(shard, Command::SetSpeakers { call, speakers });
+        }
         self.subscribe_to_all(owner);
         self.touched.insert(owner);
     }

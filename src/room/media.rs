@@ -270,7 +270,7 @@ impl Rooms {
         self.send(id, &message);
     }
 
-    /// Tells a call's members who speaks, if that changed and it is time.
+    /// Tells a call's members who speaks, if that changed and it is time, and its shards whose picture comes first.
     pub(super) fn tell_speakers(&mut self, now: Instant, id: CallId) {
         let Some(call) = self.calls.get_mut(&id) else {
             return;
@@ -278,12 +278,43 @@ impl Rooms {
         let Call {
             members, speakers, ..
         } = call;
-        let Some(speakers) = speakers.poll(now, |id| members.contains(&id)) else {
-            if let Some(due) = call.speakers.due() {
-                self.timers.set(due, Timer::Speakers(id));
-            }
+        let speakers = speakers.poll(now, |id| members.contains(&id));
+        if let Some(speakers) = &speakers {
+            let ids: Vec<ParticipantId> = speakers.iter().map(|(id, _)| *id).collect();
+            call.recent.hear(now, &ids);
+        }
+        let dues = [call.speakers.due(), call.recent.due(now)];
+        if let Some(due) = dues.into_iter().flatten().min() {
+            self.timers.set(due, Timer::Speakers(id));
+        }
+        self.put_speakers_first(now, id);
+        if let Some(speakers) = speakers {
+            self.list_speakers(id, &speakers);
+        }
+    }
+
+    /// Tells a call's shards who spoke lately, if that is somebody else now.
+    fn put_speakers_first(&mut self, now: Instant, id: CallId) {
+        let Some(call) = self.calls.get_mut(&id) else {
             return;
         };
+        let members = &call.members;
+        let Some(first) = call.recent.poll(now, |id| members.contains(&id)) else {
+            return;
+        };
+        let speakers = first.to_vec();
+        let peers = call.peers_by_shard.iter().enumerate();
+        let shards: Vec<usize> = peers
+            .filter(|(_, peers)| **peers > 0)
+            .map(|(shard, _)| shard)
+            .collect();
+        for shard in shards {
+            let speakers = speakers.clone();
+            self.command(shard, Command::SetSpeakers { call: id, speakers });
+        }
+    }
+
+    fn list_speakers(&mut self, id: CallId, speakers: &[(ParticipantId, f32)]) {
         let ids: Vec<u64> = speakers.iter().map(|(id, _)| id.0).collect();
         let levels = speakers.iter().map(|(_, level)| level.clamp(0.0, 1.0));
         let levels: Vec<f32> = levels.collect();
@@ -292,7 +323,8 @@ impl Rooms {
             levels: &levels,
         }
         .to_text();
-        let members: Vec<ParticipantId> = call.members.iter().copied().collect();
+        let members = self.calls.get(&id).map(|call| call.members.iter().copied());
+        let members = members.into_iter().flatten().collect();
         self.send_to_v1(members, text);
     }
 

@@ -23,6 +23,7 @@ mod output;
 mod participant;
 mod peer;
 mod placement;
+mod recent_speakers;
 mod resume;
 mod room_call;
 mod rooms;

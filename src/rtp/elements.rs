@@ -115,8 +115,6 @@ pub struct Extensions<'a> {
     pub abs_capture_time: Option<&'a [u8]>,
     /// The raw 4 or 28 bytes.
     pub color_space: Option<&'a [u8]>,
-    /// The raw allocation, see [`crate::rtp::video_layers`].
-    pub video_layers_allocation: Option<&'a [u8]>,
 }
 
 impl<'a> Extensions<'a> {
@@ -159,9 +157,6 @@ impl<'a> Extensions<'a> {
             }
             (Extension::ColorSpace, _) if matches!(data.len(), 4 | 28) => {
                 keep(&mut self.color_space, Some(data));
-            }
-            (Extension::VideoLayersAllocation, [_, ..]) => {
-                keep(&mut self.video_layers_allocation, Some(data));
             }
             _ => {}
         }
@@ -247,8 +242,6 @@ mod tests {
             (Extension::DependencyDescriptor, &descriptor[..]),
             (Extension::AbsCaptureTime, &[0; 7][..]),
             (Extension::ColorSpace, &[0; 4][..]),
-            (Extension::VideoLayersAllocation, &[][..]),
-            (Extension::VideoLayersAllocation, &[0][..]),
         ] {
             read.set(extension, data);
         }
@@ -269,7 +262,6 @@ mod tests {
                 dependency_descriptor: Some(&descriptor),
                 abs_capture_time: None,
                 color_space: Some(&[0; 4]),
-                video_layers_allocation: Some(&[0]),
             }
         );
     }

@@ -25,13 +25,11 @@ pub enum Extension {
     AbsCaptureTime,
     /// Color space and HDR metadata.
     ColorSpace,
-    /// What a publisher spends on each layer, for the server alone; see [`crate::rtp::video_layers`].
-    VideoLayersAllocation,
 }
 
 impl Extension {
     /// Every extension, in the order of their discriminants.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 11] = [
         Self::Mid,
         Self::Rid,
         Self::RepairedRid,
@@ -43,7 +41,6 @@ impl Extension {
         Self::DependencyDescriptor,
         Self::AbsCaptureTime,
         Self::ColorSpace,
-        Self::VideoLayersAllocation,
     ];
 
     /// The URI of `a=extmap`.
@@ -64,9 +61,6 @@ impl Extension {
             }
             Self::AbsCaptureTime => "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time",
             Self::ColorSpace => "http://www.webrtc.org/experiments/rtp-hdrext/color-space",
-            Self::VideoLayersAllocation => {
-                "http://www.webrtc.org/experiments/rtp-hdrext/video-layers-allocation00"
-            }
         }
     }
 

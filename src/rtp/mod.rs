@@ -14,7 +14,6 @@ mod id;
 pub mod payload;
 pub mod rtcp;
 pub mod sequence;
-pub mod video_layers;
 mod write;
 
 pub use codec::{Codec, H264Profile, MediaKind};

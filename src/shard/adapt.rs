@@ -33,7 +33,7 @@ const OVERRUN: u64 = 130;
 const DEMAND: u64 = 120;
 
 /// A peer that was sent media for so long without a word about its arrival will say nothing.
-const SPEECHLESS: Duration = Duration::from_secs(1);
+pub(super) const SPEECHLESS: Duration = Duration::from_secs(1);
 
 /// What the video of a peer is taken to have before it was sent anything, in bits a second.
 const FIRST_BUDGET: u64 = 300_000;
@@ -267,16 +267,21 @@ impl Shard {
             peers,
             tracks,
             subscriptions,
+            calls,
             ..
         } = self;
         let peer = &mut peers[index];
+        let speakers = &calls[peer.call].recent_speakers;
+        let mut reordered = false;
         let may_rise = budget.is_none() || peer.adaptation.may_rise(now);
         let mut watched = Vec::new();
         for &index in &peer.subscriptions {
-            let subscription = &subscriptions[index];
+            let subscription = &mut subscriptions[index];
             let Some(track) = subscription.source else {
                 continue;
             };
+            let spoke = speakers.contains(&subscription.parameters.participant);
+            reordered |= std::mem::replace(&mut subscription.spoke, spoke) != spoke;
             let track = &tracks[track];
             if subscription.parameters.kind == MediaKind::Video {
                 let rungs = needed(track.ladder(now), &subscription.wish);
@@ -292,7 +297,7 @@ impl Shard {
                     .and_then(|ideal| rungs.iter().position(|rung| rung.layer == ideal));
                 Demand {
                     rungs: if subscription.wish.paused { &[] } else { rungs },
-                    priority: subscription.wish.priority,
+                    priority: subscription.priority(),
                     current,
                     may_rise: may_rise || current.is_none(),
                 }
@@ -338,9 +343,10 @@ impl Shard {
                 reason,
             });
         }
-        if fell {
+        // Who makes room for another says nothing about the network.
+        if fell && !reordered {
             peer.adaptation.fell(now);
-        } else if rose {
+        } else if rose && !fell {
             peer.adaptation.rose(now);
         }
         choices
@@ -489,6 +495,11 @@ impl Shard {
 }
 
 impl Subscription {
+    /// Its place among the others: what its viewer says counts more than who spoke.
+    fn priority(&self) -> u32 {
+        self.wish.priority.saturating_mul(2) | u32::from(self.spoke)
+    }
+
     /// Keeps the lowest rung when none fits: until something is known of the network, and then for a while, unless it was
     /// given up before.
     fn bear(&mut self, now: Instant, rung: Option<usize>, is_informed: bool) -> Option<usize> {

@@ -51,6 +51,12 @@ impl Shard {
                 self.set_muted(now, peer, track, muted, batch);
             }
             Command::SetWish { peer, track, wish } => self.set_wish(now, peer, track, wish, batch),
+            Command::SetSpeakers { call, speakers } => {
+                // Layers are looked at several times a second anyhow.
+                if let Some(call) = self.call_by_id.get(&call) {
+                    self.calls[*call].recent_speakers = speakers;
+                }
+            }
             Command::Stats { peer } => self.tell_stats(peer),
             Command::Timeline { peer, track } => self.tell_timeline(now, peer, track),
             Command::Timelines { peer } => self.tell_timelines(now, peer),
@@ -105,6 +111,7 @@ impl Shard {
             shards: Vec::new(),
             remote: Vec::new(),
             speakers: Speakers::default(),
+            recent_speakers: Vec::new(),
             loudest: Loudest::new(self.config.loudest),
             due: None,
         });
@@ -179,6 +186,7 @@ impl Shard {
             (Some(old), Some(parameters)) => {
                 if same_source(&self.tracks[old].parameters, &parameters) {
                     self.tracks[old].parameters = parameters;
+                    self.join_loudest(index, old);
                     self.reroute(old);
                     self.link_description(old, false);
                 } else if self.tracks[old].id == parameters.track {

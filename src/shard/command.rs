@@ -72,6 +72,13 @@ pub enum Command {
         /// All that it needs of it now.
         wish: Wish,
     },
+    /// Whose picture comes first among those of equal priority, where a network does not carry all.
+    SetSpeakers {
+        /// The call, which has a peer on this shard.
+        call: CallId,
+        /// Who spoke lately, on any shard.
+        speakers: Vec<ParticipantId>,
+    },
     /// Asks for an [`Event::Stats`](crate::shard::Event::Stats).
     Stats {
         /// Whose statistics.

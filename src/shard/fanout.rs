@@ -1,27 +1,19 @@
 //! From one packet of a track to the copies of its subscribers, straight into the batch.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::peer::{Peer, Place};
+use super::replay::Meeting;
 use super::subscription::Subscription;
 use super::timeline::What;
 use super::timers::{Timer, Timers};
 use super::{Batch, LaneSlot, Shard};
 use crate::forward::layers::{Gate, Selector};
-use crate::forward::{
-    DropReason, Packet, PacketNumbers, Padding, ProbeId, RedForm, Replay, Rewritten, Source,
-};
+use crate::forward::{DropReason, Packet, Padding, ProbeId, RedForm, Rewritten, Source};
 use crate::rtp::{
     Codec, Elements, HeaderFields, MediaKind, OwnWords, PassedOn, pad, write_copied_header,
 };
 use crate::transport::Path;
-
-/// A newcomer is served from the history if the keyframe in it is at most this old. An older one would
-/// make it play a long catch-up, and a new keyframe is nearly as quick.
-pub(super) const FRESH_KEYFRAME: Duration = Duration::from_millis(800);
-
-/// … and if no more packets than this follow it: they leave in one burst.
-pub(super) const CATCH_UP_PACKETS: usize = 200;
 
 /// Bytes of a copy's header, where it does not matter much: the fixed part, and a mid.
 const TYPICAL_HEADER: usize = 20;
@@ -83,7 +75,14 @@ impl Shard {
                 subscription.wait_for_keyframe();
                 continue;
             }
-            let follows = subscription.follows(place.layer, source);
+            let mut follows = subscription.follows(place.layer, source);
+            if let (Some(replay), true) = (&subscription.replay, follows) {
+                match replay.meet(packet, subscription.awaits(place.layer)) {
+                    Meeting::Before => {}
+                    Meeting::Behind => continue,
+                    Meeting::Overtakes => follows = false,
+                }
+            }
             let way = subscription.way(packet.payload_type);
             let taken = way.and_then(|way| Some((way, way.form.apply(packet)?)));
             let Some((way, packet)) = taken else {
@@ -168,19 +167,19 @@ impl Shard {
     }
 
     /// Leaves a packet without media out of every subscription's numbers.
-    pub(super) fn skip(&mut self, track: usize, layer: usize, sequence: u64) {
-        let track = &self.tracks[track];
-        let Some(Some(source)) = track.layers.get(layer) else {
+    pub(super) fn skip(&mut self, now: Instant, track: usize, layer: usize, sequence: u64) {
+        let track = &mut self.tracks[track];
+        let Some(Some(source)) = track.layers.get_mut(layer) else {
             return;
         };
-        let numbers = PacketNumbers {
-            sequence,
-            ..PacketNumbers::default()
-        };
+        let nothing = Packet::nothing(sequence);
+        // Those who are still at what came before it find it there.
+        source.history.insert(now, &nothing);
         for &index in track.followers.get(layer).into_iter().flatten() {
             let subscription = &mut self.subscriptions[index];
-            if subscription.follows(layer, source) {
-                subscription.rewriter.skip(&numbers, false);
+            let waits = subscription.replay.is_some_and(|r| r.is_before(sequence));
+            if subscription.follows(layer, source) && !waits {
+                subscription.rewriter.skip(&nothing.numbers, false);
             }
         }
     }
@@ -221,88 +220,17 @@ impl Shard {
             self.lower_feed(index, due);
         }
     }
-
-    /// Sends a subscription what of its target came since the last keyframe.
-    fn replay_keyframe(&mut self, now: Instant, index: usize, batch: &mut Batch) -> Option<()> {
-        let Self {
-            peers,
-            tracks,
-            subscriptions,
-            drops,
-            timers,
-            ..
-        } = self;
-        let subscription = &mut subscriptions[index];
-        let source_track = subscription.source?;
-        let track = &tracks[source_track];
-        if track.muted || track.parameters.kind == MediaKind::Audio {
-            return None;
-        }
-        let encoding = usize::from(subscription.selector.target()?.encoding);
-        let left = subscription.selector.current();
-        let layer = track.layers.get(encoding)?.as_ref()?;
-        let packets = layer
-            .history
-            .since_keyframe(now, CATCH_UP_PACKETS, FRESH_KEYFRAME)?;
-        let map = track.extensions;
-        let peer = &mut peers[subscription.peer];
-        let codec = layer.codec?;
-        let first = packets.clone().next()?;
-        subscription.payload_type(first.payload_type)?;
-        let source = Source {
-            generation: layer.generation,
-            clock_rate: codec.clock_rate(),
-        };
-        let selector = &mut subscription.selector;
-        selector.take_up(first.numbers.sequence, first.numbers.timestamp);
-        let fates = packets.clone().map(|packet| {
-            let numbers = packet.numbers;
-            let fate = match selector.gate(numbers.sequence, numbers.timestamp, &packet.tag) {
-                Gate::Forward { .. } => Replay::Send,
-                Gate::LeaveOut => Replay::LeaveOut {
-                    closes_gap: codec == Codec::Vp8,
-                },
-            };
-            (numbers, fate)
-        });
-        subscription.rewriter.replay_source(now, source, fates);
-        subscription.codec = Some(codec);
-        subscription.note_forwarded(now, encoding);
-        peer.adapt_soon(now, subscription.peer, timers);
-        if layer.clock.is_some() {
-            report_now(now, subscription.peer, peer, timers);
-        }
-        for packet in packets {
-            let Some(payload_type) = subscription.payload_type(packet.payload_type) else {
-                continue;
-            };
-            let Some(numbers) = subscription.rewriter.map(now, &packet.numbers) else {
-                continue;
-            };
-            let out = Outgoing {
-                payload_type,
-                form: RedForm::Whole,
-                marker: packet.marker || subscription.ends_picture(&packet),
-                numbers,
-                passed: &PassedOn::read(packet.extensions, &map),
-                wait: false,
-                probe: None,
-            };
-            let sent = send_copy(now, peer, subscription, &packet, &out, Copy::Media, batch);
-            if let Err(reason) = sent {
-                drops.count(reason);
-            }
-        }
-        if let Some(left) = left.filter(|left| usize::from(left.encoding) != encoding) {
-            tracks[source_track].unfollow(usize::from(left.encoding), index);
-        }
-        Some(())
-    }
 }
 
 impl Subscription {
     /// Goes on with the layer of this generation, from this packet.
-    fn take_up(&mut self, now: Instant, generation: u32, codec: Codec, packet: &Packet<'_>) {
+    pub(super) fn take_up(
+        &mut self,
+        now: Instant,
+        generation: u32,
+        codec: Codec,
+        packet: &Packet<'_>,
+    ) {
         let source = Source {
             generation,
             clock_rate: codec.clock_rate(),
@@ -310,10 +238,11 @@ impl Subscription {
         self.rewriter.switch_source(now, source, &packet.numbers);
         let numbers = &packet.numbers;
         self.selector.take_up(numbers.sequence, numbers.timestamp);
+        self.replay = None;
     }
 
     /// Whether a packet of the encoding that it follows passes.
-    fn gate(&mut self, packet: &Packet<'_>) -> Gate {
+    pub(super) fn gate(&mut self, packet: &Packet<'_>) -> Gate {
         let spatial = |selector: &Selector| selector.current().map(|current| current.spatial);
         let before = spatial(&self.selector);
         let numbers = &packet.numbers;
@@ -337,7 +266,7 @@ impl Subscription {
 }
 
 /// The clock of a stream that begins or goes on elsewhere is told at once, so that lips are in step early.
-fn report_now(now: Instant, index: usize, peer: &mut Peer, timers: &mut Timers) {
+pub(super) fn report_now(now: Instant, index: usize, peer: &mut Peer, timers: &mut Timers) {
     peer.report_due = Some(now);
     timers.lower(Timer::Peer(index), &mut peer.due, now);
 }

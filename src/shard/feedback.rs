@@ -62,7 +62,7 @@ impl Shard {
                         if repeats > MAX_RETRANSMISSIONS {
                             return Err(DropReason::RateLimited);
                         }
-                        self.retransmit(now, index, media_ssrc, sequence, batch);
+                        self.repair(now, index, media_ssrc, sequence, batch);
                     }
                     self.count_nack(index, media_ssrc);
                 }
@@ -161,18 +161,21 @@ impl Shard {
         }
     }
 
-    /// Sends a packet again out of the track's history, which all its subscriptions share.
-    fn retransmit(
+    /// Sends a packet again out of the track's history, which all its subscriptions share. Returns its size, 0 if it is
+    /// not sent.
+    pub(super) fn retransmit(
         &mut self,
         now: Instant,
         index: usize,
         ssrc: u32,
         sequence: u16,
         batch: &mut Batch,
-    ) {
-        if let Err(reason) = self.try_retransmit(now, index, ssrc, sequence, batch) {
+    ) -> usize {
+        let sent = self.try_retransmit(now, index, ssrc, sequence, batch);
+        sent.unwrap_or_else(|reason| {
             self.drops.count(reason);
-        }
+            0
+        })
     }
 
     fn try_retransmit(
@@ -182,7 +185,7 @@ impl Shard {
         ssrc: u32,
         sequence: u16,
         batch: &mut Batch,
-    ) -> Result<(), DropReason> {
+    ) -> Result<usize, DropReason> {
         let Self {
             peers,
             tracks,
@@ -245,13 +248,18 @@ impl Shard {
             probe: None,
         };
         let peer = &mut peers[index];
+        let mut sent = 0;
         for _ in 0..copies {
             if !peer.may_repair(now, packet.payload.len()) {
-                return Err(DropReason::RateLimited);
+                break;
             }
-            send_copy(now, peer, subscription, &packet, &out, Copy::Again, batch)?;
+            sent += send_copy(now, peer, subscription, &packet, &out, Copy::Again, batch)?;
         }
-        Ok(())
+        if sent > 0 {
+            Ok(sent)
+        } else {
+            Err(DropReason::RateLimited)
+        }
     }
 
     fn count_nack(&mut self, index: usize, ssrc: u32) {
@@ -269,6 +277,10 @@ impl Shard {
         subscription.counts.plis += 1;
         let timeline = &mut subscription.timeline;
         timeline.keyframe_asked(now, KeyframeReason::Viewer);
+        if subscription.replay.is_some() {
+            // It is on its way.
+            return;
+        }
         let selector = &subscription.selector;
         if let (Some(track), Some(layer)) = (
             subscription.source,

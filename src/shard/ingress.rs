@@ -138,6 +138,7 @@ impl Shard {
             .copied()
             .ok_or(DropReason::UnknownPayloadType)?;
         let (muted, kind) = (track.muted, track.parameters.kind);
+        let voice = track.parameters.voice;
         let layer = track
             .layers
             .get_mut(place.layer)
@@ -169,14 +170,14 @@ impl Shard {
             self.lower(index, due);
         }
         if arrived.payload.is_empty() {
-            self.skip(place.track, place.layer, arrived.sequence);
+            self.skip(now, place.track, place.layer, arrived.sequence);
             self.link_skip(place, arrived.sequence);
             return Err(DropReason::PaddingOnly);
         }
         if muted {
             return Err(DropReason::Muted);
         }
-        if let Some(level) = extensions.audio_level {
+        if let (Some(level), true) = (extensions.audio_level, voice) {
             self.observe_level(now, index, level);
         }
         self.measure(now, place, &packet);

@@ -1,5 +1,6 @@
 //! In a large call only the loudest audio goes on. The shard chooses among the tracks that are published on it; those who
-//! receive them, here or over a link, see a pause in the stream, without a gap in its numbers.
+//! receive them, here or over a link, see a pause in the stream, without a gap in its numbers. What a shared screen sounds like
+//! is no voice, and always goes on.
 
 use std::time::Instant;
 
@@ -7,7 +8,7 @@ use super::peer::Place;
 use super::track::Feed;
 use super::{Batch, Shard};
 use crate::forward::{Choice, Packet, PacketShape};
-use crate::rtp::{AudioLevel, Codec, MediaKind};
+use crate::rtp::{AudioLevel, Codec};
 
 /// When a track begins, at most so many packets from before are sent …
 const MAX_REPLAYED: u64 = 10;
@@ -62,12 +63,17 @@ impl Shard {
         true
     }
 
-    /// A track of a peer here is one of those to choose from.
+    /// A track of a peer here is one of those to choose from if it is a voice.
     pub(super) fn join_loudest(&mut self, publisher: usize, track: usize) {
         let track = &mut self.tracks[track];
-        if track.parameters.kind == MediaKind::Audio {
-            let call = &mut self.calls[self.peers[publisher].call];
-            track.member = Some(call.loudest.join());
+        let loudest = &mut self.calls[self.peers[publisher].call].loudest;
+        match (track.parameters.voice, track.member) {
+            (true, None) => track.member = Some(loudest.join()),
+            (false, Some(member)) => {
+                loudest.leave(member);
+                track.member = None;
+            }
+            (true, Some(_)) | (false, None) => {}
         }
     }
 

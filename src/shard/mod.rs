@@ -6,7 +6,8 @@
 //! A packet's walk through these files: `mod` (first byte, address table) → `ingress` (SSRC table, replay
 //! check, decryption, receive state, history) → `loudest` (in a large call: is it?) → `fanout` (for each subscription: new header straight
 //! into the batch, encryption there; for each other shard with subscriptions once into the batch of the `link`). RTCP from peers is read in `feedback`, ours is written in
-//! `service`, on timers. Commands are applied in `apply`, data channels relayed in `relay`. Which layer of a track each
+//! `service`, on timers. What is sent of the past (a keyframe that was kept, packets that are asked for again) is paced in
+//! `replay`. Commands are applied in `apply`, data channels relayed in `relay`. Which layer of a track each
 //! subscription is sent is decided in `adapt`, a few times a second; `probe` finds out what a peer's network carries beside
 //! what it is sent.
 
@@ -26,6 +27,7 @@ mod parameters;
 mod peer;
 mod probe;
 mod relay;
+mod replay;
 mod service;
 mod stats;
 mod subscription;
@@ -141,6 +143,8 @@ struct Call {
     /// The data channels of the participants there.
     remote: Vec<RemoteChannel>,
     speakers: Speakers,
+    /// Who spoke lately, here or on other shards.
+    recent_speakers: Vec<ParticipantId>,
     /// Which of the audio tracks that are published here are forwarded.
     loudest: Loudest,
     /// When its timer is set.

@@ -139,6 +139,8 @@ pub struct ReceiveParameters {
     pub track: TrackId,
     /// Audio or video.
     pub kind: MediaKind,
+    /// Somebody's voice, which may speak and be left out for louder ones; not what a shared screen sounds like.
+    pub voice: bool,
     /// What the peer may send, in the order of preference. Never empty.
     pub codecs: Vec<CodecParameters>,
     /// Announced SSRCs; empty when only mid and rid tell (simulcast, RFC 8853).
@@ -154,6 +156,8 @@ pub struct SendParameters {
     pub mid: Mid,
     /// The track that is sent. It belongs to another peer of the same call.
     pub track: TrackId,
+    /// Whose it is.
+    pub participant: ParticipantId,
     /// The number of the shard where its publisher is. A track never moves.
     pub home: usize,
     /// Audio or video.
@@ -175,6 +179,7 @@ pub struct Wish {
     pub width: Option<u16>,
     /// The same for its lines.
     pub height: Option<u16>,
-    /// The higher, the earlier it gets its share of a narrow network. Equals share alike.
+    /// The higher, the earlier it gets its share of a narrow network. Of equals who spoke lately comes first; the others
+    /// share alike.
     pub priority: u32,
 }

@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 use super::adapt::Adaptation;
 use super::channels::Channels;
 use super::probe::Probing;
+use super::replay::Outflow;
 use super::{LaneSlot, ParticipantId, PeerId, Quality, ReceiveParameters};
 use crate::forward::{Bandwidth, ProbeId, RepairBudget, TransportCcRecorder};
 use crate::rtp::sequence::extend;
@@ -64,6 +65,8 @@ pub(super) struct Peer {
     pub(super) bandwidth: Option<Box<Bandwidth>>,
     /// The subscription that carries a probe, and the probe.
     pub(super) probing: Option<(usize, Probing)>,
+    /// What was kept for it, and is being sent.
+    pub(super) outflow: Outflow,
     /// What may be sent again.
     repairs: RepairBudget,
     /// When it was sent the first packet of media.
@@ -172,6 +175,7 @@ impl Peer {
             quality_due: None,
             bandwidth: None,
             probing: None,
+            outflow: Outflow::default(),
             repairs: RepairBudget::default(),
             media_since: None,
             noted_estimate: 0,

@@ -168,7 +168,7 @@ fn repeated<'a>(
         .flatten()
         .find(|layer| layer.generation == origin.generation)?;
     let packet = layer.history.packet(now, origin.sequence)?;
-    if origin.is_left_out(&packet.numbers) {
+    if origin.is_left_out(&packet.numbers) || packet.payload.is_empty() {
         return None;
     }
     Some((packet, origin.rewrite(&packet.numbers)))

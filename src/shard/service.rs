@@ -81,6 +81,7 @@ impl Shard {
             if self.peers[index].feedback_due.is_some_and(|due| due <= now) {
                 self.send_transport_feedback(now, index, batch);
             }
+            self.send_kept(now, index, batch);
             self.probe(now, index, batch);
             self.adapt_if_due(now, index, batch);
             self.send_requests(now, index, batch);
@@ -111,6 +112,7 @@ impl Shard {
                 peer.report_due,
                 peer.adaptation.due,
                 peer.bandwidth_due(),
+                peer.outflow.due,
             ];
             due = due.into_iter().chain(reports.into_iter().flatten()).min();
             for &track in &peer.tracks {

@@ -6,6 +6,7 @@ use std::time::Instant;
 use rand::Rng;
 use rand::rngs::StdRng;
 
+use super::replay::Replay;
 use super::timeline::Timeline;
 use super::track::Layer;
 use super::{CodecParameters, LaneSlot, LayerReason, SendParameters, Wish};
@@ -36,6 +37,8 @@ pub(super) struct Subscription {
     pub(super) source: Option<usize>,
     /// What the viewer needs of it.
     pub(super) wish: Wish,
+    /// Whether its publisher spoke lately, as it was known when layers were chosen last.
+    pub(super) spoke: bool,
     /// Which layer it is sent.
     pub(super) selector: Selector,
     /// The layer that it would be sent if its publisher sent all; `None` where nothing of it is needed or fits.
@@ -48,6 +51,8 @@ pub(super) struct Subscription {
     pub(super) explained: bool,
     /// Since when not even its lowest layer fits.
     pub(super) starved: Option<Instant>,
+    /// What it is still sent of the past: its copies of what comes meanwhile wait behind that.
+    pub(super) replay: Option<Replay>,
     /// Whether the subscriber can decode what comes.
     pub(super) decodable: bool,
     /// Where its video is in the batch.
@@ -95,12 +100,14 @@ impl Subscription {
             parameters,
             source: None,
             wish: Wish::default(),
+            spoke: false,
             selector: Selector::default(),
             ideal: None,
             reason: None,
             told: (None, None),
             explained: false,
             starved: None,
+            replay: None,
             decodable: true,
             lane: LaneSlot::default(),
             ways: [None; 128],
@@ -209,6 +216,7 @@ impl Subscription {
     /// Stops until the next keyframe.
     pub(super) fn wait_for_keyframe(&mut self) {
         self.selector.stop();
+        self.replay = None;
     }
 
     /// Whether a packet of this encoding goes on with what was sent last.

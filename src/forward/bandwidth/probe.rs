@@ -30,7 +30,7 @@ const BELIEVED: f64 = 0.94;
 /// With more jitter than this, a probe that shows more is repeated before it is believed.
 pub(super) const MUCH_JITTER: f64 = 2_500.0;
 /// With less, the time of arrival is taken for so many times the jitter longer.
-const JITTERS: f64 = 3.0;
+const JITTERS: f64 = 2.0;
 /// With much it must last at least so many times the jitter, and raises the estimate at most by this factor.
 const MIN_JITTERS: f64 = 3.0;
 const MAX_RAISE: f64 = 1.4;

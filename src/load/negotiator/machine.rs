@@ -423,6 +423,7 @@ fn own_format(kind: MediaKind) -> Format {
             pli: video,
             fir: video,
             transport_cc: true,
+            remb: false,
         },
     }
 }

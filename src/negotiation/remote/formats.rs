@@ -19,6 +19,9 @@ pub(crate) struct Feedback {
     pub(crate) fir: bool,
     /// `transport-cc`
     pub(crate) transport_cc: bool,
+    /// `goog-remb` (draft-alvestrand-rmcat-remb-03): the receiver's own estimate. Of video without `transport-cc` only,
+    /// which says more and comes sooner.
+    pub(crate) remb: bool,
 }
 
 /// The retransmissions of a format (RFC 4588).
@@ -95,12 +98,14 @@ pub(super) fn parse(
             },
         ));
         if let Some(codec) = codec {
+            let mut feedback = lines.feedback;
+            feedback.remb &= kind == MediaKind::Video && !feedback.transport_cc;
             formats.known.push(Format {
                 payload_type: number,
                 codec,
                 fmtp: lines.fmtp.map(str::to_owned),
                 rtx: None,
-                feedback: lines.feedback,
+                feedback,
             });
         }
     }
@@ -153,6 +158,7 @@ fn parse_lines<'a>(section: &Section<'a>) -> Result<Vec<Lines<'a>>, SdpError> {
         of.feedback.pli |= every.pli;
         of.feedback.fir |= every.fir;
         of.feedback.transport_cc |= every.transport_cc;
+        of.feedback.remb |= every.remb;
     }
     Ok(lines)
 }
@@ -163,6 +169,7 @@ fn add_feedback(feedback: &mut Feedback, value: &str) {
         "nack pli" => feedback.pli = true,
         "ccm fir" => feedback.fir = true,
         "transport-cc" => feedback.transport_cc = true,
+        "goog-remb" => feedback.remb = true,
         _ => {}
     }
 }

@@ -139,6 +139,7 @@ fn the_answer_mirrors_what_it_accepts() {
         "a=fmtp:63 111/111",
         "a=rtcp-fb:96 nack",
         "a=rtcp-fb:96 nack pli",
+        "a=rtcp-fb:96 goog-remb",
         "a=fmtp:97 apt=96",
         "a=rtcp-rsize",
         "a=msid:9 t70",
@@ -151,7 +152,6 @@ fn the_answer_mirrors_what_it_accepts() {
             answer.sdp
         );
     }
-    assert!(!answer.sdp.contains("goog-remb"));
     assert_eq!(answer.sdp.matches("a=rtcp-rsize").count(), 1);
     assert_eq!(answer.tracks, [("1".parse().unwrap(), TrackId(70))]);
     let commands = commands(&mut server);
@@ -175,6 +175,75 @@ fn the_answer_mirrors_what_it_accepts() {
     );
 }
 
+/// The lines of a description about feedback for bandwidth estimates.
+fn about_bandwidth(sdp: &str) -> Vec<&str> {
+    let about = |line: &&str| line.ends_with("transport-cc") || line.ends_with("goog-remb");
+    sdp.lines().filter(about).collect()
+}
+
+#[test]
+fn the_receivers_own_estimate_is_agreed_where_there_is_no_better_feedback() {
+    let answer = |offer: &str| {
+        let mut server = negotiation();
+        server
+            .handle_offer(offer, &[], &mut TrackIds::default())
+            .unwrap();
+        server.create_answer().unwrap().sdp
+    };
+    let without = offer("sendrecv");
+    assert_eq!(
+        about_bandwidth(&answer(&without)),
+        ["a=rtcp-fb:96 goog-remb"]
+    );
+    let every = without.replace("a=rtcp-fb:96 goog-remb", "a=rtcp-fb:* goog-remb");
+    assert_eq!(about_bandwidth(&answer(&every)), ["a=rtcp-fb:96 goog-remb"]);
+    let both = without.replace(
+        "a=rtcp-fb:96 goog-remb",
+        "a=rtcp-fb:96 goog-remb\r\na=rtcp-fb:96 transport-cc",
+    );
+    assert_eq!(
+        about_bandwidth(&answer(&both)),
+        ["a=rtcp-fb:96 transport-cc"]
+    );
+    let neither = without.replace("a=rtcp-fb:96 goog-remb\r\n", "");
+    assert!(about_bandwidth(&answer(&neither)).is_empty());
+}
+
+#[test]
+fn a_client_that_is_offered_both_kinds_of_feedback_takes_what_it_has() {
+    for (taken, left) in [("transport-cc", "goog-remb"), ("goog-remb", "transport-cc")] {
+        let mut server = negotiation();
+        let mut offered = track(70, MediaKind::Video);
+        offered.codecs = vec![Codec::Vp8];
+        server.add_track(offered);
+        let first = server.create_offer().unwrap().sdp;
+        let both = ["a=rtcp-fb:96 transport-cc", "a=rtcp-fb:96 goog-remb"];
+        assert_eq!(about_bandwidth(&first), both);
+        let mut browser = Browser::new(Flavor::Chromium);
+        let answer = browser.answer(&first);
+        let answer: Vec<&str> = answer
+            .lines()
+            .filter(|line| !line.ends_with(left))
+            .collect();
+        let mut answer = answer.join("\r\n") + "\r\n";
+        if !answer.contains(taken) {
+            answer = answer.replace(
+                "a=rtpmap:96 VP8/90000\r\n",
+                &format!("a=rtpmap:96 VP8/90000\r\na=rtcp-fb:96 {taken}\r\n"),
+            );
+        }
+        let mut ids = TrackIds::default();
+        server.handle_answer(&answer, &[], &mut ids).unwrap();
+        server.add_track(track(71, MediaKind::Video));
+        let again = server.create_offer().unwrap().sdp;
+        let of_vp8: Vec<_> = about_bandwidth(&again)
+            .into_iter()
+            .filter(|line| line.starts_with("a=rtcp-fb:96 "))
+            .collect();
+        assert_eq!(of_vp8, [format!("a=rtcp-fb:96 {taken}").as_str(); 2]);
+    }
+}
+
 #[test]
 fn a_track_that_starts_again_is_another() {
     let mut ids = TrackIds::default();
@@ -196,6 +265,7 @@ fn the_source_is_what_the_client_says_last() {
     let mut ids = TrackIds::default();
     let mut server = negotiation();
     let (audio, video) = ("0".parse().unwrap(), "1".parse().unwrap());
+    let mut voice = None;
     let sources =
         |server: &Negotiation| server.tracks().iter().map(|t| t.source).collect::<Vec<_>>();
     for (said, expected) in [
@@ -220,6 +290,18 @@ fn the_source_is_what_the_client_says_last() {
         assert_eq!(sources(&server), expected);
         server.create_answer().unwrap();
         assert_eq!(sources(&server), expected);
+        // The core is told of a change, though all else stays.
+        for command in commands(&mut server) {
+            match command {
+                Command::SetReceiver {
+                    parameters: Some(parameters),
+                    mid,
+                    ..
+                } if mid == audio => voice = Some(parameters.voice),
+                _ => {}
+            }
+        }
+        assert_eq!(voice, Some(expected[0] == Source::Microphone));
     }
 }
 

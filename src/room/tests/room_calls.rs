@@ -555,6 +555,56 @@ fn speakers_on_all_shards_are_told_as_one_list() {
 }
 
 #[test]
+fn all_shards_of_a_call_know_who_spoke_lately() {
+    let mut world = World::new();
+    let users = ["Anna", "Ben", "Carl", "Dora"].map(|name| world.v1(name));
+    for user in users {
+        world.join(user);
+    }
+    let call = *world.rooms.calls.keys().next().unwrap();
+    let speaks = |user: Option<super::User>| Event::Speakers {
+        call,
+        speakers: user
+            .map(|user| (crate::shard::ParticipantId(user.id), 0.25))
+            .into_iter()
+            .collect(),
+    };
+    let told = |world: &mut World| -> Vec<(usize, Vec<u64>)> {
+        let told = world.commands.iter().filter_map(|(shard, command)| {
+            let Command::SetSpeakers { speakers, .. } = command else {
+                return None;
+            };
+            Some((*shard, speakers.iter().map(|id| id.0).collect()))
+        });
+        let told = told.collect();
+        world.forget_all();
+        told
+    };
+    world.forget_all();
+    let dora = users[3];
+    world.event_of(1, speaks(Some(dora)));
+    world.pass(Duration::from_millis(1_400));
+    assert!(told(&mut world).is_empty(), "it may be a cough");
+    world.pass(Duration::from_millis(100));
+    let both = [(0, vec![dora.id]), (1, vec![dora.id])];
+    assert_eq!(told(&mut world), both);
+    world.event_of(1, speaks(None));
+    world.pass(Duration::from_secs(9));
+    assert!(told(&mut world).is_empty());
+    world.pass(Duration::from_secs(2));
+    assert_eq!(told(&mut world), [(0, vec![]), (1, vec![])]);
+
+    // Who comes to a shard where nobody of the call was finds there what the others know.
+    world.event_of(0, speaks(Some(users[0])));
+    world.pass(Duration::from_secs(2));
+    world.disconnect(dora, true);
+    world.forget_all();
+    let late = world.v1("Fritz");
+    world.join(late);
+    assert_eq!(told(&mut world), [(1, vec![users[0].id])]);
+}
+
+#[test]
 fn nothing_is_left_when_all_are_gone() {
     let mut world = World::new();
     let users = [world.v1("Anna"), world.v1("Ben"), world.classic("Carl")];

@@ -1,6 +1,7 @@
 //! Keyframes and temporal layers of H.264 (RFC 6184 section 5).
 
 use super::FrameTag;
+use super::aggregation::units;
 
 const SLICE: u8 = 1;
 const IDR: u8 = 5;
@@ -16,7 +17,7 @@ pub(super) fn is_keyframe_start(payload: &[u8]) -> bool {
         return false;
     };
     match head & 0x1f {
-        STAP_A => units(body).any(|(head, slice)| starts(head & 0x1f, slice)),
+        STAP_A => units(body).any(|([head], slice)| starts(head & 0x1f, slice)),
         FU_A => match body {
             // Only the fragment that starts the unit.
             [fragment, slice @ ..] if fragment & 0x80 != 0 => starts(fragment & 0x1f, slice),
@@ -34,8 +35,8 @@ pub(super) fn tag(payload: &[u8], marker: bool) -> FrameTag {
     };
     match head & 0x1f {
         STAP_A => {
-            for (head, unit) in units(body) {
-                add_unit(&mut tag, head, unit);
+            for ([head], unit) in units(body) {
+                add_unit(&mut tag, *head, unit);
             }
         }
         FU_A => {
@@ -80,19 +81,6 @@ fn add_unit(tag: &mut FrameTag, head: u8, unit: &[u8]) {
         DELIMITER => tag.frame_start = true,
         _ => {}
     }
-}
-
-/// The first byte and the rest of units with a 16-bit length before each (RFC 6184 section 5.7.1). Ends at one that
-/// is cut short or empty.
-fn units(mut body: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
-    std::iter::from_fn(move || {
-        let (len, rest) = body.split_first_chunk::<2>()?;
-        let len = usize::from(u16::from_be_bytes(*len));
-        let (unit, after) = rest.split_at_checked(len)?;
-        body = after;
-        let (head, unit) = unit.split_first()?;
-        Some((*head, unit))
-    })
 }
 
 fn starts(kind: u8, slice: &[u8]) -> bool {

@@ -1,6 +1,7 @@
 //! Keyframes and temporal layers of H.265 (RFC 7798 section 4).
 
 use super::FrameTag;
+use super::aggregation::units;
 
 const VPS: u8 = 32;
 const SPS: u8 = 33;
@@ -15,7 +16,8 @@ pub(super) fn is_keyframe_start(payload: &[u8]) -> bool {
         return false;
     };
     match kind_of(head[0]) {
-        AGGREGATION => units(body).any(|(kind, slice)| starts(kind, slice)),
+        // Decoding order numbers, which would stand before the lengths, are never negotiated.
+        AGGREGATION => units(body).any(|([head, _], slice)| starts(kind_of(*head), slice)),
         FRAGMENT => match body {
             // Only the fragment that starts the unit.
             [fragment, slice @ ..] if fragment & 0x80 != 0 => starts(fragment & 0x3f, slice),
@@ -39,8 +41,8 @@ pub(super) fn tag(payload: &[u8], marker: bool) -> FrameTag {
     tag.temporal = (second & 0x07).saturating_sub(1);
     match kind_of(*first) {
         AGGREGATION => {
-            for (kind, unit) in units(body) {
-                add_unit(&mut tag, kind, unit);
+            for ([head, _], unit) in units(body) {
+                add_unit(&mut tag, kind_of(*head), unit);
             }
         }
         FRAGMENT => {
@@ -76,19 +78,6 @@ fn add_unit(tag: &mut FrameTag, kind: u8, unit: &[u8]) {
         DELIMITER => tag.frame_start = true,
         _ => {}
     }
-}
-
-/// The kind and the body of units with a 16-bit length before each (RFC 7798 section 4.4.2). Decoding order numbers,
-/// which would stand before the lengths, are never negotiated. Ends at one that is cut short.
-fn units(mut body: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
-    std::iter::from_fn(move || {
-        let (len, rest) = body.split_first_chunk::<2>()?;
-        let len = usize::from(u16::from_be_bytes(*len));
-        let (unit, after) = rest.split_at_checked(len)?;
-        body = after;
-        let ([first, _], unit) = unit.split_first_chunk::<2>()?;
-        Some((kind_of(*first), unit))
-    })
 }
 
 /// Types 16 to 23 are random access pictures (ITU-T H.265 section 7.4.2.2).

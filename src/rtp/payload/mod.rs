@@ -1,6 +1,7 @@
 //! What a router must know of a payload: where a keyframe starts, which layers a packet belongs to, how large the
 //! pictures are, and the counters of frames that must go on when the source changes. Nothing is decoded.
 
+mod aggregation;
 mod av1;
 mod h264;
 mod h265;

@@ -6,10 +6,9 @@ use super::batch::PacketHead;
 use super::message::{Description, LinkMessage, MirrorId};
 use crate::forward::Packet;
 use crate::forward::layers::EncodingSet;
-use crate::rtp::payload::FrameTag;
-use crate::rtp::{Elements, MediaKind};
-use crate::shard::fanout::{CATCH_UP_PACKETS, FRESH_KEYFRAME};
+use crate::rtp::MediaKind;
 use crate::shard::peer::Place;
+use crate::shard::replay::{CATCH_UP_PACKETS, FRESH_KEYFRAME};
 use crate::shard::track::{EncodingState, Layer};
 use crate::shard::{Batch, Current, Event, FailReason, Shard, TrackId};
 
@@ -165,18 +164,7 @@ impl Shard {
 
     /// Lets the other shards leave a packet without media out of their subscriptions' numbers.
     pub(in crate::shard) fn link_skip(&mut self, place: Place, sequence: u64) {
-        let mut nothing = Packet {
-            numbers: Default::default(),
-            marker: false,
-            payload_type: 0,
-            keyframe_start: false,
-            tag: FrameTag::default(),
-            extensions: Elements::default(),
-            payload: &[],
-            padding: 0,
-        };
-        nothing.numbers.sequence = sequence;
-        self.link_packet(place, &nothing);
+        self.link_packet(place, &Packet::nothing(sequence));
     }
 
     /// Lets the other shards leave what they were not sent of a layer out of their subscriptions' numbers.

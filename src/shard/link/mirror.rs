@@ -34,6 +34,7 @@ impl Shard {
             mid: parameters.mid,
             track: parameters.track,
             kind: parameters.kind,
+            voice: false,
             codecs: Vec::new(),
             ssrcs: Vec::new(),
             rids: Vec::new(),
@@ -91,7 +92,7 @@ impl Shard {
             rtx: false,
         };
         if packet.payload.is_empty() {
-            self.skip_mirrored(place, head.generation, packet.numbers.sequence);
+            self.skip_mirrored(now, place, head.generation, packet.numbers.sequence);
             return Ok(());
         }
         let track = &mut self.tracks[index];
@@ -337,9 +338,9 @@ impl Shard {
         }
     }
 
-    fn skip_mirrored(&mut self, place: Place, generation: u32, sequence: u64) {
+    fn skip_mirrored(&mut self, now: Instant, place: Place, generation: u32, sequence: u64) {
         if self.is_fed_by(place, generation) {
-            self.skip(place.track, place.layer, sequence);
+            self.skip(now, place.track, place.layer, sequence);
         }
     }
 

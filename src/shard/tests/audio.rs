@@ -10,7 +10,7 @@ use super::sim::{SimNet, Source, codecs, ms};
 use crate::forward::DropReason;
 use crate::rtp::payload::RedBlocks;
 use crate::rtp::{Codec, MediaKind};
-use crate::shard::{CodecParameters, SendParameters, SsrcPair};
+use crate::shard::{CodecParameters, ParticipantId, SendParameters, SsrcPair};
 
 /// RED holds a copy only if it is no longer with it.
 const MAX_RED: usize = 1_000;
@@ -99,6 +99,7 @@ fn subscribe_red(sim: &mut SimNet, client: usize, source: Source) {
     let parameters = SendParameters {
         mid: "red".parse().unwrap(),
         track: source.track,
+        participant: ParticipantId(0),
         home: source.home,
         kind: MediaKind::Audio,
         ssrc,
@@ -411,6 +412,54 @@ fn of_a_large_call_the_loudest_are_forwarded_from_their_first_sound_on() {
         call.sim.settle();
         call.assert_whole();
     }
+}
+
+#[test]
+fn the_sound_of_a_shared_screen_is_forwarded_however_many_speak() {
+    let mut call = LargeCall::new(331, 2, 13);
+    call.speak(&[0, 1, 2, 3, 4, 5], 20);
+    // One that does not speak shares a screen with soft music.
+    let sharer = 12;
+    call.speak(&[sharer], 80);
+    let screen = Source {
+        voice: false,
+        ..Source::audio(99).at(call.sim.clients[sharer].shard)
+    };
+    call.sim.publish(sharer, screen);
+    let here = call.sim.subscribe(0, screen);
+    let there = call.sim.subscribe(1, screen);
+    call.run(3000);
+    assert_eq!(call.heard(ms(1000)), [0, 1, 2, 3, 4, 5]);
+    let frames = call.sim.publication(sharer, 1).frame as usize;
+    for (client, receiver) in [(0, here), (1, there)] {
+        let heard = call.sim.receiver(client, receiver).packets.len();
+        assert!(heard + 5 > frames, "{heard} of {frames}");
+    }
+    // Only where the client calls it a voice it has to be loud.
+    let voice = Source {
+        voice: true,
+        ..screen
+    };
+    let ssrcs = vec![SsrcPair {
+        ssrc: screen.ssrc,
+        rtx: None,
+    }];
+    let parameters = call
+        .sim
+        .receive_parameters(sharer, 1, voice, ssrcs, Vec::new());
+    call.sim.set_receiver(sharer, parameters.clone());
+    call.run(500);
+    let before = call.sim.receiver(0, here).packets.len();
+    call.run(1000);
+    assert_eq!(call.sim.receiver(0, here).packets.len(), before);
+    // And it may be told of late.
+    let parameters = crate::shard::ReceiveParameters {
+        voice: false,
+        ..parameters
+    };
+    call.sim.set_receiver(sharer, parameters);
+    call.run(1000);
+    assert!(call.sim.receiver(0, here).packets.len() > before + 40);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::sim::{SimNet, Source, codecs, ms};
-use crate::shard::{Holding, SendParameters};
+use crate::shard::{Holding, ParticipantId, SendParameters};
 
 /// What the network takes both ways, and what it may add on the way up.
 const WAY: u64 = 20;
@@ -114,6 +114,7 @@ fn pictures_of_several_to_one_receiver_leave_together() {
             let parameters = SendParameters {
                 mid: format!("s{publisher}").parse().unwrap(),
                 track: source.track,
+                participant: ParticipantId(publisher as u64),
                 home: 0,
                 kind: source.kind,
                 ssrc,

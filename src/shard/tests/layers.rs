@@ -1,7 +1,9 @@
 //! Simulcast, and publishers whose SSRCs change.
 
+use super::publication::Shape;
 use super::sim::{SimNet, Source, ms};
-use crate::shard::SsrcPair;
+use crate::rtp::{Extension, ExtensionMap};
+use crate::shard::{Command, SsrcPair};
 
 #[test]
 fn the_best_layer_that_flows_is_forwarded() {
@@ -29,6 +31,47 @@ fn the_best_layer_that_flows_is_forwarded() {
     assert_eq!(tag(&sim), 0);
     sim.settle();
     // Sequence, timestamps and picture ids go on, and each switch is at a keyframe.
+    sim.receiver(1, 0).assert_playable();
+}
+
+/// A datagram with a receiver's own estimate (draft-alvestrand-rmcat-remb-03 section 2.2), below 2^18 bits a second.
+fn remb(bitrate: u32) -> Vec<u8> {
+    let mut rtcp = vec![0x8f, 206, 0, 4];
+    rtcp.extend_from_slice(&1u32.to_be_bytes());
+    rtcp.extend_from_slice(&0u32.to_be_bytes());
+    rtcp.extend_from_slice(b"REMB");
+    rtcp.extend_from_slice(&bitrate.to_be_bytes());
+    rtcp
+}
+
+#[test]
+fn the_receivers_own_estimate_decides_where_there_are_no_transport_wide_numbers() {
+    let mut sim = SimNet::with_clients(34, 2);
+    let source = Source::video(1);
+    let first = sim.publish_layers(0, source, &["f", "q"]);
+    for (index, bitrate) in [(first, 1_000_000), (first + 1, 100_000)] {
+        sim.publication_mut(0, index).shape = Some(Shape::new(bitrate, false));
+    }
+    // As its peer negotiates it.
+    let mut extensions = ExtensionMap::default();
+    assert!(extensions.insert(2, Extension::Mid));
+    sim.clients[1].extensions = extensions;
+    let peer = sim.clients[1].peer;
+    sim.command(Command::SetExtensions {
+        peer,
+        extensions: Box::new(extensions),
+    });
+    sim.subscribe(1, source);
+    let tag = |sim: &SimNet| sim.receiver(1, 0).last().content.tag - source.tag();
+    sim.run(ms(2000));
+    assert_eq!(tag(&sim), 0, "nothing limits it");
+    for _ in 0..4 {
+        sim.clients[1].send_rtcp(&remb(200_000));
+        sim.send_up(1);
+        sim.run(ms(500));
+    }
+    assert_eq!(tag(&sim), 1);
+    sim.settle();
     sim.receiver(1, 0).assert_playable();
 }
 
@@ -108,7 +151,7 @@ fn a_stream_that_comes_back_goes_on_with_its_rollover_counter() {
     // The m-line is not wanted for a while, and then with another track from the same SSRC.
     let mid = sim.publication(0, 0).mid;
     let peer = sim.clients[0].peer;
-    sim.command(crate::shard::Command::SetReceiver {
+    sim.command(Command::SetReceiver {
         peer,
         mid,
         parameters: None,

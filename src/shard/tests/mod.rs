@@ -18,6 +18,7 @@ mod paths;
 mod publication;
 mod receiver;
 mod repair;
+mod replay;
 mod reports;
 mod sim;
 mod timeline;

@@ -77,6 +77,7 @@ struct LinkFlight {
 pub(super) struct Source {
     pub(super) track: TrackId,
     pub(super) kind: MediaKind,
+    pub(super) voice: bool,
     pub(super) ssrc: u32,
     pub(super) rtx: bool,
     pub(super) nack: bool,
@@ -89,6 +90,7 @@ impl Source {
         Self {
             track: TrackId(track),
             kind: MediaKind::Video,
+            voice: false,
             ssrc: 0x1000 + track as u32 * 16,
             rtx: true,
             nack: true,
@@ -99,6 +101,7 @@ impl Source {
     pub(super) fn audio(track: u64) -> Self {
         Self {
             kind: MediaKind::Audio,
+            voice: true,
             rtx: false,
             nack: false,
             ..Self::video(track)
@@ -359,6 +362,7 @@ impl SimNet {
             mid: self.clients[client].publications[index].mid,
             track: source.track,
             kind: source.kind,
+            voice: source.voice,
             codecs: codecs(client, source.kind, source.nack),
             ssrcs,
             rids,
@@ -414,6 +418,7 @@ impl SimNet {
         let parameters = SendParameters {
             mid: format!("s{index}").parse().unwrap(),
             track: source.track,
+            participant: self.publisher_of(source),
             home: source.home,
             kind: source.kind,
             ssrc,
@@ -421,6 +426,13 @@ impl SimNet {
             codecs: codecs(client, source.kind, nack),
         };
         self.subscribe_with(client, parameters)
+    }
+
+    /// Who publishes a source, now or, as far as is known here, later.
+    fn publisher_of(&self, source: Source) -> ParticipantId {
+        let is_it = |client: &Client| client.publications.iter().any(|p| p.track == source.track);
+        let client = self.clients.iter().position(is_it);
+        ParticipantId(client.unwrap_or(usize::MAX) as u64)
     }
 
     pub(super) fn subscribe_with(&mut self, client: usize, parameters: SendParameters) -> usize {
@@ -484,6 +496,12 @@ impl SimNet {
             | Command::Timeline { peer, .. }
             | Command::Timelines { peer }
             | Command::RemovePeer { peer } => *peer,
+            Command::SetSpeakers { .. } => {
+                for shard in 0..self.shards.len() {
+                    self.command_to(shard, command.clone());
+                }
+                return;
+            }
         };
         let of_peer = self.clients.iter().find(|client| client.peer == peer);
         let shard = of_peer.map_or(0, |client| client.shard);

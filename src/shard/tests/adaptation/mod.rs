@@ -3,3 +3,4 @@
 mod call;
 mod player;
 mod scenarios;
+mod speakers;
