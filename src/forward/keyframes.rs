@@ -37,6 +37,11 @@ impl KeyframeRequests {
         self.due.is_some()
     }
 
+    /// Whether one may be on its way: it was asked for less than `within` ago.
+    pub fn was_asked(&self, now: Instant, within: Duration) -> bool {
+        self.sent.is_some_and(|sent| now < sent + within)
+    }
+
     /// Whether to send a request now; it is taken for sent.
     pub fn poll(&mut self, now: Instant) -> bool {
         let due = self.due.is_some_and(|due| now >= due);
@@ -73,6 +78,8 @@ mod tests {
         assert_eq!(requests.poll_timeout(), Some(start));
         assert!(requests.poll(start));
         assert!(!requests.poll(start));
+        assert!(requests.was_asked(start + ms(499), ms(500)));
+        assert!(!requests.was_asked(start + ms(500), ms(500)));
         // Repeated by itself after a second, by demand after half of one.
         assert_eq!(requests.poll_timeout(), Some(start + ms(1000)));
         assert!(!requests.poll(start + ms(999)));

@@ -290,7 +290,8 @@ impl Shard {
         let flowed = layer.flows(now) && layer.rates.is_counting();
         layer.arrived(now);
         layer.rates.observe(now, packet);
-        if !flowed && track.parameters.kind == MediaKind::Video {
+        let is_other = track.observe_progress(now, place.layer, packet.numbers.timestamp);
+        if (is_other || !flowed) && track.parameters.kind == MediaKind::Video {
             self.adapt_subscribers(now, place.track);
             self.link_encodings(now, place.track);
         }

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::link::{MirrorId, Outlet};
 use super::{ReceiveParameters, TrackId};
-use crate::forward::layers::{Encoding, EncodingSet, RateMeter, Rung, WantedEncodings, ladder};
+use crate::forward::layers::{
+    Encoding, EncodingSet, Progress, RateMeter, Rung, Stall, WantedEncodings, ladder,
+};
 use crate::forward::{
     History, HistoryLimits, KeyframeRequests, NackGenerator, Packet, Padding, ReceiveStream,
     Redundancy, SenderClock,
@@ -15,6 +17,9 @@ use crate::rtp::{Codec, ExtensionMap, Extensions, MediaKind};
 
 /// A layer that was silent for this long is taken for switched off by its sender.
 const SILENT: Duration = Duration::from_secs(1);
+
+/// A keyframe takes so long at most on a slow network, in which no other picture of its encoding comes.
+const KEYFRAME: Duration = Duration::from_millis(2_500);
 
 /// A track, owned by the shard.
 #[derive(Debug)]
@@ -101,6 +106,8 @@ pub(super) struct Layer {
     pub(super) last_packet: Instant,
     /// What its layers cost.
     pub(super) rates: RateMeter,
+    /// Whether it keeps up with the others of its track.
+    pub(super) stall: Stall,
     /// Width and height of its best picture, where the publisher says them.
     pub(super) size: Option<(u16, u16)>,
     /// What its dependency descriptors said so far.
@@ -212,6 +219,7 @@ impl Track {
             codec: None,
             last_packet: now,
             rates: RateMeter::default(),
+            stall: Stall::default(),
             size: None,
             descriptors: None,
             picture: None,
@@ -242,7 +250,7 @@ impl Track {
                     .map(|layer| Encoding {
                         rates: layer.map(|layer| &layer.rates),
                         height: layer.and_then(|layer| Some(layer.size?.1)),
-                        available: layer.is_some_and(|layer| layer.flows(now)),
+                        available: layer.is_some_and(|layer| layer.is_available(now)),
                     })
                     .collect()
             }
@@ -259,6 +267,33 @@ impl Track {
             }
         };
         ladder(&encodings)
+    }
+
+    /// A packet of an encoding came. Returns whether that shows that one of them has stalled, or does not any more.
+    pub(super) fn observe_progress(&mut self, now: Instant, index: usize, timestamp: u32) -> bool {
+        if self.layers.len() < 2 {
+            return false;
+        }
+        let Some(Some(layer)) = self.layers.get_mut(index) else {
+            return false;
+        };
+        let progress = layer.stall.observe(now, timestamp);
+        let mut changed = progress == Progress::Recovered;
+        if progress == Progress::None {
+            return changed;
+        }
+        // Only a lesser encoding can be sent instead of one that has stalled.
+        let cost = layer.rates.total();
+        for (other, layer) in self.layers.iter_mut().enumerate() {
+            if let Some(layer) = layer
+                && layer.rates.total() > cost
+                && !layer.keyframes.was_asked(now, KEYFRAME)
+                && self.wanted.is_told(other)
+            {
+                changed |= layer.stall.fall_behind(now);
+            }
+        }
+        changed
     }
 
     /// Whether an older packet, of this number, belongs to what is forwarded.
@@ -323,6 +358,11 @@ impl Layer {
         now.saturating_duration_since(self.last_packet) <= SILENT
     }
 
+    /// Whether it is worth sending on: packets come, and pictures as often as of others.
+    pub(super) fn is_available(&self, now: Instant) -> bool {
+        self.flows(now) && !self.stall.is_stalled()
+    }
+
     /// From when on it is silent, if it is not yet and nothing more comes.
     pub(super) fn silent_at(&self, now: Instant) -> Option<Instant> {
         let at = self.last_packet + SILENT + Duration::from_millis(1);
@@ -367,6 +407,7 @@ impl Layer {
     pub(super) fn arrived(&mut self, now: Instant) {
         if !self.flows(now) {
             self.rates.pause();
+            self.stall.restart(now);
         }
         self.last_packet = now;
     }

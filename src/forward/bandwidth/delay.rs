@@ -37,6 +37,8 @@ const RECENT: usize = 5;
 /// A delay that rose at once, by more than this, and then stays, is a longer way and no queue: a queue grows or shrinks
 /// from packet to packet.
 const JUMP: i64 = 20_000;
+/// With more jitter than this nothing is told from a jump.
+const CALM: f64 = 4_000.0;
 /// How long it must stay, and how little it may differ meanwhile, where there is no jitter.
 const STAYS: i64 = 250_000;
 const SAME: f64 = 4_000.0;
@@ -49,12 +51,14 @@ pub(super) struct Delay {
     base: WindowedMin,
     /// When the first and the last packet of the present burst were sent.
     burst: Option<(i64, i64)>,
-    /// Delay of the last first packet, and what was expected.
-    last_first: Option<(i64, i64)>,
+    /// Delay and size of the last first packet, and what it was expected to take.
+    last_first: Option<(i64, u16, i64)>,
     /// What the largest packet takes at the estimated rate.
     serialization: f64,
     /// The mean difference between one burst and the next.
     jitter: f64,
+    /// The same without what the sender's own bursts explain.
+    unexplained: f64,
     current: Lowest,
     previous: Lowest,
     busy: Busy,
@@ -75,6 +79,7 @@ impl Default for Delay {
             last_first: None,
             serialization: 0.0,
             jitter: 0.0,
+            unexplained: 0.0,
             current: Lowest::default(),
             previous: Lowest::default(),
             busy: Busy::default(),
@@ -98,6 +103,7 @@ impl Delay {
         {
             *self = Self {
                 jitter: self.jitter,
+                unexplained: self.unexplained,
                 ..Self::default()
             };
         }
@@ -121,7 +127,7 @@ impl Delay {
         }
         let expected = self.model.send(sent, size, estimate);
         if first {
-            self.first_of_burst(sent, delay, expected);
+            self.first_of_burst(sent, delay, size, expected, estimate);
         }
         self.busy
             .receive(sent, arrival, size, queue as f64 > BUSY + self.jitter);
@@ -160,9 +166,13 @@ impl Delay {
         }
     }
 
-    /// A rise by more than this is no jitter.
+    /// A rise by more than this is no jitter, if there is little of it.
     fn least_jump(&self) -> i64 {
-        JUMP + (4.0 * self.jitter) as i64
+        if self.jitter < CALM {
+            JUMP + (4.0 * self.jitter) as i64
+        } else {
+            i64::MAX
+        }
     }
 
     /// Whether the delay rose a moment ago in a way that a queue does not.
@@ -181,17 +191,23 @@ impl Delay {
     }
 
     /// `expected` is what the packet takes at the estimated rate, behind what was sent before it.
-    fn first_of_burst(&mut self, sent: i64, delay: i64, expected: i64) {
-        if let Some((last, last_expected)) = self.last_first.replace((delay, expected))
+    fn first_of_burst(&mut self, sent: i64, delay: i64, size: u16, expected: i64, estimate: f64) {
+        if let Some((last, last_size, last_expected)) =
+            self.last_first.replace((delay, size, expected))
             && self.standing() < self.threshold()
         {
-            // Behind more, or larger, packets it takes longer: by as much as the estimate says, or less.
             let step = (delay - last) as f64;
-            let explained = (expected - last_expected) as f64;
-            let step = step.abs().min((step - explained).abs());
+            // A larger packet takes longer to pass, and one behind others: by as much as the estimate says, or less.
+            let by_size = (f64::from(size) - f64::from(last_size)) * 8e6 / estimate;
+            let by_queue = (expected - last_expected) as f64;
+            let seen = step.abs().min((step - by_size).abs());
+            let unexplained = seen.min((step - by_queue).abs());
             // A single large step is a queue, not jitter.
-            let step = step.min(2.0 * self.jitter + MAX_STEP);
-            self.jitter += (step - self.jitter) / 32.0;
+            let follow = |mean: &mut f64, step: f64| {
+                *mean += (step.min(2.0 * *mean + MAX_STEP) - *mean) / 32.0;
+            };
+            follow(&mut self.jitter, seen);
+            follow(&mut self.unexplained, unexplained);
         }
         if self.current.count >= 2 && sent - self.current.since >= STANDING_WINDOW {
             self.previous = std::mem::take(&mut self.current);
@@ -226,6 +242,11 @@ impl Delay {
         (self.jitter() - self.serialization / 8.0).max(0.0)
     }
 
+    /// The jitter that neither sizes of packets nor bursts of the sender explain, in microseconds.
+    pub(super) fn unexplained(&self) -> f64 {
+        self.unexplained.min(MAX_JITTER)
+    }
+
     /// Whether the last packets took far longer than they would at the estimated rate: seen within one burst.
     /// `allowance` is in microseconds.
     pub(super) fn is_rising(&self, allowance: f64) -> bool {
@@ -247,6 +268,7 @@ impl Delay {
     pub(super) fn rebase(&mut self) {
         *self = Self {
             jitter: self.jitter,
+            unexplained: self.unexplained,
             ..Self::default()
         };
     }

@@ -507,7 +507,7 @@ impl Bandwidth {
         {
             return;
         }
-        let is_blind = self.capacity_is_weak || self.delay.noise() > 2.0 * MUCH_JITTER;
+        let is_blind = self.capacity_is_weak || self.delay.unexplained() > MUCH_JITTER;
         let (ceiling, growth) = match self.capacity {
             Some(capacity) if !is_blind || now < self.capacity_until => {
                 (capacity * CEILING, GROWTH)

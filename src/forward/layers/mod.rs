@@ -8,12 +8,14 @@ mod allocation;
 mod ladder;
 mod rates;
 mod selector;
+mod stall;
 mod wanted;
 
 pub use allocation::{Allocation, Demand, allocate};
 pub use ladder::{Encoding, Rung, ladder};
 pub use rates::RateMeter;
 pub use selector::{Gate, Selector};
+pub use stall::{Progress, Stall};
 pub use wanted::{EncodingSet, WantedEncodings};
 
 /// Spatial layers of one encoding that are told apart; what is above counts as the highest.

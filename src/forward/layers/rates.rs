@@ -99,6 +99,12 @@ impl RateMeter {
         self.measured.then_some(sum as u64)
     }
 
+    /// What all layers together cost; 0 before anything was measured.
+    pub fn total(&self) -> u64 {
+        let sum: f64 = self.rates.iter().flatten().sum();
+        sum as u64
+    }
+
     /// By how much all layers together were above their present rates, not long ago: a little more than 1 at least. An encoding that begins
     /// again may cost so much.
     pub fn swing(&self) -> f64 {

@@ -32,6 +32,11 @@ impl WantedEncodings {
         }
     }
 
+    /// Whether the publisher should be sending this encoding.
+    pub fn is_told(&self, encoding: usize) -> bool {
+        self.told & (1 << encoding) != 0
+    }
+
     /// These are wanted now.
     pub fn set(&mut self, now: Instant, wanted: EncodingSet) {
         self.wanted = wanted;

@@ -276,7 +276,7 @@ impl Shard {
         let state = |layer: &Layer| EncodingState {
             rates: layer.rates.clone(),
             size: layer.size,
-            flows: layer.flows(now),
+            flows: layer.is_available(now),
         };
         let layers = track.layers.iter();
         let message = LinkMessage::Encodings {
