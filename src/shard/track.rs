@@ -278,10 +278,10 @@ impl Track {
             return false;
         };
         let progress = layer.stall.observe(now, timestamp);
-        let mut changed = progress == Progress::Recovered;
         if progress == Progress::None {
-            return changed;
+            return false;
         }
+        let mut changed = progress == Progress::Recovered;
         // Only a lesser encoding can be sent instead of one that has stalled.
         let cost = layer.rates.total();
         for (other, layer) in self.layers.iter_mut().enumerate() {

@@ -321,15 +321,14 @@ impl Bandwidth {
     }
 
     fn update(&mut self, now: i64, highest: u64) {
-        let is_draining = self.state == BandwidthState::Draining;
-        match is_draining || self.is_overused(now) {
-            true if is_draining => self.drain(now),
-            true => self.begin_draining(now),
-            false => {
-                self.judge_loss(now);
-                self.conclude_probe(now, Some(highest));
-                self.grow(now);
-            }
+        if self.state == BandwidthState::Draining {
+            self.drain(now);
+        } else if self.is_overused(now) {
+            self.begin_draining(now);
+        } else {
+            self.judge_loss(now);
+            self.conclude_probe(now, Some(highest));
+            self.grow(now);
         }
         self.updated = now;
     }
