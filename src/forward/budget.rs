@@ -20,8 +20,9 @@ pub struct RepairBudget {
 }
 
 impl RepairBudget {
-    /// Takes `bytes` out of the budget of a network that carries `rate` bits a second. Returns whether there were as many.
-    pub fn spend(&mut self, now: Instant, rate: u64, bytes: usize) -> bool {
+    /// Whether something may be sent again now to a network that carries `rate` bits a second. The last packet may exceed
+    /// the budget: a small one is not none.
+    pub fn allows(&mut self, now: Instant, rate: u64) -> bool {
         let a_second = rate.max(SLOWEST) as f64 / 8.0 * SHARE;
         let most = a_second * SAVED.as_secs_f64();
         let elapsed = self
@@ -29,12 +30,12 @@ impl RepairBudget {
             .map_or(SAVED, |at| now.saturating_duration_since(at));
         self.at = Some(now);
         self.left = (self.left + a_second * elapsed.as_secs_f64()).min(most);
-        // The last packet may exceed it: a small budget is not none.
-        let suffices = self.left > 0.0;
-        if suffices {
-            self.left -= bytes as f64;
-        }
-        suffices
+        self.left > 0.0
+    }
+
+    /// So many bytes were sent again.
+    pub fn spent(&mut self, bytes: usize) {
+        self.left -= bytes as f64;
     }
 }
 
@@ -44,8 +45,12 @@ mod tests {
 
     fn spent(budget: &mut RepairBudget, from: Instant, rate: u64) -> usize {
         let tries = (0..1_000).map(|ms| from + Duration::from_millis(ms));
-        let spend = tries.filter(|at| budget.spend(*at, rate, 1_000));
-        spend.count() * 1_000 * 8
+        let spent = tries.filter(|at| {
+            let allowed = budget.allows(*at, rate);
+            budget.spent(if allowed { 1_000 } else { 0 });
+            allowed
+        });
+        spent.count() * 1_000 * 8
     }
 
     #[test]

@@ -10,9 +10,12 @@ const INTERVAL: Duration = Duration::from_millis(5);
 /// In one that does not, a third of this would wait: what came live between, and is heard, waits there too.
 const PACE: u64 = 150;
 
-/// Bytes of one burst: what any queue holds at least, and one run of segments at most.
+/// Bytes of one burst: what any queue holds at least, and one run of segments at most. On a slow network it is what passes
+/// in some 60 ms, and two packets at least.
 const LEAST_BURST: f64 = 8.0 * 1_200.0;
 const LARGEST_BURST: f64 = 64.0 * 1_200.0;
+const SLOW_BURST: Duration = Duration::from_millis(60);
+const SMALLEST_BURST: f64 = 2.0 * 1_200.0;
 
 /// Bytes that may be sent to one receiver now, saved up for a few milliseconds.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,16 +25,19 @@ pub struct Pacer {
 }
 
 impl Pacer {
-    /// The rate in bits a second for a network that is estimated to carry `estimate`.
-    pub fn rate(estimate: u64) -> u64 {
-        estimate.saturating_mul(PACE) / 100
+    /// The rate in bits a second for a network that is estimated to carry `estimate`, and is sent so much of `audio`, which
+    /// does not wait.
+    pub fn rate(estimate: u64, audio: u64) -> u64 {
+        let all = estimate.saturating_mul(PACE) / 100;
+        all.saturating_sub(audio).max(estimate / 2)
     }
 
     /// Saves up what `rate` bits a second allow since the last time; after a while without, one burst.
     pub fn refill(&mut self, now: Instant, rate: u64) {
         let a_second = rate as f64 / 8.0;
+        let least = (a_second * SLOW_BURST.as_secs_f64()).clamp(SMALLEST_BURST, LEAST_BURST);
         // A thread that is late by one interval loses nothing.
-        let burst = (a_second * 2.0 * INTERVAL.as_secs_f64()).clamp(LEAST_BURST, LARGEST_BURST);
+        let burst = (a_second * 2.0 * INTERVAL.as_secs_f64()).clamp(least, LARGEST_BURST);
         let elapsed = self.at.map(|at| now.saturating_duration_since(at));
         let saved = elapsed.map_or(burst, |elapsed| a_second * elapsed.as_secs_f64());
         self.at = Some(now);
@@ -82,7 +88,12 @@ mod tests {
             let mut pacer = Pacer::default();
             let all = bursts(&mut pacer, Instant::now(), rate, Duration::from_secs(2));
             let (first, rest) = all.split_first().unwrap();
-            assert!((LEAST_BURST as usize..=78_000).contains(&first.1), "{rate}");
+            let least = if rate < 500_000 {
+                SMALLEST_BURST
+            } else {
+                5_000.0
+            };
+            assert!((least as usize..=78_000).contains(&first.1), "{rate}");
             assert!(rest.iter().all(|(_, bytes)| *bytes <= first.1), "{rate}");
             let sent: usize = rest.iter().map(|(_, bytes)| bytes).sum();
             let share = sent as f64 * 8.0 / 2.0 / rate as f64;
@@ -98,7 +109,7 @@ mod tests {
         bursts(&mut pacer, start, 1_000_000, Duration::from_millis(100));
         let later = start + Duration::from_secs(10);
         let all = bursts(&mut pacer, later, 1_000_000, Duration::from_millis(1));
-        assert_eq!(all, [(0, 10_000)]);
+        assert_eq!(all, [(0, 8_000)]);
     }
 
     #[test]
@@ -106,7 +117,7 @@ mod tests {
         let now = Instant::now();
         for rate in [0, 1, u64::MAX] {
             let mut pacer = Pacer::default();
-            pacer.refill(now, Pacer::rate(rate));
+            pacer.refill(now, Pacer::rate(rate, 0));
             pacer.sent(100_000);
             assert!(pacer.next(now, rate) > now);
         }

@@ -208,6 +208,11 @@ impl Rewriter {
         self.map(now, numbers)
     }
 
+    /// Whether no later packet of the current source was mapped or left out.
+    pub fn is_new(&self, numbers: &PacketNumbers) -> bool {
+        numbers.sequence >= self.next
+    }
+
     /// The subscription's numbers of a packet of the current source. `None` for a packet that is older
     /// than the switch, that was skipped, or that is too late to know. The same packet always gets the
     /// same numbers: duplicates are for the caller to drop.

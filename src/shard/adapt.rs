@@ -243,14 +243,7 @@ impl Shard {
         if !bandwidth.is_informed() && now > since + SPEECHLESS {
             return None;
         }
-        let audio: u64 = peer
-            .subscriptions
-            .iter()
-            .map(|&subscription| &self.subscriptions[subscription])
-            // What has no numbers is not in the estimate either.
-            .filter(|this| this.parameters.kind == MediaKind::Audio && this.numbered)
-            .filter_map(|subscription| self.tracks[subscription.source?].audio_rate(now))
-            .sum();
+        let audio = self.audio_rate(now, index);
         let mut left = stats.estimate.saturating_sub(audio) as f64;
         // One that falls steeply has not arrived at the bottom: each layer in between would cost a keyframe for nothing.
         let before = peer.adaptation.estimate as f64;
@@ -260,6 +253,16 @@ impl Shard {
         }
         // What gets lost is sent again.
         Some((left * (1.0 - stats.loss.clamp(0.0, MAX_REPEATED))) as u64)
+    }
+
+    /// What a peer is sent of audio, in bits a second. What has no numbers is not in its estimate, and not in this.
+    pub(super) fn audio_rate(&self, now: Instant, index: usize) -> u64 {
+        let subscriptions = self.peers[index].subscriptions.iter();
+        subscriptions
+            .map(|&subscription| &self.subscriptions[subscription])
+            .filter(|this| this.parameters.kind == MediaKind::Audio && this.numbered)
+            .filter_map(|subscription| self.tracks[subscription.source?].audio_rate(now))
+            .sum()
     }
 
     fn choose(&mut self, now: Instant, index: usize, budget: Option<u64>) -> Vec<Choice> {

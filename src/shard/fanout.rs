@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::peer::{Peer, Place};
-use super::replay::Meeting;
+use super::replay::{Meeting, Replay};
 use super::subscription::Subscription;
 use super::timeline::What;
 use super::timers::{Timer, Timers};
@@ -116,6 +116,18 @@ impl Shard {
                 peer.adapt_soon(now, subscription.peer, timers);
                 if source.clock.is_some() {
                     report_now(now, subscription.peer, peer, timers);
+                }
+            }
+            let begins = packet.keyframe_start && subscription.rewriter.is_new(&packet.numbers);
+            if is_video && begins && subscription.awaits(place.layer) {
+                let spatial = subscription
+                    .selector
+                    .target()
+                    .map_or(0, |target| target.spatial);
+                if peer.is_narrow_for(now, source.rates.keyframe(usize::from(spatial))) {
+                    subscription.replay = Some(Replay::held(now, place.layer, &packet));
+                    peer.replay_soon(now, subscription.peer, index, timers);
+                    continue;
                 }
             }
             if !subscription.decodable && is_main_codec(codec) {

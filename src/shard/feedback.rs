@@ -232,7 +232,7 @@ impl Shard {
             return Err(DropReason::Duplicate);
         };
         let is_lossy = earlier > 0 || peers[index].inherent_loss() >= LOSSY;
-        let copies = 1 + u8::from(is_lossy && subscription.repeats_apart);
+        let twice = is_lossy && subscription.repeats_apart && !peers[index].is_congested();
         let way = subscription
             .way(packet.payload_type)
             .ok_or(DropReason::NoCodec)?;
@@ -248,18 +248,14 @@ impl Shard {
             probe: None,
         };
         let peer = &mut peers[index];
-        let mut sent = 0;
-        for _ in 0..copies {
-            if !peer.may_repair(now, packet.payload.len()) {
-                break;
-            }
-            sent += send_copy(now, peer, subscription, &packet, &out, Copy::Again, batch)?;
+        let mut sent = send_copy(now, peer, subscription, &packet, &out, Copy::Again, batch)?;
+        peer.repaired(sent);
+        if twice && peer.may_repair(now) {
+            let again = send_copy(now, peer, subscription, &packet, &out, Copy::Again, batch)?;
+            peer.repaired(again);
+            sent += again;
         }
-        if sent > 0 {
-            Ok(sent)
-        } else {
-            Err(DropReason::RateLimited)
-        }
+        Ok(sent)
     }
 
     fn count_nack(&mut self, index: usize, ssrc: u32) {

@@ -245,18 +245,29 @@ impl Peer {
             .get_or_insert_with(|| Box::new(Bandwidth::new(now)))
     }
 
-    /// Whether its network has room for sending a packet of this size again.
-    pub(super) fn may_repair(&mut self, now: Instant, size: usize) -> bool {
+    /// Whether its network has room for sending a packet again.
+    pub(super) fn may_repair(&mut self, now: Instant) -> bool {
         let Some(bandwidth) = self.bandwidth.as_ref().filter(|b| b.is_informed()) else {
             return true;
         };
-        self.repairs.spend(now, bandwidth.estimate(), size)
+        self.repairs.allows(now, bandwidth.estimate())
+    }
+
+    /// A packet of this size was sent again.
+    pub(super) fn repaired(&mut self, size: usize) {
+        self.repairs.spent(size);
     }
 
     /// The share of packets that its network loses whatever is sent, 0 to 1.
     pub(super) fn inherent_loss(&self) -> f64 {
         let stats = self.bandwidth.as_ref().map(|bandwidth| bandwidth.stats());
         stats.map_or(0.0, |stats| stats.inherent_loss)
+    }
+
+    /// Whether a queue stands in its network: what it loses then, it has no room for.
+    pub(super) fn is_congested(&self) -> bool {
+        let bandwidth = self.bandwidth.as_ref();
+        bandwidth.is_some_and(|bandwidth| bandwidth.is_draining())
     }
 
     /// The transport-wide number of a packet that leaves now, if it gets one. `size` is about what it has on the wire

@@ -3,7 +3,8 @@
 //!
 //! The server has all of it at hand, so that it would leave in one burst and overflow the queue of a narrow network. It
 //! leaves as the peer's [`Pacer`] allows instead. A replay is a place in the history of a layer: while it is behind, what
-//! comes live of that layer is not sent to the subscription, which finds it in the history when it gets there.
+//! comes live of that layer is not sent to the subscription, which finds it in the history when it gets there. A keyframe
+//! that comes live goes that way too where it is long for the network: its publisher has sent it as fast as its own allows.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use super::adapt::SPEECHLESS;
 use super::fanout::{Copy, Outgoing, report_now, send_copy};
 use super::peer::Peer;
 use super::subscription::Subscription;
+use super::timers::{Timer, Timers};
 use super::track::{Layer, Track};
 use super::{Batch, Shard};
 use crate::forward::layers::Gate;
@@ -28,6 +30,15 @@ pub(super) const CATCH_UP_PACKETS: usize = 200;
 /// A replay is over after this, however slow the network seems: who watches should not lag behind for longer, and the
 /// history keeps nothing much older.
 const LONGEST: Duration = Duration::from_millis(500);
+
+/// The same for a keyframe that came live, beside which nobody lags behind.
+const LONGEST_HELD: Duration = Duration::from_secs(1);
+
+/// A keyframe that comes live is held where it takes longer than this to pass.
+const LONG_KEYFRAME: Duration = Duration::from_millis(80);
+
+/// The bytes of one of which nothing is known.
+const UNKNOWN_KEYFRAME: u64 = 20_000;
 
 /// What a network is taken to carry at least before it was heard from, in bits a second: more than its video is taken to
 /// need, since nothing is seen before a keyframe is there.
@@ -64,6 +75,9 @@ pub(super) struct Replay {
     next: u64,
     /// When it must have caught up.
     deadline: Instant,
+    /// Whether the keyframe came live, and whether more of it is to come.
+    live: bool,
+    incomplete: bool,
 }
 
 /// Where a packet that just came is, as a replay sees it.
@@ -87,6 +101,18 @@ impl Replay {
             Meeting::Overtakes
         } else {
             Meeting::Behind
+        }
+    }
+
+    /// One of the encoding whose keyframe begins with this packet, and comes now.
+    pub(super) fn held(now: Instant, encoding: usize, packet: &Packet<'_>) -> Self {
+        Self {
+            encoding,
+            keyframe: packet.numbers.timestamp,
+            next: packet.numbers.sequence,
+            deadline: now + LONGEST_HELD,
+            live: true,
+            incomplete: true,
         }
     }
 
@@ -131,6 +157,8 @@ impl Shard {
             keyframe: first.numbers.timestamp,
             next: first.numbers.sequence,
             deadline: now + LONGEST,
+            live: false,
+            incomplete: false,
         });
         subscription.codec = Some(codec);
         subscription.note_forwarded(now, encoding);
@@ -157,6 +185,10 @@ impl Shard {
         batch: &mut Batch,
     ) {
         let outflow = &mut self.peers[index].outflow;
+        if outflow.repairs.contains(&(ssrc, sequence)) {
+            self.drops.count(DropReason::Duplicate);
+            return;
+        }
         if outflow.repairs.len() >= MAX_REPAIRS {
             self.drops.count(DropReason::RateLimited);
             return;
@@ -177,7 +209,8 @@ impl Shard {
     fn send_past(&mut self, now: Instant, index: usize, batch: &mut Batch) {
         let rate = self.pace(now, index);
         self.peers[index].outflow.pacer.refill(now, rate);
-        let over = self.send_repairs(now, index, batch) && self.send_replays(now, index, batch);
+        let repaired = self.send_repairs(now, index, batch);
+        let over = self.send_replays(now, index, batch) && repaired;
         let outflow = &mut self.peers[index].outflow;
         outflow.due = (!over).then(|| outflow.pacer.next(now, rate));
         let due = outflow.due;
@@ -187,14 +220,14 @@ impl Shard {
     /// Returns whether nothing is left.
     fn send_repairs(&mut self, now: Instant, index: usize, batch: &mut Batch) -> bool {
         loop {
-            let outflow = &mut self.peers[index].outflow;
-            let Some(&(ssrc, sequence)) = outflow.repairs.front() else {
+            let peer = &mut self.peers[index];
+            let Some(&(ssrc, sequence)) = peer.outflow.repairs.front() else {
                 return true;
             };
-            if !outflow.pacer.may_send() {
+            if !peer.outflow.pacer.may_send() || !peer.may_repair(now) {
                 return false;
             }
-            outflow.repairs.pop_front();
+            peer.outflow.repairs.pop_front();
             let size = self.retransmit(now, index, ssrc, sequence, batch);
             self.peers[index].outflow.pacer.sent(size);
         }
@@ -251,7 +284,8 @@ impl Shard {
             Some((bytes + packets * HEADERS) * 8 * 1_000 / ms)
         };
         let in_time: u64 = peer.outflow.replays.iter().filter_map(left).sum();
-        Pacer::rate(peer.presumed_rate(now)).max(in_time)
+        let carried = peer.presumed_rate(now);
+        Pacer::rate(carried, self.audio_rate(now, index)).max(in_time)
     }
 }
 
@@ -278,6 +312,9 @@ impl Subscription {
         while let Some(replay) = &mut self.replay {
             let sequence = replay.next;
             if sequence >= layer.history.end() {
+                if replay.incomplete && now < replay.deadline {
+                    return false;
+                }
                 self.replay = None;
                 break;
             }
@@ -289,6 +326,7 @@ impl Subscription {
             let Some(packet) = layer.history.packet(now, sequence) else {
                 continue;
             };
+            replay.incomplete &= packet.numbers.timestamp == replay.keyframe && !packet.marker;
             match self.send_replayed(now, peer, track, layer, &packet, batch) {
                 Ok(size) => peer.outflow.pacer.sent(size),
                 Err(reason) => drops.count(reason),
@@ -320,7 +358,12 @@ impl Subscription {
             self.rewriter.skip(numbers, closes_gap);
             return Err(DropReason::OtherLayer);
         };
-        let rewritten = self.rewriter.map_replayed(now, numbers);
+        let is_live = self.replay.is_some_and(|replay| replay.live);
+        let rewritten = if is_live {
+            self.rewriter.map(now, numbers)
+        } else {
+            self.rewriter.map_replayed(now, numbers)
+        };
         let out = Outgoing {
             payload_type,
             form: RedForm::Whole,
@@ -335,6 +378,31 @@ impl Subscription {
 }
 
 impl Peer {
+    /// Whether a keyframe of so many bytes, 0 where that is not known, takes long to pass.
+    pub(super) fn is_narrow_for(&self, now: Instant, keyframe: u64) -> bool {
+        let bytes = if keyframe == 0 {
+            UNKNOWN_KEYFRAME
+        } else {
+            keyframe
+        };
+        bytes * 8_000 > self.presumed_rate(now) * LONG_KEYFRAME.as_millis() as u64
+    }
+
+    /// Lets one of its subscriptions be sent in this tick what it is behind with.
+    pub(super) fn replay_soon(
+        &mut self,
+        now: Instant,
+        index: usize,
+        subscription: usize,
+        timers: &mut Timers,
+    ) {
+        if !self.outflow.replays.contains(&subscription) {
+            self.outflow.replays.push_back(subscription);
+        }
+        self.outflow.due = Some(now);
+        timers.lower(Timer::Peer(index), &mut self.due, now);
+    }
+
     /// What its network carries, as far as anything is known of it, in bits a second.
     fn presumed_rate(&self, now: Instant) -> u64 {
         let since = self.media_since.unwrap_or(now);
