@@ -239,7 +239,7 @@ impl Delay {
 
     /// The jitter beyond what packets of different sizes explain, in microseconds.
     pub(super) fn noise(&self) -> f64 {
-        (self.jitter() - self.serialization / 8.0).max(0.0)
+        without_sizes(self.jitter(), self.serialization)
     }
 
     /// The jitter that neither sizes of packets nor bursts of the sender explain, in microseconds.
@@ -272,6 +272,18 @@ impl Delay {
             ..Self::default()
         };
     }
+}
+
+/// The jitter of a link of this rate beyond what packets of different sizes explain, in microseconds.
+pub(super) fn noise(jitter: f64, rate: f64) -> f64 {
+    without_sizes(
+        jitter,
+        (MAX_PACKET_BITS * 1e6 / rate).min(MAX_SERIALIZATION),
+    )
+}
+
+fn without_sizes(jitter: f64, serialization: f64) -> f64 {
+    (jitter - serialization / 8.0).max(0.0)
 }
 
 /// A delay that rose at once.

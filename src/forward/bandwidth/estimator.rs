@@ -469,7 +469,7 @@ impl Bandwidth {
     }
 
     fn conclude_probe(&mut self, now: i64, highest: Option<u64>) {
-        let jitter = self.delay.noise();
+        let jitter = (self.delay.noise(), self.delay.jitter());
         let loss = self.loss.inherent();
         let outcome = self
             .prober

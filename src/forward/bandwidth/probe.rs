@@ -6,6 +6,8 @@
 use std::num::NonZeroU16;
 use std::time::Duration;
 
+use super::delay::noise;
+
 /// The queue that a probe may leave if the link carries no more than the estimate, in microseconds as all times here.
 const MAX_QUEUE: f64 = 18_000.0;
 /// How long a probe lasts where there is no jitter.
@@ -299,7 +301,7 @@ impl Prober {
         now: i64,
         number: Option<u64>,
         estimate: f64,
-        jitter: f64,
+        (jitter, all_jitter): (f64, f64),
         inherent_loss: f64,
     ) -> Option<Outcome> {
         let active = self.active?;
@@ -310,7 +312,7 @@ impl Prober {
             return None;
         }
         self.active = None;
-        let Some((sent, received)) = active.rates(inherent_loss, jitter) else {
+        let Some((sent, received)) = active.rates(inherent_loss, jitter, all_jitter) else {
             // Nothing to send, or no feedback: it says nothing about the link.
             self.next_at = now + MIN_INTERVAL / 2;
             return None;
@@ -391,7 +393,7 @@ impl Prober {
 
 impl Active {
     /// The rates of sending and receiving, in bits a second, without what the link loses of anything.
-    fn rates(&self, inherent_loss: f64, jitter: f64) -> Option<(f64, f64)> {
+    fn rates(&self, inherent_loss: f64, jitter: f64, all_jitter: f64) -> Option<(f64, f64)> {
         if self.count < MIN_PACKETS as u32 - 1 || self.received * 2 < self.reported {
             return None;
         }
@@ -400,9 +402,11 @@ impl Active {
         let send_span = self.sent.span().max(500.0);
         let receive_span = self.arrived.span().max(250.0);
         let send = (received - f64::from(self.sent.last_size)) * 8e6 / send_span;
-        // A first packet that was held up makes the others look fast.
-        let span = receive_span + JITTERS * jitter;
-        let receive = (received - f64::from(self.arrived.first_size)) * 8e6 / span;
+        let bits = (received - f64::from(self.arrived.first_size)) * 8.0;
+        // A first packet that was held up makes the others look fast. Of the jitter, packets that pass at this rate one
+        // behind the other explain the rest.
+        let noise = noise(all_jitter, bits * 1e6 / receive_span).max(jitter);
+        let receive = bits * 1e6 / (receive_span + JITTERS * noise);
         let (send, receive) = if jitter > MUCH_JITTER {
             // The ends say little then. A queue that grew shows in the lowest delays.
             let [before, after] = self.lowest;
