@@ -53,7 +53,8 @@ pub(super) struct Delay {
     burst: Option<(i64, i64)>,
     /// Delay and size of the last first packet, and what it was expected to take.
     last_first: Option<(i64, u16, i64)>,
-    /// What the largest packet takes at the estimated rate.
+    /// The estimated rate, in bits a second, and what the largest packet takes at it.
+    rate: f64,
     serialization: f64,
     /// The mean difference between one burst and the next.
     jitter: f64,
@@ -77,6 +78,7 @@ impl Default for Delay {
             base: WindowedMin::default(),
             burst: None,
             last_first: None,
+            rate: 0.0,
             serialization: 0.0,
             jitter: 0.0,
             unexplained: 0.0,
@@ -109,7 +111,10 @@ impl Delay {
         }
         let base = self.base.add(sent, delay);
         let queue = delay - base;
-        self.serialization = (MAX_PACKET_BITS * 1e6 / estimate).min(MAX_SERIALIZATION);
+        if self.rate != estimate {
+            self.rate = estimate;
+            self.serialization = (MAX_PACKET_BITS * 1e6 / estimate).min(MAX_SERIALIZATION);
+        }
         let first = self.burst.is_none_or(|(begin, last)| {
             !(begin..begin + MAX_BURST).contains(&sent) || sent - last > BURST_GAP
         });
@@ -326,16 +331,11 @@ impl WindowedMin {
             self.since = at;
             self.position = (self.position + 1) % BASE_WINDOWS;
             self.windows[self.position] = None;
+            self.lowest = self.windows.iter().flatten().copied().min();
         }
         let window = &mut self.windows[self.position];
         *window = Some(window.map_or(delay, |lowest| lowest.min(delay)));
-        let lowest = self
-            .windows
-            .iter()
-            .flatten()
-            .copied()
-            .min()
-            .unwrap_or(delay);
+        let lowest = self.lowest.map_or(delay, |lowest| lowest.min(delay));
         self.lowest = Some(lowest);
         lowest
     }

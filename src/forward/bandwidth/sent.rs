@@ -9,6 +9,8 @@ use crate::rtp::sequence::extend;
 const MAX_PACKETS: usize = 4096;
 /// How long a packet is kept, in microseconds.
 const MAX_AGE: i64 = 5_000_000;
+/// Old ones are looked for with every so many packets: their memory is far from that of the new ones.
+const EXPIRE_EVERY: u64 = 16;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
@@ -57,6 +59,19 @@ impl SentPackets {
             self.packets.clear();
         }
         self.latest = self.latest.max(at);
+        let number = self.first + self.packets.len() as u64;
+        if number.is_multiple_of(EXPIRE_EVERY) || self.packets.len() >= MAX_PACKETS {
+            self.expire();
+        }
+        self.packets.push_back(Sent {
+            at: at as u32,
+            size,
+            fate: Fate::Unknown,
+        });
+        number
+    }
+
+    fn expire(&mut self) {
         while let Some(oldest) = self.packets.front() {
             let old = self.latest - self.widen(oldest.at) > MAX_AGE;
             if !old && self.packets.len() < MAX_PACKETS {
@@ -65,12 +80,6 @@ impl SentPackets {
             self.packets.pop_front();
             self.first += 1;
         }
-        self.packets.push_back(Sent {
-            at: at as u32,
-            size,
-            fate: Fate::Unknown,
-        });
-        self.first + self.packets.len() as u64 - 1
     }
 
     /// When the last was sent.

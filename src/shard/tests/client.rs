@@ -1,6 +1,7 @@
 //! A simulated client: a DTLS client with SRTP around publications and receivers.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -433,8 +434,10 @@ impl Client {
         }
         let came_again = rtx && !receiver.by_rtx.insert(number);
         // A repetition may be sent twice on purpose.
-        if receiver.packets.insert(number, got).is_some() && !came_again {
-            receiver.repeated += 1;
+        match receiver.packets.entry(number) {
+            Entry::Vacant(place) => drop(place.insert(got)),
+            Entry::Occupied(_) if came_again => {}
+            Entry::Occupied(_) => receiver.repeated += 1,
         }
         Some(())
     }

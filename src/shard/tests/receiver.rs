@@ -13,6 +13,9 @@ use crate::shard::SendParameters;
 /// How soon a keyframe that does not come is asked for again.
 const PLI_INTERVAL: Duration = Duration::from_millis(300);
 
+/// For how long nothing of the first keyframe may come while it lacks packets, of which the first may never be asked for.
+const FIRST_KEYFRAME: Duration = Duration::from_millis(200);
+
 /// One subscription of a client.
 pub(super) struct Receiver {
     pub(super) parameters: SendParameters,
@@ -27,6 +30,8 @@ pub(super) struct Receiver {
     pub(super) repaired: usize,
     pub(super) statistics: ReceiveStream,
     pub(super) nack: NackGenerator,
+    /// Whether there was a whole keyframe.
+    begun: bool,
     /// When to ask for a keyframe next, while one is needed.
     pub(super) keyframe_due: Option<Instant>,
     /// Whether it asks for what is missing.
@@ -62,6 +67,7 @@ impl Receiver {
             repaired: 0,
             statistics: ReceiveStream::new(rate),
             nack: NackGenerator::default(),
+            begun: false,
             keyframe_due: None,
             asks: true,
             reports: Vec::new(),
@@ -72,7 +78,7 @@ impl Receiver {
 
     /// Whether to ask for a keyframe now: what is missing was given up, and none came since it was asked for last.
     pub(super) fn needs_keyframe(&mut self, now: Instant) -> bool {
-        if self.nack.take_needs_keyframe() {
+        if self.nack.take_needs_keyframe() || self.waits_for_its_first(now) {
             self.keyframe_due.get_or_insert(now);
         }
         let is_due = self.keyframe_due.is_some_and(|due| due <= now);
@@ -80,6 +86,24 @@ impl Receiver {
             self.keyframe_due = Some(now + PLI_INTERVAL);
         }
         is_due
+    }
+
+    fn waits_for_its_first(&mut self, now: Instant) -> bool {
+        if self.begun || self.parameters.kind == MediaKind::Audio {
+            return false;
+        }
+        let of_keyframe = self.packets.values().filter(|got| got.content.keyframe);
+        let Some(last) = of_keyframe.map(|got| got.at).max() else {
+            return false;
+        };
+        let mut frames: HashMap<(u32, u32), BTreeSet<u8>> = HashMap::new();
+        let begun = self.contents().filter(|c| c.keyframe).any(|content| {
+            let got = frames.entry((content.tag, content.frame)).or_default();
+            got.insert(content.index);
+            got.len() == usize::from(content.count)
+        });
+        self.begun = begun;
+        !self.begun && now > last + FIRST_KEYFRAME
     }
 
     /// In the order of their numbers.
