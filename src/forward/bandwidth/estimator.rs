@@ -102,8 +102,7 @@ pub struct BandwidthStats {
 /// Estimates what the network can carry to one receiver.
 #[derive(Clone, Debug)]
 pub struct Bandwidth {
-    /// All times inside are microseconds since this.
-    epoch: Instant,
+    /// Has the epoch: all times inside are microseconds since that.
     packets: SentPackets,
     clock: ReferenceClock,
     delivered: Delivered,
@@ -128,8 +127,8 @@ pub struct Bandwidth {
     since: i64,
     demand: f64,
     rtt: Duration,
-    /// Since when packets are sent and nothing is heard.
-    unanswered: Option<i64>,
+    /// The number of the next packet, when something was last heard.
+    answered: u64,
     /// When transport-wide feedback last came.
     heard: Option<i64>,
     /// The number after the last that was reported.
@@ -142,8 +141,7 @@ impl Bandwidth {
     /// Starts at 300 kbit/s.
     pub fn new(now: Instant) -> Self {
         Self {
-            epoch: now,
-            packets: SentPackets::default(),
+            packets: SentPackets::new(now),
             clock: ReferenceClock::default(),
             delivered: Delivered::default(),
             offered: Delivered::default(),
@@ -161,7 +159,7 @@ impl Bandwidth {
             since: 0,
             demand: 0.0,
             rtt: FIRST_RTT,
-            unanswered: None,
+            answered: 0,
             heard: None,
             reported: 0,
             updated: 0,
@@ -174,7 +172,6 @@ impl Bandwidth {
         let at = self.micros(at);
         let size = u16::try_from(size.saturating_add(OVERHEAD)).unwrap_or(u16::MAX);
         let number = self.packets.push(at, size);
-        self.unanswered.get_or_insert(at);
         if let Some(id) = probe {
             self.prober.sent(at, number, size, id, self.rtt);
         }
@@ -211,7 +208,7 @@ impl Bandwidth {
             }
         }
         let Some(highest) = highest else { return };
-        self.unanswered = None;
+        self.answered = self.packets.next();
         self.heard = Some(now);
         match self.state {
             BandwidthState::Start | BandwidthState::Remb => self.enter(BandwidthState::Steady, now),
@@ -231,7 +228,7 @@ impl Bandwidth {
         if self.heard.is_some_and(|heard| now - heard < REMB_AFTER) {
             return;
         }
-        self.unanswered = None;
+        self.answered = self.packets.next();
         self.enter(BandwidthState::Remb, now);
         self.set_estimate(bitrate as f64);
     }
@@ -279,7 +276,7 @@ impl Bandwidth {
         let wanted = self.prober.is_active() || self.prober.is_wanted(self.estimate, self.demand);
         let probe = (wanted && self.may_probe()).then(|| self.prober.timeout());
         let at = [silence, probe].into_iter().flatten().min()?;
-        Some(self.epoch + Duration::from_micros(at.max(0) as u64))
+        Some(self.packets.epoch() + Duration::from_micros(at.max(0) as u64))
     }
 
     /// Time has passed.
@@ -523,7 +520,7 @@ impl Bandwidth {
     /// When the estimate falls for want of feedback.
     fn silence_at(&self) -> Option<i64> {
         self.heard?;
-        let since = self.unanswered?;
+        let since = self.packets.sent_at(self.answered)?;
         match self.state {
             BandwidthState::Remb | BandwidthState::Start => None,
             // Only while something is sent.
@@ -553,9 +550,8 @@ impl Bandwidth {
         };
     }
 
-    /// Never before the epoch.
     fn micros(&self, at: Instant) -> i64 {
-        at.saturating_duration_since(self.epoch).as_micros() as i64
+        self.packets.micros(at)
     }
 }
 

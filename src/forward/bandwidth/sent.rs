@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::time::Instant;
 
 use crate::rtp::sequence::extend;
 
@@ -40,9 +41,13 @@ pub(super) struct Report {
     pub(super) was_lost: bool,
 }
 
-/// A ring that grows with use.
-#[derive(Clone, Debug, Default)]
+/// A ring that grows with use. All that is looked at when a packet leaves is in one line of the processor's cache: the
+/// packets of many receivers leave in turn, and it is cold each time.
+#[derive(Clone, Debug)]
+#[repr(align(64))]
 pub(super) struct SentPackets {
+    /// All times are microseconds since this.
+    epoch: Instant,
     packets: VecDeque<Sent>,
     /// The number of the first in the ring.
     first: u64,
@@ -51,6 +56,36 @@ pub(super) struct SentPackets {
 }
 
 impl SentPackets {
+    pub(super) fn new(epoch: Instant) -> Self {
+        Self {
+            epoch,
+            packets: VecDeque::new(),
+            first: 0,
+            latest: 0,
+        }
+    }
+
+    /// When all times begin.
+    pub(super) fn epoch(&self) -> Instant {
+        self.epoch
+    }
+
+    /// In microseconds, and never before the epoch.
+    pub(super) fn micros(&self, at: Instant) -> i64 {
+        at.saturating_duration_since(self.epoch).as_micros() as i64
+    }
+
+    /// The number of the next packet.
+    pub(super) fn next(&self) -> u64 {
+        self.first + self.packets.len() as u64
+    }
+
+    /// When the packet of this number was sent, or the oldest that is kept if it is not. `None` if it was not sent yet.
+    pub(super) fn sent_at(&self, number: u64) -> Option<i64> {
+        let index = usize::try_from(number.saturating_sub(self.first)).ok()?;
+        Some(self.widen(self.packets.get(index)?.at))
+    }
+
     /// Keeps a packet, and returns its number.
     pub(super) fn push(&mut self, at: i64, size: u16) -> u64 {
         if at - self.latest > MAX_AGE {
@@ -59,7 +94,7 @@ impl SentPackets {
             self.packets.clear();
         }
         self.latest = self.latest.max(at);
-        let number = self.first + self.packets.len() as u64;
+        let number = self.next();
         if number.is_multiple_of(EXPIRE_EVERY) || self.packets.len() >= MAX_PACKETS {
             self.expire();
         }
