@@ -138,6 +138,23 @@ impl History {
             .then(|| packets.flatten())
     }
 
+    /// The start of the last keyframe, if all of its packets are there and it is no older than `max_age`.
+    pub fn whole_keyframe(&self, now: Instant, max_age: Duration) -> Option<Packet<'_>> {
+        let keyframe = self.keyframe?;
+        let offset = usize::try_from(keyframe.first.checked_sub(self.first)?).ok()?;
+        let first = self.entries.get(offset)?.as_ref()?;
+        if now.saturating_duration_since(first.at) > max_age.min(self.limits.age) {
+            return None;
+        }
+        for slot in self.entries.range(offset..) {
+            let packet = self.read(slot.as_ref()?)?;
+            if packet.numbers.timestamp != keyframe.timestamp || packet.marker {
+                return self.read(first);
+            }
+        }
+        None
+    }
+
     /// One past the highest number that was kept.
     pub fn end(&self) -> u64 {
         self.first + self.entries.len() as u64

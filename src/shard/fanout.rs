@@ -3,10 +3,11 @@
 use std::time::Instant;
 
 use super::peer::{Peer, Place};
-use super::replay::{Meeting, Replay};
+use super::replay::{FRESH_KEYFRAME, Meeting, Replay};
 use super::subscription::Subscription;
 use super::timeline::What;
 use super::timers::{Timer, Timers};
+use super::track::Layer;
 use super::{Batch, LaneSlot, Shard};
 use crate::forward::layers::{Gate, Selector};
 use crate::forward::{DropReason, Packet, Padding, ProbeId, RedForm, Rewritten, Source};
@@ -75,6 +76,8 @@ impl Shard {
                 subscription.wait_for_keyframe();
                 continue;
             }
+            // A keyframe that came whole before this packet, or with it.
+            let mut kept = None;
             let mut follows = subscription.follows(place.layer, source);
             if let (Some(replay), true) = (&subscription.replay, follows) {
                 match replay.meet(packet, subscription.awaits(place.layer)) {
@@ -102,7 +105,25 @@ impl Shard {
                     drops.count(DropReason::OtherLayer);
                     continue;
                 }
-                if !packet.keyframe_start {
+                let leaves = subscription.leaves_for(place.layer);
+                if packet.keyframe_start
+                    && leaves
+                    && !peer.is_narrow_for(now, subscription.next_keyframe(source))
+                {
+                    subscription.arriving = Some((place.layer, now));
+                }
+                let since = subscription
+                    .arriving
+                    .filter(|(encoding, _)| *encoding == place.layer);
+                if let (Some((_, since)), true) = (since, leaves) {
+                    kept = source.history.whole_keyframe(now, FRESH_KEYFRAME);
+                    if kept.is_none() && now < since + FRESH_KEYFRAME {
+                        drops.count(DropReason::WaitingForKeyframe);
+                        continue;
+                    }
+                    subscription.arriving = None;
+                }
+                if kept.is_none() && !packet.keyframe_start {
                     drops.count(DropReason::WaitingForKeyframe);
                     keyframe_wanted = true;
                     continue;
@@ -111,24 +132,29 @@ impl Shard {
                 if let Some(left) = left.filter(|left| usize::from(left.encoding) != place.layer) {
                     arrivals.push((usize::from(left.encoding), index));
                 }
-                subscription.take_up(now, source.generation, main_codec, &packet);
+                let first = kept.as_ref().unwrap_or(&packet);
+                subscription.take_up(now, source.generation, main_codec, first);
                 subscription.note_forwarded(now, place.layer);
                 peer.adapt_soon(now, subscription.peer, timers);
                 if source.clock.is_some() {
                     report_now(now, subscription.peer, peer, timers);
                 }
             }
+            if let Some(first) = kept {
+                subscription.codec = Some(main_codec);
+                subscription.replay = Some(Replay::kept(now, place.layer, &first));
+                peer.replay_soon(now, subscription.peer, index, timers);
+                continue;
+            }
             let begins = packet.keyframe_start && subscription.rewriter.is_new(&packet.numbers);
-            if is_video && begins && subscription.awaits(place.layer) {
-                let spatial = subscription
-                    .selector
-                    .target()
-                    .map_or(0, |target| target.spatial);
-                if peer.is_narrow_for(now, source.rates.keyframe(usize::from(spatial))) {
-                    subscription.replay = Some(Replay::held(now, place.layer, &packet));
-                    peer.replay_soon(now, subscription.peer, index, timers);
-                    continue;
-                }
+            if is_video
+                && begins
+                && subscription.awaits(place.layer)
+                && peer.is_narrow_for(now, subscription.next_keyframe(source))
+            {
+                subscription.replay = Some(Replay::held(now, place.layer, &packet));
+                peer.replay_soon(now, subscription.peer, index, timers);
+                continue;
             }
             if !subscription.decodable && is_main_codec(codec) {
                 subscription.decodable = true;
@@ -251,6 +277,14 @@ impl Subscription {
         let numbers = &packet.numbers;
         self.selector.take_up(numbers.sequence, numbers.timestamp);
         self.replay = None;
+        self.arriving = None;
+    }
+
+    /// What the next keyframe of its target takes on the wire, in bytes, if it is no larger than the last ones; 0 where
+    /// that is not known.
+    fn next_keyframe(&self, layer: &Layer) -> u64 {
+        let spatial = self.selector.target().map_or(0, |target| target.spatial);
+        layer.rates.keyframe(usize::from(spatial))
     }
 
     /// Whether a packet of the encoding that it follows passes.

@@ -53,6 +53,8 @@ pub(super) struct Subscription {
     pub(super) starved: Option<Instant>,
     /// What it is still sent of the past: its copies of what comes meanwhile wait behind that.
     pub(super) replay: Option<Replay>,
+    /// The encoding of which a keyframe is arriving, and since when: what is sent now goes on until the whole of it is here.
+    pub(super) arriving: Option<(usize, Instant)>,
     /// Whether the subscriber can decode what comes.
     pub(super) decodable: bool,
     /// Where its video is in the batch.
@@ -108,6 +110,7 @@ impl Subscription {
             explained: false,
             starved: None,
             replay: None,
+            arriving: None,
             decodable: true,
             lane: LaneSlot::default(),
             ways: [None; 128],
@@ -228,6 +231,12 @@ impl Subscription {
                 .rewriter
                 .source()
                 .is_some_and(|source| source.generation == layer.generation)
+    }
+
+    /// Whether it is sent another encoding than this.
+    pub(super) fn leaves_for(&self, encoding: usize) -> bool {
+        let current = self.selector.current();
+        current.is_some_and(|current| usize::from(current.encoding) != encoding)
     }
 
     /// Whether it is to go on with this encoding as soon as it can.
