@@ -102,6 +102,29 @@ impl Peer {
     }
 }
 
+/// What a peer's network carries of video, in bits a second.
+#[derive(Clone, Copy, Debug)]
+struct Budget {
+    carried: f64,
+    /// What it is expected to carry once the estimate has fallen as far as it will.
+    expected: f64,
+}
+
+impl Budget {
+    fn steady(carried: f64) -> Self {
+        Self {
+            carried,
+            expected: carried,
+        }
+    }
+
+    /// What to divide among tracks whose smallest pictures take so much together. Nothing is smaller than those, and
+    /// leaving frames of them out costs no keyframe: that can be done when it is needed.
+    fn with_room_for(self, smallest: u64) -> u64 {
+        self.expected.max(self.carried.min(smallest as f64)) as u64
+    }
+}
+
 /// What is decided for one subscription.
 struct Choice {
     subscription: usize,
@@ -125,8 +148,7 @@ impl Shard {
 
     /// Divides what a peer's network carries among the tracks that it watches.
     pub(super) fn adapt(&mut self, now: Instant, index: usize, batch: &mut Batch) {
-        let budget = self.video_budget(now, index);
-        let choices = self.choose(now, index, budget);
+        let (choices, budget) = self.choose(now, index);
         let watches = !choices.is_empty();
         for choice in choices {
             self.carry_out(now, &choice, budget, batch);
@@ -229,14 +251,14 @@ impl Shard {
     }
 
     /// What the peer's network carries of video, in bits a second; `None` where nothing limits it.
-    fn video_budget(&self, now: Instant, index: usize) -> Option<u64> {
+    fn video_budget(&self, now: Instant, index: usize) -> Option<Budget> {
         let peer = &self.peers[index];
         let Some(bandwidth) = &peer.bandwidth else {
             // One that could say something about arrivals will be asked with the first packet.
             return peer
                 .extensions
                 .id(Extension::TransportCc)
-                .map(|_| FIRST_BUDGET);
+                .map(|_| Budget::steady(FIRST_BUDGET as f64));
         };
         let stats = bandwidth.stats();
         let since = peer.media_since.unwrap_or(now);
@@ -244,15 +266,16 @@ impl Shard {
             return None;
         }
         let audio = self.audio_rate(now, index);
-        let mut left = stats.estimate.saturating_sub(audio) as f64;
+        // What gets lost is sent again.
+        let kept = 1.0 - stats.loss.clamp(0.0, MAX_REPEATED);
+        let mut budget = Budget::steady(stats.estimate.saturating_sub(audio) as f64 * kept);
         // One that falls steeply has not arrived at the bottom: each layer in between would cost a keyframe for nothing.
         let before = peer.adaptation.estimate as f64;
         let fall = stats.estimate as f64 / before.max(1.0);
         if bandwidth.is_draining() && fall < STEEP {
-            left *= fall.max(STEEPEST);
+            budget.expected *= fall.max(STEEPEST);
         }
-        // What gets lost is sent again.
-        Some((left * (1.0 - stats.loss.clamp(0.0, MAX_REPEATED))) as u64)
+        Some(budget)
     }
 
     /// What a peer is sent of audio, in bits a second. What has no numbers is not in its estimate, and not in this.
@@ -265,7 +288,9 @@ impl Shard {
             .sum()
     }
 
-    fn choose(&mut self, now: Instant, index: usize, budget: Option<u64>) -> Vec<Choice> {
+    /// Also says what was divided, in bits a second.
+    fn choose(&mut self, now: Instant, index: usize) -> (Vec<Choice>, Option<u64>) {
+        let budget = self.video_budget(now, index);
         let Self {
             peers,
             tracks,
@@ -309,10 +334,16 @@ impl Shard {
         if let Some(bandwidth) = &mut peer.bandwidth {
             let tops = demands.iter().filter_map(|demand| demand.rungs.last());
             let video: u64 = tops.map(|rung| rung.bitrate).sum();
-            let audio = bandwidth.estimate().saturating_sub(budget.unwrap_or(0));
+            let carried = budget.map_or(0, |budget| budget.carried as u64);
+            let audio = bandwidth.estimate().saturating_sub(carried);
             bandwidth.set_demand(video * DEMAND / 100 + audio);
             peer.adaptation.estimate = bandwidth.estimate();
         }
+        let smallest = demands
+            .iter()
+            .map(|demand| smallest_picture(demand.rungs))
+            .sum();
+        let budget = budget.map(|budget| budget.with_room_for(smallest));
         let given = allocate(budget.unwrap_or(u64::MAX), &demands);
         let is_informed = peer.bandwidth.as_ref().is_some_and(|b| b.is_informed());
         let (mut rose, mut fell) = (false, false);
@@ -352,7 +383,7 @@ impl Shard {
         } else if rose && !fell {
             peer.adaptation.rose(now);
         }
-        choices
+        (choices, budget)
     }
 
     fn carry_out(&mut self, now: Instant, choice: &Choice, budget: Option<u64>, batch: &mut Batch) {
@@ -522,6 +553,16 @@ impl Track {
         let tops = self.layers.iter().flatten().map(|layer| layer.rates.top());
         self.layers.len() > 1 || tops.into_iter().any(|top| top != (0, 0))
     }
+}
+
+/// What all frames of the smallest picture take, in bits a second.
+fn smallest_picture(rungs: &[Rung]) -> u64 {
+    let picture = |rung: &Rung| (rung.layer.encoding, rung.layer.spatial);
+    let Some(first) = rungs.first().map(picture) else {
+        return 0;
+    };
+    let frames = rungs.iter().filter(|rung| picture(rung) == first);
+    frames.map(|rung| rung.bitrate).max().unwrap_or(0)
 }
 
 /// The rungs up to what the viewer needs: at least one.
