@@ -1,6 +1,6 @@
 //! From one packet of a track to the copies of its subscribers, straight into the batch.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::peer::{Peer, Place};
 use super::replay::{FRESH_KEYFRAME, Meeting, Replay};
@@ -9,7 +9,7 @@ use super::timeline::What;
 use super::timers::{Timer, Timers};
 use super::track::Layer;
 use super::{Batch, LaneSlot, Shard};
-use crate::forward::layers::{Gate, Selector};
+use crate::forward::layers::{EncodingSet, Gate, Selector};
 use crate::forward::{DropReason, Packet, Padding, ProbeId, RedForm, Rewritten, Source};
 use crate::rtp::{
     Codec, Elements, HeaderFields, MediaKind, OwnWords, PassedOn, pad, write_copied_header,
@@ -18,6 +18,9 @@ use crate::transport::Path;
 
 /// Bytes of a copy's header, where it does not matter much: the fixed part, and a mid.
 const TYPICAL_HEADER: usize = 20;
+
+/// The rest of a keyframe is waited for so long. Then what there is of it is sent, and the rest when it comes.
+const LONGEST_ARRIVAL: Duration = Duration::from_millis(400);
 
 /// How a copy is sent.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +50,10 @@ impl Shard {
             ..
         } = self;
         let track = &mut tracks[place.track];
+        let flowing = match packet.keyframe_start && track.layers.len() > 1 {
+            true => track.flowing(now),
+            false => EncodingSet::default(),
+        };
         let (Some(Some(source)), Some(followers)) = (
             track.layers.get_mut(place.layer),
             track.followers.get(place.layer),
@@ -76,7 +83,7 @@ impl Shard {
                 subscription.wait_for_keyframe();
                 continue;
             }
-            // A keyframe that came whole before this packet, or with it.
+            // A keyframe that began before this packet, or with it, and is taken up now.
             let mut kept = None;
             let mut follows = subscription.follows(place.layer, source);
             if let (Some(replay), true) = (&subscription.replay, follows) {
@@ -105,22 +112,20 @@ impl Shard {
                     drops.count(DropReason::OtherLayer);
                     continue;
                 }
-                let leaves = subscription.leaves_for(place.layer);
                 if packet.keyframe_start
-                    && leaves
+                    && subscription.leaves_one_of(flowing, place.layer)
                     && !peer.is_narrow_for(now, subscription.next_keyframe(source))
                 {
                     subscription.arriving = Some((place.layer, now));
                 }
-                let since = subscription
-                    .arriving
-                    .filter(|(encoding, _)| *encoding == place.layer);
-                if let (Some((_, since)), true) = (since, leaves) {
-                    kept = source.history.whole_keyframe(now, FRESH_KEYFRAME);
-                    if kept.is_none() && now < since + FRESH_KEYFRAME {
+                if let Some(since) = subscription.awaits_rest_of(place.layer) {
+                    let last = source.history.last_keyframe(now, FRESH_KEYFRAME);
+                    let is_whole = last.as_ref().is_some_and(|(_, is_whole)| *is_whole);
+                    if !is_whole && now < since + LONGEST_ARRIVAL {
                         drops.count(DropReason::WaitingForKeyframe);
                         continue;
                     }
+                    kept = last.map(|(first, _)| first);
                     subscription.arriving = None;
                 }
                 if kept.is_none() && !packet.keyframe_start {

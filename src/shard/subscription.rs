@@ -10,7 +10,7 @@ use super::replay::Replay;
 use super::timeline::Timeline;
 use super::track::Layer;
 use super::{CodecParameters, LaneSlot, LayerReason, SendParameters, Wish};
-use crate::forward::layers::{LayerId, Selector};
+use crate::forward::layers::{EncodingSet, LayerId, Selector};
 use crate::forward::{RedForm, Rewriter, SentReports};
 use crate::rtp::Codec;
 
@@ -233,10 +233,19 @@ impl Subscription {
                 .is_some_and(|source| source.generation == layer.generation)
     }
 
-    /// Whether it is sent another encoding than this.
-    pub(super) fn leaves_for(&self, encoding: usize) -> bool {
+    /// Whether it is sent another encoding than this, which is one of those that flow.
+    pub(super) fn leaves_one_of(&self, flowing: EncodingSet, encoding: usize) -> bool {
         let current = self.selector.current();
-        current.is_some_and(|current| usize::from(current.encoding) != encoding)
+        current.is_some_and(|current| {
+            usize::from(current.encoding) != encoding && flowing & (1 << current.encoding) != 0
+        })
+    }
+
+    /// Since when a keyframe of this encoding is arriving, while another is sent.
+    pub(super) fn awaits_rest_of(&self, encoding: usize) -> Option<Instant> {
+        let (arriving, since) = self.arriving?;
+        let current = self.selector.current()?;
+        (arriving == encoding && usize::from(current.encoding) != encoding).then_some(since)
     }
 
     /// Whether it is to go on with this encoding as soon as it can.
