@@ -138,25 +138,6 @@ impl History {
             .then(|| packets.flatten())
     }
 
-    /// The start of the last keyframe, if it is kept and no older than `max_age`, and whether all of its packets are there.
-    pub fn last_keyframe(&self, now: Instant, max_age: Duration) -> Option<(Packet<'_>, bool)> {
-        let keyframe = self.keyframe?;
-        let offset = usize::try_from(keyframe.first.checked_sub(self.first)?).ok()?;
-        let first = self.entries.get(offset)?.as_ref()?;
-        if now.saturating_duration_since(first.at) > max_age.min(self.limits.age) {
-            return None;
-        }
-        let packets = self.entries.range(offset..);
-        let mut packets = packets.map(|slot| slot.as_ref().and_then(|entry| self.read(entry)));
-        // Its packets are those before the next picture's, or up to a marker.
-        let last = packets.find(|packet| {
-            packet.as_ref().is_none_or(|packet| {
-                packet.marker || packet.numbers.timestamp != keyframe.timestamp
-            })
-        });
-        Some((self.read(first)?, last.flatten().is_some()))
-    }
-
     /// One past the highest number that was kept.
     pub fn end(&self) -> u64 {
         self.first + self.entries.len() as u64

@@ -1,15 +1,14 @@
 //! From one packet of a track to the copies of its subscribers, straight into the batch.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::peer::{Peer, Place};
-use super::replay::{FRESH_KEYFRAME, Meeting, Replay};
+use super::replay::{Meeting, Replay};
 use super::subscription::Subscription;
 use super::timeline::What;
 use super::timers::{Timer, Timers};
-use super::track::Layer;
 use super::{Batch, LaneSlot, Shard};
-use crate::forward::layers::{EncodingSet, Gate, Selector};
+use crate::forward::layers::{Gate, Selector};
 use crate::forward::{DropReason, Packet, Padding, ProbeId, RedForm, Rewritten, Source};
 use crate::rtp::{
     Codec, Elements, HeaderFields, MediaKind, OwnWords, PassedOn, pad, write_copied_header,
@@ -18,9 +17,6 @@ use crate::transport::Path;
 
 /// Bytes of a copy's header, where it does not matter much: the fixed part, and a mid.
 const TYPICAL_HEADER: usize = 20;
-
-/// The rest of a keyframe is waited for so long. Then what there is of it is sent, and the rest when it comes.
-const LONGEST_ARRIVAL: Duration = Duration::from_millis(400);
 
 /// How a copy is sent.
 #[derive(Clone, Copy, Debug)]
@@ -50,10 +46,6 @@ impl Shard {
             ..
         } = self;
         let track = &mut tracks[place.track];
-        let flowing = match packet.keyframe_start && track.layers.len() > 1 {
-            true => track.flowing(now),
-            false => EncodingSet::default(),
-        };
         let (Some(Some(source)), Some(followers)) = (
             track.layers.get_mut(place.layer),
             track.followers.get(place.layer),
@@ -83,8 +75,6 @@ impl Shard {
                 subscription.wait_for_keyframe();
                 continue;
             }
-            // A keyframe that began before this packet, or with it, and is taken up now.
-            let mut kept = None;
             let mut follows = subscription.follows(place.layer, source);
             if let (Some(replay), true) = (&subscription.replay, follows) {
                 match replay.meet(packet, subscription.awaits(place.layer)) {
@@ -112,23 +102,7 @@ impl Shard {
                     drops.count(DropReason::OtherLayer);
                     continue;
                 }
-                if packet.keyframe_start
-                    && subscription.leaves_one_of(flowing, place.layer)
-                    && !peer.is_narrow_for(now, subscription.next_keyframe(source))
-                {
-                    subscription.arriving = Some((place.layer, now));
-                }
-                if let Some(since) = subscription.awaits_rest_of(place.layer) {
-                    let last = source.history.last_keyframe(now, FRESH_KEYFRAME);
-                    let is_whole = last.as_ref().is_some_and(|(_, is_whole)| *is_whole);
-                    if !is_whole && now < since + LONGEST_ARRIVAL {
-                        drops.count(DropReason::WaitingForKeyframe);
-                        continue;
-                    }
-                    kept = last.map(|(first, _)| first);
-                    subscription.arriving = None;
-                }
-                if kept.is_none() && !packet.keyframe_start {
+                if !packet.keyframe_start {
                     drops.count(DropReason::WaitingForKeyframe);
                     keyframe_wanted = true;
                     continue;
@@ -137,29 +111,24 @@ impl Shard {
                 if let Some(left) = left.filter(|left| usize::from(left.encoding) != place.layer) {
                     arrivals.push((usize::from(left.encoding), index));
                 }
-                let first = kept.as_ref().unwrap_or(&packet);
-                subscription.take_up(now, source.generation, main_codec, first);
+                subscription.take_up(now, source.generation, main_codec, &packet);
                 subscription.note_forwarded(now, place.layer);
                 peer.adapt_soon(now, subscription.peer, timers);
                 if source.clock.is_some() {
                     report_now(now, subscription.peer, peer, timers);
                 }
             }
-            if let Some(first) = kept {
-                subscription.codec = Some(main_codec);
-                subscription.replay = Some(Replay::kept(now, place.layer, &first));
-                peer.replay_soon(now, subscription.peer, index, timers);
-                continue;
-            }
             let begins = packet.keyframe_start && subscription.rewriter.is_new(&packet.numbers);
-            if is_video
-                && begins
-                && subscription.awaits(place.layer)
-                && peer.is_narrow_for(now, subscription.next_keyframe(source))
-            {
-                subscription.replay = Some(Replay::held(now, place.layer, &packet));
-                peer.replay_soon(now, subscription.peer, index, timers);
-                continue;
+            if is_video && begins && subscription.awaits(place.layer) {
+                let spatial = subscription
+                    .selector
+                    .target()
+                    .map_or(0, |target| target.spatial);
+                if peer.is_narrow_for(now, source.rates.keyframe(usize::from(spatial))) {
+                    subscription.replay = Some(Replay::held(now, place.layer, &packet));
+                    peer.replay_soon(now, subscription.peer, index, timers);
+                    continue;
+                }
             }
             if !subscription.decodable && is_main_codec(codec) {
                 subscription.decodable = true;
@@ -282,14 +251,6 @@ impl Subscription {
         let numbers = &packet.numbers;
         self.selector.take_up(numbers.sequence, numbers.timestamp);
         self.replay = None;
-        self.arriving = None;
-    }
-
-    /// What the next keyframe of its target takes on the wire, in bytes, if it is no larger than the last ones; 0 where
-    /// that is not known.
-    fn next_keyframe(&self, layer: &Layer) -> u64 {
-        let spatial = self.selector.target().map_or(0, |target| target.spatial);
-        layer.rates.keyframe(usize::from(spatial))
     }
 
     /// Whether a packet of the encoding that it follows passes.

@@ -104,25 +104,15 @@ impl Replay {
         }
     }
 
-    /// One of the encoding whose keyframe began with this packet, and is in the history.
-    pub(super) fn kept(now: Instant, encoding: usize, first: &Packet<'_>) -> Self {
-        Self {
-            encoding,
-            keyframe: first.numbers.timestamp,
-            next: first.numbers.sequence,
-            deadline: now + LONGEST,
-            live: false,
-            incomplete: false,
-        }
-    }
-
     /// One of the encoding whose keyframe begins with this packet, and comes now.
     pub(super) fn held(now: Instant, encoding: usize, packet: &Packet<'_>) -> Self {
         Self {
+            encoding,
+            keyframe: packet.numbers.timestamp,
+            next: packet.numbers.sequence,
             deadline: now + LONGEST_HELD,
             live: true,
             incomplete: true,
-            ..Self::kept(now, encoding, packet)
         }
     }
 
@@ -162,7 +152,14 @@ impl Shard {
         let codec = layer.codec?;
         subscription.payload_type(first.payload_type)?;
         subscription.take_up(now, layer.generation, codec, &first);
-        subscription.replay = Some(Replay::kept(now, encoding, &first));
+        subscription.replay = Some(Replay {
+            encoding,
+            keyframe: first.numbers.timestamp,
+            next: first.numbers.sequence,
+            deadline: now + LONGEST,
+            live: false,
+            incomplete: false,
+        });
         subscription.codec = Some(codec);
         subscription.note_forwarded(now, encoding);
         let receiver = subscription.peer;

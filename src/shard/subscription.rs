@@ -10,7 +10,7 @@ use super::replay::Replay;
 use super::timeline::Timeline;
 use super::track::Layer;
 use super::{CodecParameters, LaneSlot, LayerReason, SendParameters, Wish};
-use crate::forward::layers::{EncodingSet, LayerId, Selector};
+use crate::forward::layers::{LayerId, Selector};
 use crate::forward::{RedForm, Rewriter, SentReports};
 use crate::rtp::Codec;
 
@@ -53,8 +53,6 @@ pub(super) struct Subscription {
     pub(super) starved: Option<Instant>,
     /// What it is still sent of the past: its copies of what comes meanwhile wait behind that.
     pub(super) replay: Option<Replay>,
-    /// The encoding of which a keyframe is arriving, and since when: what is sent now goes on until the whole of it is here.
-    pub(super) arriving: Option<(usize, Instant)>,
     /// Whether the subscriber can decode what comes.
     pub(super) decodable: bool,
     /// Where its video is in the batch.
@@ -110,7 +108,6 @@ impl Subscription {
             explained: false,
             starved: None,
             replay: None,
-            arriving: None,
             decodable: true,
             lane: LaneSlot::default(),
             ways: [None; 128],
@@ -231,21 +228,6 @@ impl Subscription {
                 .rewriter
                 .source()
                 .is_some_and(|source| source.generation == layer.generation)
-    }
-
-    /// Whether it is sent another encoding than this, which is one of those that flow.
-    pub(super) fn leaves_one_of(&self, flowing: EncodingSet, encoding: usize) -> bool {
-        let current = self.selector.current();
-        current.is_some_and(|current| {
-            usize::from(current.encoding) != encoding && flowing & (1 << current.encoding) != 0
-        })
-    }
-
-    /// Since when a keyframe of this encoding is arriving, while another is sent.
-    pub(super) fn awaits_rest_of(&self, encoding: usize) -> Option<Instant> {
-        let (arriving, since) = self.arriving?;
-        let current = self.selector.current()?;
-        (arriving == encoding && usize::from(current.encoding) != encoding).then_some(since)
     }
 
     /// Whether it is to go on with this encoding as soon as it can.

@@ -310,14 +310,6 @@ impl Track {
         layer.flows(now).then(|| layer.rates.rate(0, 0))?
     }
 
-    /// The encodings that come without delay.
-    pub(super) fn flowing(&self, now: Instant) -> EncodingSet {
-        let layers = self.layers.iter().enumerate();
-        let flowing =
-            layers.filter(|(_, layer)| layer.as_ref().is_some_and(|l| l.is_available(now)));
-        flowing.fold(0, |set, (index, _)| set | 1 << index)
-    }
-
     /// A subscription is sent an encoding, or is to be.
     pub(super) fn follow(&mut self, encoding: usize, subscription: usize) {
         if let Some(followers) = self.followers.get_mut(encoding)
