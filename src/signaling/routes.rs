@@ -108,6 +108,9 @@ pub fn router(control: ControlHandle, settings: Arc<SignalingSettings>) -> Route
     })
 }
 
+/// Read at once from a WebSocket, in bytes. The library clears as much for each read, and keeps it for each socket.
+const READ_BUFFER: usize = 4 * 1024;
+
 /// The query of a WebSocket's request. `token` is read by nobody yet.
 #[derive(Debug, Deserialize)]
 struct SocketQuery {
@@ -184,6 +187,7 @@ async fn socket(
     };
     let upgrade = upgrade
         .protocols([SUBPROTOCOL_V1, SUBPROTOCOL_CLASSIC])
+        .read_buffer_size(READ_BUFFER)
         .max_message_size(MAX_FRAME_BYTES)
         .max_frame_size(MAX_FRAME_BYTES);
     let is_v1 = upgrade
