@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use smallvec::SmallVec;
+
 use crate::transport::Path;
 
 /// Closed lanes that keep their memory for the next; that of a larger burst is given back.
@@ -10,6 +12,9 @@ const MAX_SPARE: usize = 8_192;
 
 /// A lane that grew beyond this does not keep it either.
 const MAX_SPARE_BYTES: usize = 128 * 1024;
+
+/// In the lane itself as long as they are few: one line of memory less to wait for.
+type Sizes = SmallVec<[u16; 16]>;
 
 /// Bytes that may wait at most: more do not fit the processor's cache.
 const MAX_WAITING_BYTES: usize = 1024 * 1024;
@@ -51,7 +56,7 @@ pub struct Lane {
     /// At whose end it leaves, if that is sent in time.
     carrier: LaneSlot,
     buffer: Vec<u8>,
-    sizes: Vec<u16>,
+    sizes: Sizes,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,6 +141,15 @@ impl Batch {
         let fits = lane.path == path && lane.state.is_open_as(slot.epoch);
         let last = lane.sizes.last().filter(|_| fits)?;
         Some(usize::from(*last))
+    }
+
+    /// Reads a word of what a [`write`](Self::write) to the slot's lane looks at, so that it comes into the processor's
+    /// cache. Of no meaning.
+    pub(super) fn touch(&self, slot: LaneSlot) -> usize {
+        let lane = self.lanes.get(slot.lane);
+        lane.map_or(0, |lane| {
+            lane.sizes.len() ^ usize::from(lane.buffer.last().copied().unwrap_or_default())
+        })
     }
 
     /// Lets what is in the other's lane by then leave together with the slot's: a small datagram at the end of a run
@@ -279,7 +293,7 @@ impl Batch {
                     beside: LaneSlot::default(),
                     carrier: LaneSlot::default(),
                     buffer: Vec::new(),
-                    sizes: Vec::new(),
+                    sizes: Sizes::new(),
                 });
                 self.lanes.len() - 1
             }
@@ -394,7 +408,7 @@ mod tests {
             beside: LaneSlot::default(),
             carrier: LaneSlot::default(),
             buffer: Vec::new(),
-            sizes: Vec::new(),
+            sizes: Sizes::new(),
         };
         for (i, &size) in sizes.iter().enumerate() {
             lane.write(|out| {

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::peer::{Peer, Place};
+use super::prefetch::{AT_ONCE, prefetch};
 use super::replay::{Meeting, Replay};
 use super::subscription::Subscription;
 use super::timeline::What;
@@ -65,7 +66,11 @@ impl Shard {
         let mut keyframe_wanted = false;
         // Those who have left another encoding for this one.
         let mut arrivals = Vec::new();
-        for &index in followers {
+        for (position, &index) in followers.iter().enumerate() {
+            if position.is_multiple_of(AT_ONCE) {
+                let next = followers[position..].iter().take(AT_ONCE);
+                prefetch(next, subscriptions, peers, batch);
+            }
             let subscription = &mut subscriptions[index];
             let peer = &mut peers[subscription.peer];
             if !peer.can_receive() {
@@ -84,8 +89,8 @@ impl Shard {
                 }
             }
             let way = subscription.way(packet.payload_type);
-            let taken = way.and_then(|way| Some((way, way.form.apply(packet)?)));
-            let Some((way, packet)) = taken else {
+            let taken = way.and_then(|way| Some((way, way.form.apply(packet.payload)?)));
+            let Some((way, payload)) = taken else {
                 drops.count(DropReason::NoCodec);
                 if follows {
                     subscription.rewriter.skip(&packet.numbers, false);
@@ -111,7 +116,7 @@ impl Shard {
                 if let Some(left) = left.filter(|left| usize::from(left.encoding) != place.layer) {
                     arrivals.push((usize::from(left.encoding), index));
                 }
-                subscription.take_up(now, source.generation, main_codec, &packet);
+                subscription.take_up(now, source.generation, main_codec, packet);
                 subscription.note_forwarded(now, place.layer);
                 peer.adapt_soon(now, subscription.peer, timers);
                 if source.clock.is_some() {
@@ -125,7 +130,7 @@ impl Shard {
                     .target()
                     .map_or(0, |target| target.spatial);
                 if peer.is_narrow_for(now, source.rates.keyframe(usize::from(spatial))) {
-                    subscription.replay = Some(Replay::held(now, place.layer, &packet));
+                    subscription.replay = Some(Replay::held(now, place.layer, packet));
                     peer.replay_soon(now, subscription.peer, index, timers);
                     continue;
                 }
@@ -135,7 +140,7 @@ impl Shard {
                 peer.adapt_soon(now, subscription.peer, timers);
             }
             let numbers = &packet.numbers;
-            let gate = subscription.gate(&packet);
+            let gate = subscription.gate(packet);
             let Gate::Forward { ends_picture } = gate else {
                 drops.count(DropReason::OtherLayer);
                 subscription.rewriter.skip(numbers, closes_gap);
@@ -158,6 +163,7 @@ impl Shard {
             });
             let out = Outgoing {
                 payload_type: way.payload_type,
+                payload,
                 form: way.form,
                 marker: packet.marker || (ends_picture && is_video),
                 numbers,
@@ -165,7 +171,7 @@ impl Shard {
                 wait,
                 probe: None,
             };
-            let sent = send_copy(now, peer, subscription, &packet, &out, Copy::Media, batch);
+            let sent = send_copy(now, peer, subscription, packet, &out, Copy::Media, batch);
             if let Err(reason) = sent {
                 drops.count(reason);
             }
@@ -286,7 +292,9 @@ pub(super) fn report_now(now: Instant, index: usize, peer: &mut Peer, timers: &m
 /// What a copy gets in place of the publisher's words.
 pub(super) struct Outgoing<'a> {
     pub(super) payload_type: u8,
-    /// What the packet was taken through, if it is RED.
+    /// What of the packet's payload it has.
+    pub(super) payload: &'a [u8],
+    /// What that was taken through, if it is RED.
     pub(super) form: RedForm,
     pub(super) marker: bool,
     pub(super) numbers: Rewritten,
@@ -334,7 +342,7 @@ pub(super) fn send_copy(
         ssrc,
     };
     let overhead = peer.transport.rtp_overhead();
-    let expected = TYPICAL_HEADER + packet.payload.len() + usize::from(packet.padding) + overhead;
+    let expected = TYPICAL_HEADER + out.payload.len() + usize::from(packet.padding) + overhead;
     let own = OwnWords {
         transport_cc: peer.number(now, subscription.numbered, expected, out.probe),
         frame_number: out.numbers.frame_number,
@@ -347,7 +355,7 @@ pub(super) fn send_copy(
             // A repetition without RTX would have other neighbours, and one number and key must never protect two
             // different packets (RFC 7714 section 8.1).
             let flexible = subscription.repeats_apart && rtx.is_none();
-            let size = TYPICAL_HEADER + packet.payload.len() + overhead;
+            let size = TYPICAL_HEADER + out.payload.len() + overhead;
             let neighbour = flexible
                 .then(|| share_lane(&mut subscription.lane, peer.video_lane, path, size, batch))
                 .flatten();
@@ -364,7 +372,7 @@ pub(super) fn send_copy(
             buffer.extend_from_slice(&(out.numbers.sequence as u16).to_be_bytes());
         }
         let payload = buffer.len();
-        buffer.extend_from_slice(packet.payload);
+        buffer.extend_from_slice(out.payload);
         out.form.renumber(&mut buffer[payload..]);
         packet.numbers.picture_ids.write(
             &mut buffer[payload..],
@@ -389,7 +397,7 @@ pub(super) fn send_copy(
     match copy {
         Copy::Media => {
             subscription.counts.packets += 1;
-            subscription.counts.bytes += packet.payload.len() as u64;
+            subscription.counts.bytes += out.payload.len() as u64;
         }
         Copy::Again => subscription.counts.retransmitted += 1,
     }

@@ -236,10 +236,11 @@ impl Shard {
         let way = subscription
             .way(packet.payload_type)
             .ok_or(DropReason::NoCodec)?;
-        let packet = way.form.apply(&packet).ok_or(DropReason::NoCodec)?;
+        let payload = way.form.apply(packet.payload);
         let passed = PassedOn::read(packet.extensions, &track.extensions);
         let out = Outgoing {
             payload_type: way.payload_type,
+            payload: payload.ok_or(DropReason::NoCodec)?,
             form: way.form,
             marker: packet.marker || subscription.ends_picture(&packet),
             numbers,

@@ -25,6 +25,7 @@ mod link;
 mod loudest;
 mod parameters;
 mod peer;
+mod prefetch;
 mod probe;
 mod relay;
 mod replay;

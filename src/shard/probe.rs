@@ -123,6 +123,7 @@ impl Shard {
             (Some((packet, numbers)), Some(track)) => {
                 let out = Outgoing {
                     payload_type: subscription.payload_type(packet.payload_type)?,
+                    payload: packet.payload,
                     form: RedForm::Whole,
                     marker: packet.marker || subscription.ends_picture(&packet),
                     numbers,

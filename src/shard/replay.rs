@@ -366,6 +366,7 @@ impl Subscription {
         };
         let out = Outgoing {
             payload_type,
+            payload: packet.payload,
             form: RedForm::Whole,
             marker: packet.marker || ends_picture,
             numbers: rewritten.ok_or(DropReason::Stale)?,

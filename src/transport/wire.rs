@@ -183,9 +183,7 @@ impl Transport {
 
     /// How many bytes [`seal_rtp`](Self::seal_rtp) appends.
     pub fn rtp_overhead(&self) -> usize {
-        self.srtp
-            .as_ref()
-            .map_or(0, |srtp| srtp.profile().tag_len())
+        self.srtp.as_ref().map_or(0, |srtp| srtp.rtp_overhead())
     }
 
     /// Decrypts an RTP packet in place and returns its plain length. Its header is `header_len` bytes with

@@ -178,6 +178,16 @@ impl Bandwidth {
         number as u16
     }
 
+    /// Reads a word of what [`sent`](Self::sent) looks at, so that it comes into the processor's cache. Of no meaning.
+    pub fn touch(&self) -> usize {
+        self.packets.next() as usize
+    }
+
+    /// The same of what it writes, which is elsewhere: better after [`touch`](Self::touch).
+    pub fn touch_newest(&self) -> usize {
+        self.packets.newest_size()
+    }
+
     /// The body of a transport-wide feedback, as [`RtcpPacket::TransportCc`](crate::rtp::rtcp::RtcpPacket::TransportCc)
     /// holds it. What is malformed, or speaks of packets never sent or long ago, is ignored.
     pub fn handle_feedback(&mut self, now: Instant, fci: &[u8]) {

@@ -80,6 +80,11 @@ impl SentPackets {
         self.first + self.packets.len() as u64
     }
 
+    /// The size of the last packet, in bytes; 0 where there is none.
+    pub(super) fn newest_size(&self) -> usize {
+        self.packets.back().map_or(0, |last| usize::from(last.size))
+    }
+
     /// When the packet of this number was sent, or the oldest that is kept if it is not. `None` if it was not sent yet.
     pub(super) fn sent_at(&self, number: u64) -> Option<i64> {
         let index = usize::try_from(number.saturating_sub(self.first)).ok()?;

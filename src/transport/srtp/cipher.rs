@@ -210,7 +210,7 @@ impl Cipher {
         Ok(())
     }
 
-    fn tag_len(&self) -> usize {
+    pub(super) fn tag_len(&self) -> usize {
         match self {
             Self::Gcm(_) => GCM_TAG_LEN,
             Self::CmHmac(_) => HMAC_TAG_LEN,

@@ -91,6 +91,12 @@ impl Srtp {
         self.profile
     }
 
+    /// How many bytes [`seal_rtp`](Self::seal_rtp) appends.
+    pub(crate) fn rtp_overhead(&self) -> usize {
+        // Asked of what seals, which is touched then anyway.
+        self.outbound.rtp.tag_len()
+    }
+
     /// Decrypts `packet[header_len..]`, leaves the plain packet at the front and returns its length.
     pub(crate) fn open_rtp(
         &mut self,

@@ -46,14 +46,6 @@ impl SrtpProfile {
         }
     }
 
-    /// What a packet grows by, in bytes; an SRTCP packet by four more.
-    pub(crate) fn tag_len(self) -> usize {
-        match self {
-            Self::AeadAes128Gcm | Self::AeadAes256Gcm => 16,
-            Self::Aes128CmHmacSha1_80 => 10,
-        }
-    }
-
     /// How much the DTLS exporter must give: two keys and two salts.
     pub(crate) fn keying_material_len(self) -> usize {
         2 * (self.key_len() + self.salt_len())
