@@ -123,14 +123,16 @@ impl Delay {
             .filter(|_| !first)
             .map_or(sent, |(begin, _)| begin);
         self.burst = Some((begin, sent));
-        if self.follow_jump(sent, queue, first) {
+        let expected = self.model.send(sent, size, estimate);
+        // What a packet waits for the others of its burst is no part of the way.
+        let behind = if first { 0 } else { expected };
+        if self.follow_jump(sent, queue, queue - behind) {
             // The way has become longer, and what stands there now is the new base.
             self.rebase();
             self.base.add(sent, delay);
             self.burst = Some((begin, sent));
             return;
         }
-        let expected = self.model.send(sent, size, estimate);
         if first {
             self.first_of_burst(sent, delay, size, expected, estimate);
         }
@@ -140,8 +142,9 @@ impl Delay {
         self.position = (self.position + 1) % RECENT;
     }
 
-    /// Looks for a delay that rises at once and stays; says when it has stayed for long enough.
-    fn follow_jump(&mut self, sent: i64, queue: i64, first: bool) -> bool {
+    /// Looks for a delay that rises at once and stays; says when it has stayed for long enough. `alone` is what the packet
+    /// waited without what it did for its own burst.
+    fn follow_jump(&mut self, sent: i64, queue: i64, alone: i64) -> bool {
         let before = std::mem::replace(&mut self.queue, queue);
         match &mut self.jump {
             None => {
@@ -156,9 +159,7 @@ impl Delay {
             }
             Some(jump) => {
                 jump.lowest = jump.lowest.min(queue);
-                if first {
-                    jump.highest = jump.highest.max(queue);
-                }
+                jump.highest = jump.highest.max(alone);
                 let differs = (jump.highest - jump.lowest) as f64;
                 let stays =
                     differs <= SAME + self.serialization / 2.0 + 2.0 * self.jitter.min(MAX_JITTER);
@@ -435,5 +436,35 @@ impl Model {
         self.at = self.at.max(at);
         self.bits = (self.bits - passed).max(0.0) + f64::from(size) * 8.0;
         (self.bits * 1e6 / rate) as i64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two packets every 20 ms, of which the second waits for the first; the last burst has eight, and jumps by 25 ms. Each
+    /// of its packets comes so much later than the one before.
+    fn jump(spacing: i64) -> Delay {
+        let mut delay = Delay::default();
+        for burst in 0..100 {
+            for packet in 0..2 {
+                let sent = burst * 20_000;
+                delay.receive(sent, sent + 30_000 + packet * 2_000, 1_200, 5e6);
+            }
+        }
+        for packet in 0..8 {
+            let sent = 2_000_000;
+            delay.receive(sent, sent + 55_000 + packet * spacing, 1_200, 5e6);
+        }
+        delay
+    }
+
+    #[test]
+    fn a_rise_that_goes_on_within_a_burst_is_a_queue_and_no_longer_way() {
+        let longer = jump(2_000);
+        assert!(longer.has_jumped());
+        let queue = jump(19_200);
+        assert!(!queue.has_jumped() && queue.is_rising(0.0));
     }
 }
