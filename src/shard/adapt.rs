@@ -105,8 +105,9 @@ impl Peer {
 /// What a peer's network carries of video, in bits a second.
 #[derive(Clone, Copy, Debug)]
 struct Budget {
+    /// Once the queue that drains is gone, if the estimate falls no further.
     carried: f64,
-    /// What it is expected to carry once the estimate has fallen as far as it will.
+    /// What it is expected to carry until then, or once the estimate has fallen as far as it will.
     expected: f64,
 }
 
@@ -266,9 +267,18 @@ impl Shard {
             return None;
         }
         let audio = self.audio_rate(now, index);
-        // What gets lost is sent again.
-        let kept = 1.0 - stats.loss.clamp(0.0, MAX_REPEATED);
-        let mut budget = Budget::steady(stats.estimate.saturating_sub(audio) as f64 * kept);
+        // What gets lost is sent again; but not what a queue that overflows loses, which ends with less in it.
+        let lost = if bandwidth.is_draining() {
+            stats.inherent_loss
+        } else {
+            stats.loss
+        };
+        let kept = 1.0 - lost.clamp(0.0, MAX_REPEATED);
+        let video = |bitrate: u64| bitrate.saturating_sub(audio) as f64 * kept;
+        let mut budget = Budget {
+            carried: video(stats.settled),
+            expected: video(stats.estimate),
+        };
         // One that falls steeply has not arrived at the bottom: each layer in between would cost a keyframe for nothing.
         let before = peer.adaptation.estimate as f64;
         let fall = stats.estimate as f64 / before.max(1.0);
@@ -334,7 +344,7 @@ impl Shard {
         if let Some(bandwidth) = &mut peer.bandwidth {
             let tops = demands.iter().filter_map(|demand| demand.rungs.last());
             let video: u64 = tops.map(|rung| rung.bitrate).sum();
-            let carried = budget.map_or(0, |budget| budget.carried as u64);
+            let carried = budget.map_or(0, |budget| budget.expected as u64);
             let audio = bandwidth.estimate().saturating_sub(carried);
             bandwidth.set_demand(video * DEMAND / 100 + audio);
             peer.adaptation.estimate = bandwidth.estimate();

@@ -87,6 +87,8 @@ pub enum BandwidthState {
 pub struct BandwidthStats {
     /// See [`Bandwidth::estimate`].
     pub estimate: u64,
+    /// What the estimate will be once the queue that drains is gone; the estimate where none does.
+    pub settled: u64,
     /// The queue that stood before the bottleneck when last seen.
     pub queue: Duration,
     /// The share of packets that was lost lately, 0 to 1.
@@ -304,6 +306,7 @@ impl Bandwidth {
     pub fn stats(&self) -> BandwidthStats {
         BandwidthStats {
             estimate: self.estimate(),
+            settled: self.settled() as u64,
             queue: Duration::from_micros(self.delay.standing() as u64),
             loss: self.loss.latest(),
             inherent_loss: self.loss.inherent(),
@@ -433,6 +436,12 @@ impl Bandwidth {
             None => self.delivered.rate(SHORT_WINDOW)?,
         };
         Some(passed / (1.0 - self.loss.inherent().min(0.5)))
+    }
+
+    fn settled(&self) -> f64 {
+        let drains = self.state == BandwidthState::Draining;
+        let capacity = self.capacity.filter(|_| drains);
+        capacity.map_or(self.estimate, |capacity| self.estimate.max(capacity * USED))
     }
 
     /// So far below the capacity that the queue drains.

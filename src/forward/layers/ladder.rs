@@ -48,7 +48,8 @@ pub fn ladder(encodings: &[Encoding<'_>]) -> Vec<Rung> {
     for (rank, (index, encoding)) in ranked.iter().enumerate().rev() {
         let (top_spatial, top_temporal) = encoding.rates.map_or((0, 0), RateMeter::top);
         for spatial in 0..=top_spatial {
-            let lowest = if rungs.is_empty() {
+            let is_smallest = rungs.is_empty();
+            let lowest = if is_smallest {
                 0
             } else {
                 top_temporal
@@ -59,9 +60,10 @@ pub fn ladder(encodings: &[Encoding<'_>]) -> Vec<Rung> {
                 let measured = encoding
                     .rates
                     .and_then(|rates| rates.rate(spatial, temporal));
-                // What is not sent now may have been measured while it began, or ended.
+                // What is not sent now may have been measured while it began, or ended. Of the smallest, frames can still be
+                // left out once it is seen: what it would be without them costs no keyframe.
                 let swing = match encoding.rates {
-                    Some(rates) if !encoding.available => rates.swing(),
+                    Some(rates) if !encoding.available && !is_smallest => rates.swing(),
                     _ => 1.0,
                 };
                 let measured = measured.map(|rate| (rate as f64 * swing) as u64);
@@ -185,6 +187,23 @@ mod tests {
         assert_eq!(names(&rungs)[..3], small);
         assert_eq!(names(&rungs)[3..], [(0, 0, 1), (0, 0, 2)]);
         assert_eq!((rungs[0].height, rungs[4].height), (540, 1080));
+    }
+
+    #[test]
+    fn what_begins_again_may_cost_more_unless_frames_can_be_left_out() {
+        let rates = meter(&[(0, 0, 400), (0, 1, 300)]);
+        let costs = |available| {
+            let encoding = |height| Encoding {
+                rates: Some(&rates),
+                height: Some(height),
+                available,
+            };
+            let rungs = ladder(&[encoding(360), encoding(720)]);
+            rungs.iter().map(|rung| rung.bitrate).collect::<Vec<_>>()
+        };
+        let (flowing, silent) = (costs(true), costs(false));
+        assert_eq!(silent[..2], flowing[..2]);
+        assert!(silent[2] > flowing[2]);
     }
 
     #[test]
