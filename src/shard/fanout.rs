@@ -116,7 +116,13 @@ impl Shard {
                 if let Some(left) = left.filter(|left| usize::from(left.encoding) != place.layer) {
                     arrivals.push((usize::from(left.encoding), index));
                 }
-                subscription.take_up(now, source.generation, main_codec, packet);
+                subscription.take_up(
+                    now,
+                    source.generation,
+                    main_codec,
+                    packet,
+                    peer.is_congested(),
+                );
                 subscription.note_forwarded(now, place.layer);
                 peer.adapt_soon(now, subscription.peer, timers);
                 if source.clock.is_some() {
@@ -241,14 +247,19 @@ impl Shard {
 }
 
 impl Subscription {
-    /// Goes on with the layer of this generation, from this packet.
+    /// Goes on with the layer of this generation, from this packet. What is missing of the one that is left is sent again
+    /// unless its network is `congested`: the packets of the new one would wait behind pictures that nobody needs.
     pub(super) fn take_up(
         &mut self,
         now: Instant,
         generation: u32,
         codec: Codec,
         packet: &Packet<'_>,
+        congested: bool,
     ) {
+        if congested {
+            self.given_up = self.rewriter.next_sequence();
+        }
         let source = Source {
             generation,
             clock_rate: codec.clock_rate(),

@@ -151,7 +151,8 @@ impl Shard {
         let first = since?.next()?;
         let codec = layer.codec?;
         subscription.payload_type(first.payload_type)?;
-        subscription.take_up(now, layer.generation, codec, &first);
+        let congested = peers[subscription.peer].is_congested();
+        subscription.take_up(now, layer.generation, codec, &first, congested);
         subscription.replay = Some(Replay {
             encoding,
             keyframe: first.numbers.timestamp,

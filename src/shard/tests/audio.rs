@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use super::publication::Content;
 use super::sim::{SimNet, Source, codecs, ms};
 use crate::forward::DropReason;
 use crate::rtp::payload::RedBlocks;
@@ -69,7 +70,21 @@ fn red_of(client: usize) -> CodecParameters {
     }
 }
 
-fn publish_red(sim: &mut SimNet, client: usize, source: Source) {
+/// The frames that a payload has copies of, beside its own.
+pub(super) fn copied(payload: &[u8], payload_type: u8, codecs: &[CodecParameters]) -> Vec<u32> {
+    let primary = opened(payload, payload_type, codecs);
+    if primary.len() == payload.len() {
+        return Vec::new();
+    }
+    let blocks = RedBlocks::parse(payload).expect("RED");
+    let count = blocks.clone().count();
+    let frame = |data| Content::read(data, MediaKind::Audio).frame;
+    let copies = blocks.take(count - 1);
+    copies.map(|block| frame(block.data)).collect()
+}
+
+/// Returns the index of the publication.
+pub(super) fn publish_red(sim: &mut SimNet, client: usize, source: Source) -> usize {
     let index = sim.publish(client, source);
     let pair = SsrcPair {
         ssrc: source.ssrc,
@@ -90,9 +105,11 @@ fn publish_red(sim: &mut SimNet, client: usize, source: Source) {
         opus: opus.payload_type,
         last: Vec::new(),
     });
+    index
 }
 
-fn subscribe_red(sim: &mut SimNet, client: usize, source: Source) {
+/// Returns the index of the receiver.
+pub(super) fn subscribe_red(sim: &mut SimNet, client: usize, source: Source) -> usize {
     let mut codecs = codecs(client, MediaKind::Audio, true);
     codecs.insert(0, red_of(client));
     let ssrc = 0x6000_0000 + client as u32;
@@ -106,7 +123,7 @@ fn subscribe_red(sim: &mut SimNet, client: usize, source: Source) {
         rtx_ssrc: None,
         codecs,
     };
-    sim.subscribe_with(client, parameters);
+    sim.subscribe_with(client, parameters)
 }
 
 /// A publisher of RED, two receivers of RED of which the second has the publisher's numbers, and one of Opus; one of

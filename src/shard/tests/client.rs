@@ -5,7 +5,7 @@ use std::collections::btree_map::{BTreeMap, Entry};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::audio::opened;
+use super::audio::{copied, opened};
 use super::publication::{Content, Plain, Publication};
 use super::receiver::{Got, Receiver};
 use crate::forward::{Bandwidth, Probe, TransportCcRecorder};
@@ -418,6 +418,8 @@ impl Client {
             statistics.receive(now, fields.sequence, fields.timestamp, payload.len());
         }
         receiver.nack.receive(now, number);
+        let copied = copied(payload, fields.payload_type, codecs);
+        receiver.copied.extend(copied);
         let got = Got {
             at: now,
             timestamp: fields.timestamp,

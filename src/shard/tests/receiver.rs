@@ -39,6 +39,8 @@ pub(super) struct Receiver {
     pub(super) reports: Vec<(Instant, SenderInfo)>,
     /// Numbers that were filled with nothing.
     pub(super) empty: BTreeSet<u64>,
+    /// The frames of which a copy came in a packet of a later one.
+    pub(super) copied: BTreeSet<u32>,
     /// The ciphertext of each SSRC and index: two of them would betray the key.
     pub(super) wire: HashMap<(u32, u64), Vec<u8>>,
 }
@@ -72,6 +74,7 @@ impl Receiver {
             asks: true,
             reports: Vec::new(),
             empty: BTreeSet::new(),
+            copied: BTreeSet::new(),
             wire: HashMap::new(),
         }
     }
@@ -137,6 +140,27 @@ impl Receiver {
             }
         }
         whole
+    }
+
+    /// How many packets of an encoding came again between two times, but after the one that took its place had begun.
+    pub(super) fn repaired_in_vain(&self, from: Instant, to: Instant) -> usize {
+        let numbers: Vec<_> = self.packets.iter().collect();
+        let switches = numbers.windows(2).filter(|pair| {
+            let [before, after] = [pair[0], pair[1]].map(|(_, got)| got.content.tag);
+            before != after
+        });
+        let in_vain = switches.map(|pair| {
+            let first = *pair[1].0;
+            let begun = self.packets.range(first..).take(8).map(|(_, got)| got.at);
+            let begun = begun.min().unwrap_or(pair[1].1.at);
+            let again = self
+                .by_rtx
+                .range(..first)
+                .filter_map(|number| self.packets.get(number));
+            let late = |got: &&Got| got.at > begun && (from..to).contains(&got.at);
+            again.filter(late).count()
+        });
+        in_vain.sum()
     }
 
     /// The last packet.

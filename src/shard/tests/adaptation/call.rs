@@ -1,10 +1,13 @@
 //! A call of browsers, as far as its network is concerned.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::player::Player;
 use crate::forward::{Bandwidth, BandwidthStats};
-use crate::shard::tests::publication::Shape;
+use crate::shard::tests::audio::{publish_red, subscribe_red};
+use crate::shard::tests::publication::{Publication, Shape};
+use crate::shard::tests::receiver::Receiver;
 use crate::shard::tests::sim::{SimNet, Source, ms};
 use crate::shard::{Event, ForwardedLayer, LayerReason, Wish};
 
@@ -20,6 +23,8 @@ pub(super) struct Call {
     pub(super) sim: SimNet,
     /// What is received of whom: viewer, publisher, index of the receiver.
     views: Vec<(usize, usize, usize)>,
+    /// The same of voices.
+    voices: Vec<(usize, usize, usize)>,
 }
 
 /// The camera of a client, and its voice.
@@ -42,18 +47,30 @@ impl Call {
         Self {
             sim,
             views: Vec::new(),
+            voices: Vec::new(),
         }
     }
 
     /// A client shows itself in three sizes, and is heard.
     pub(super) fn publish(&mut self, client: usize) {
+        self.show(client);
+        self.speak(client);
+    }
+
+    /// The same with a copy of each packet of the voice in the next, as Chromium sends it.
+    pub(super) fn publish_with_red(&mut self, client: usize) {
+        self.show(client);
+        let heard = publish_red(&mut self.sim, client, voice(client));
+        self.sim.publication_mut(client, heard).shape = Some(Shape::new(VOICE, false));
+    }
+
+    fn show(&mut self, client: usize) {
         let first = self.sim.publish_layers(client, camera(client), &RIDS);
         for (index, bitrate) in CAMERA.into_iter().enumerate() {
             let publication = self.sim.publication_mut(client, first + index);
             publication.shape = Some(Shape::new(bitrate, true));
             publication.interval = ms(33);
         }
-        self.speak(client);
     }
 
     /// A client shows itself in one size of so many bits a second, and is heard.
@@ -95,9 +112,21 @@ impl Call {
 
     /// A client views another, and hears it.
     pub(super) fn view(&mut self, viewer: usize, publisher: usize, wish: Wish) {
+        self.watch(viewer, publisher, wish);
+        let index = self.sim.subscribe_as(viewer, voice(publisher), false);
+        self.voices.push((viewer, publisher, index));
+    }
+
+    /// The same where the client takes a voice with copies of what came before.
+    pub(super) fn view_with_red(&mut self, viewer: usize, publisher: usize, wish: Wish) {
+        self.watch(viewer, publisher, wish);
+        let index = subscribe_red(&mut self.sim, viewer, voice(publisher));
+        self.voices.push((viewer, publisher, index));
+    }
+
+    fn watch(&mut self, viewer: usize, publisher: usize, wish: Wish) {
         let index = self.sim.subscribe(viewer, camera(publisher));
         self.sim.wish(viewer, camera(publisher), wish);
-        self.sim.subscribe_as(viewer, voice(publisher), false);
         self.views.push((viewer, publisher, index));
     }
 
@@ -113,9 +142,49 @@ impl Call {
 
     /// What a viewer saw of a publisher.
     pub(super) fn seen(&self, viewer: usize, publisher: usize) -> Player {
+        Player::play(self.received(viewer, publisher), camera(publisher).tag())
+    }
+
+    /// What came of a publisher's camera to a viewer.
+    pub(super) fn received(&self, viewer: usize, publisher: usize) -> &Receiver {
+        self.receiver(&self.views, viewer, publisher)
+    }
+
+    fn receiver(&self, of: &[(usize, usize, usize)], viewer: usize, publisher: usize) -> &Receiver {
         let is_it = |view: &&(usize, usize, usize)| (view.0, view.1) == (viewer, publisher);
-        let (_, _, index) = self.views.iter().find(is_it).expect("a view");
-        Player::play(self.sim.receiver(viewer, *index), camera(publisher).tag())
+        let (_, _, index) = of.iter().find(is_it).expect("a view");
+        self.sim.receiver(viewer, *index)
+    }
+
+    /// The share of a voice that a viewer has to make up, of what was said between two times: what neither came nor is in
+    /// the packet after it, where Opus has it too while its sender is told of losses (RFC 7587 section 3.3).
+    pub(super) fn made_up(
+        &self,
+        viewer: usize,
+        publisher: usize,
+        from: Instant,
+        to: Instant,
+    ) -> f64 {
+        let receiver = self.receiver(&self.voices, viewer, publisher);
+        let came: BTreeSet<u32> = receiver.contents().map(|content| content.frame).collect();
+        let said = self.voice_of(publisher).captured.iter().enumerate();
+        let said = said.filter(|(_, at)| (from..to).contains(*at));
+        let (mut all, mut missing) = (0, 0);
+        for (frame, _) in said {
+            let frame = frame as u32;
+            let is_there = [frame, frame + 1].iter().any(|frame| came.contains(frame));
+            all += 1;
+            missing += u32::from(!is_there && !receiver.copied.contains(&frame));
+        }
+        f64::from(missing) / f64::from(all)
+    }
+
+    /// What a client publishes of its voice.
+    pub(super) fn voice_of(&self, client: usize) -> &Publication {
+        let voice = voice(client).track;
+        let mut publications = self.sim.clients[client].publications.iter();
+        let found = publications.find(|publication| publication.track == voice);
+        found.expect("a voice")
     }
 
     /// What the server knows of the network to a client.
