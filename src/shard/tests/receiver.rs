@@ -142,27 +142,6 @@ impl Receiver {
         whole
     }
 
-    /// How many packets of an encoding came again between two times, but after the one that took its place had begun.
-    pub(super) fn repaired_in_vain(&self, from: Instant, to: Instant) -> usize {
-        let numbers: Vec<_> = self.packets.iter().collect();
-        let switches = numbers.windows(2).filter(|pair| {
-            let [before, after] = [pair[0], pair[1]].map(|(_, got)| got.content.tag);
-            before != after
-        });
-        let in_vain = switches.map(|pair| {
-            let first = *pair[1].0;
-            let begun = self.packets.range(first..).take(8).map(|(_, got)| got.at);
-            let begun = begun.min().unwrap_or(pair[1].1.at);
-            let again = self
-                .by_rtx
-                .range(..first)
-                .filter_map(|number| self.packets.get(number));
-            let late = |got: &&Got| got.at > begun && (from..to).contains(&got.at);
-            again.filter(late).count()
-        });
-        in_vain.sum()
-    }
-
     /// The last packet.
     pub(super) fn last(&self) -> &Got {
         self.packets.last_key_value().expect("a packet").1

@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::sim::{SimNet, Source, ms};
+use crate::forward::Packet;
+use crate::rtp::Codec;
+use crate::rtp::rtcp::write_nack;
 
 fn video_of_two(seed: u64) -> (SimNet, Source) {
     let mut sim = SimNet::with_clients(seed, 2);
@@ -105,13 +108,34 @@ fn a_packet_is_sent_again_once_in_a_round_trip() {
     let missing = *sim.receiver(1, 0).packets.last_key_value().unwrap().0 as u16;
     let ssrc = sim.receiver(1, 0).parameters.ssrc;
     let mut rtcp = Vec::new();
-    crate::rtp::rtcp::write_nack(&mut rtcp, 1, ssrc, [missing]);
+    write_nack(&mut rtcp, 1, ssrc, [missing]);
     for _ in 0..5 {
         sim.clients[1].send_rtcp(&rtcp);
         sim.send_up(1);
     }
     sim.run(ms(100));
     assert_eq!(sim.stats(1).outbound[0].retransmitted_packets_sent, 1);
+}
+
+#[test]
+fn what_is_missing_of_a_layer_that_was_left_is_sent_again_where_there_is_room() {
+    for congested in [false, true] {
+        let (mut sim, _) = video_of_two(19);
+        let missing = *sim.receiver(1, 0).packets.last_key_value().unwrap().0 as u16;
+        let next = Packet::nothing(sim.publication(0, 0).sequence);
+        let (now, shard) = (sim.now, &mut sim.shards[0]);
+        let subscription = shard.subscriptions.iter_mut().next().unwrap().1;
+        let generation = subscription.rewriter.source().unwrap().generation;
+        subscription.take_up(now, generation, Codec::Vp8, &next, congested);
+        let mut rtcp = Vec::new();
+        let ssrc = sim.receiver(1, 0).parameters.ssrc;
+        write_nack(&mut rtcp, 1, ssrc, [missing]);
+        sim.clients[1].send_rtcp(&rtcp);
+        sim.send_up(1);
+        sim.run(ms(100));
+        let again = sim.stats(1).outbound[0].retransmitted_packets_sent;
+        assert_eq!(again, u64::from(!congested));
+    }
 }
 
 #[test]

@@ -142,12 +142,8 @@ impl Call {
 
     /// What a viewer saw of a publisher.
     pub(super) fn seen(&self, viewer: usize, publisher: usize) -> Player {
-        Player::play(self.received(viewer, publisher), camera(publisher).tag())
-    }
-
-    /// What came of a publisher's camera to a viewer.
-    pub(super) fn received(&self, viewer: usize, publisher: usize) -> &Receiver {
-        self.receiver(&self.views, viewer, publisher)
+        let receiver = self.receiver(&self.views, viewer, publisher);
+        Player::play(receiver, camera(publisher).tag())
     }
 
     fn receiver(&self, of: &[(usize, usize, usize)], viewer: usize, publisher: usize) -> &Receiver {

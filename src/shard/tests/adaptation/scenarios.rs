@@ -38,8 +38,6 @@ fn a_downlink_that_narrows_and_widens_again() {
         assert!(seen.share_of(0, start, narrow) > 0.9, "seed {seed}");
         let dropped = seen.last_of(0, wide).expect("the top layer") - narrow;
         assert!(dropped < s(2), "seed {seed}: dropped after {dropped:?}");
-        let in_vain = call.received(1, 0).repaired_in_vain(narrow, narrow + s(4));
-        assert!(in_vain <= 1, "seed {seed}: {in_vain} sent again in vain");
         let freeze = seen.longest_freeze(start, end);
         assert!(freeze < s(1), "seed {seed}: froze for {freeze:?}");
         let back = seen.first_of(0, wide).map(|at| at - wide);
