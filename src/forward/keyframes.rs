@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 const MIN_INTERVAL: Duration = Duration::from_millis(500);
 /// After this a request that nobody repeated is taken for lost.
 const RETRY: Duration = Duration::from_secs(1);
+/// Over a network that loses packets a request is sent again after this. It asks for no second keyframe: libwebrtc makes one
+/// in 300 ms at most.
+const ECHO: Duration = Duration::from_millis(30);
 
 /// Merges what subscribers ask of one layer into few requests, repeated until a keyframe comes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -13,6 +16,8 @@ pub struct KeyframeRequests {
     /// When to send the next request, while a keyframe is waited for.
     due: Option<Instant>,
     sent: Option<Instant>,
+    /// Whether what is due is the same request again.
+    echo: bool,
 }
 
 impl KeyframeRequests {
@@ -25,11 +30,13 @@ impl KeyframeRequests {
     /// One came: all are served.
     pub fn keyframe_arrived(&mut self) {
         self.due = None;
+        self.echo = false;
     }
 
     /// Nobody waits any more.
     pub fn cancel(&mut self) {
         self.due = None;
+        self.echo = false;
     }
 
     /// Whether a keyframe is waited for.
@@ -42,14 +49,19 @@ impl KeyframeRequests {
         self.sent.is_some_and(|sent| now < sent + within)
     }
 
-    /// Whether to send a request now; it is taken for sent.
-    pub fn poll(&mut self, now: Instant) -> bool {
-        let due = self.due.is_some_and(|due| now >= due);
-        if due {
-            self.sent = Some(now);
-            self.due = Some(now + RETRY);
+    /// Whether to send a request now; it is taken for sent. Where the way to the publisher is `lossy` it is sent twice.
+    pub fn poll(&mut self, now: Instant, lossy: bool) -> bool {
+        if self.due.is_none_or(|due| now < due) {
+            return false;
         }
-        due
+        if std::mem::take(&mut self.echo) {
+            self.due = self.sent.map(|sent| sent + RETRY);
+            return true;
+        }
+        self.sent = Some(now);
+        self.echo = lossy;
+        self.due = Some(now + if lossy { ECHO } else { RETRY });
+        true
     }
 
     /// When [`poll`](Self::poll) says yes next. `None` when nobody waits.
@@ -70,28 +82,51 @@ mod tests {
     fn requests_are_merged_and_repeated_until_a_keyframe_comes() {
         let start = Instant::now();
         let mut requests = KeyframeRequests::default();
-        assert!(!requests.poll(start));
+        assert!(!requests.poll(start, false));
         assert_eq!(requests.poll_timeout(), None);
 
         requests.request(start);
         requests.request(start);
         assert_eq!(requests.poll_timeout(), Some(start));
-        assert!(requests.poll(start));
-        assert!(!requests.poll(start));
+        assert!(requests.poll(start, false));
+        assert!(!requests.poll(start, false));
         assert!(requests.was_asked(start + ms(499), ms(500)));
         assert!(!requests.was_asked(start + ms(500), ms(500)));
         // Repeated by itself after a second, by demand after half of one.
         assert_eq!(requests.poll_timeout(), Some(start + ms(1000)));
-        assert!(!requests.poll(start + ms(999)));
-        assert!(requests.poll(start + ms(1000)));
+        assert!(!requests.poll(start + ms(999), false));
+        assert!(requests.poll(start + ms(1000), false));
         requests.request(start + ms(1100));
         assert_eq!(requests.poll_timeout(), Some(start + ms(1500)));
-        assert!(!requests.poll(start + ms(1499)));
-        assert!(requests.poll(start + ms(1500)));
+        assert!(!requests.poll(start + ms(1499), false));
+        assert!(requests.poll(start + ms(1500), false));
 
         requests.keyframe_arrived();
         assert_eq!(requests.poll_timeout(), None);
-        assert!(!requests.poll(start + ms(9000)));
+        assert!(!requests.poll(start + ms(9000), false));
+    }
+
+    #[test]
+    fn a_request_over_a_lossy_network_is_sent_twice_unless_it_is_answered_before() {
+        let start = Instant::now();
+        let mut requests = KeyframeRequests::default();
+        requests.request(start);
+        assert!(requests.poll(start, true));
+        assert_eq!(requests.poll_timeout(), Some(start + ms(30)));
+        // Whoever asks meanwhile changes nothing.
+        requests.request(start + ms(10));
+        assert!(!requests.poll(start + ms(29), true));
+        assert!(requests.poll(start + ms(30), true));
+        assert_eq!(requests.poll_timeout(), Some(start + ms(1000)));
+        requests.request(start + ms(40));
+        assert!(!requests.poll(start + ms(499), true));
+        assert!(requests.poll(start + ms(500), true));
+        requests.keyframe_arrived();
+        assert!(!requests.poll(start + ms(530), true));
+        // The next is one of its own.
+        requests.request(start + ms(600));
+        assert!(requests.poll(start + ms(1000), true));
+        assert_eq!(requests.poll_timeout(), Some(start + ms(1030)));
     }
 
     #[test]
@@ -99,14 +134,14 @@ mod tests {
         let start = Instant::now();
         let mut requests = KeyframeRequests::default();
         requests.request(start);
-        assert!(requests.poll(start));
+        assert!(requests.poll(start, false));
         requests.keyframe_arrived();
         requests.request(start + ms(100));
-        assert!(!requests.poll(start + ms(100)));
-        assert!(requests.poll(start + ms(500)));
+        assert!(!requests.poll(start + ms(100), false));
+        assert!(requests.poll(start + ms(500), false));
         requests.request(start + ms(600));
         requests.cancel();
         assert!(!requests.is_wanted());
-        assert!(!requests.poll(start + ms(1000)));
+        assert!(!requests.poll(start + ms(1000), false));
     }
 }

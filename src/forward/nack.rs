@@ -37,6 +37,8 @@ pub struct NackGenerator {
     /// Whether the round trip was measured elsewhere.
     rtt_is_told: bool,
     needs_keyframe: bool,
+    /// When something was asked for last.
+    asked: Option<Instant>,
 }
 
 impl Default for NackGenerator {
@@ -47,6 +49,7 @@ impl Default for NackGenerator {
             rtt: FIRST_RTT,
             rtt_is_told: false,
             needs_keyframe: false,
+            asked: None,
         }
     }
 }
@@ -123,6 +126,7 @@ impl NackGenerator {
                 missing.sent = Some(now);
                 missing.tries += 1;
                 out.push(missing.sequence as u16);
+                self.asked = Some(now);
             }
         }
     }
@@ -140,6 +144,11 @@ impl NackGenerator {
     /// Whether packets were given up since the last call or keyframe, so that only a keyframe helps.
     pub fn take_needs_keyframe(&mut self) -> bool {
         std::mem::take(&mut self.needs_keyframe)
+    }
+
+    /// Whether packets were missing less than `within` ago.
+    pub fn was_lossy(&self, now: Instant, within: Duration) -> bool {
+        self.asked.is_some_and(|asked| now < asked + within)
     }
 
     /// How many packets are missing now.

@@ -1,6 +1,6 @@
 //! Header extension elements as they lie in a packet (RFC 8285), and what ours of them mean.
 
-use crate::rtp::{Extension, ExtensionMap, Mid, Rid};
+use crate::rtp::{Extension, ExtensionMap, LayersAllocation, Mid, Rid};
 
 /// The profile of the one-byte form (RFC 8285 section 4.2).
 pub(crate) const ONE_BYTE: u16 = 0xbede;
@@ -115,6 +115,8 @@ pub struct Extensions<'a> {
     pub abs_capture_time: Option<&'a [u8]>,
     /// The raw 4 or 28 bytes.
     pub color_space: Option<&'a [u8]>,
+    /// Which encodings are sent.
+    pub layers_allocation: Option<LayersAllocation>,
 }
 
 impl<'a> Extensions<'a> {
@@ -157,6 +159,9 @@ impl<'a> Extensions<'a> {
             }
             (Extension::ColorSpace, _) if matches!(data.len(), 4 | 28) => {
                 keep(&mut self.color_space, Some(data));
+            }
+            (Extension::LayersAllocation, _) => {
+                keep(&mut self.layers_allocation, LayersAllocation::parse(data));
             }
             _ => {}
         }
@@ -242,6 +247,7 @@ mod tests {
             (Extension::DependencyDescriptor, &descriptor[..]),
             (Extension::AbsCaptureTime, &[0; 7][..]),
             (Extension::ColorSpace, &[0; 4][..]),
+            (Extension::LayersAllocation, &[0x21][..]),
         ] {
             read.set(extension, data);
         }
@@ -262,6 +268,7 @@ mod tests {
                 dependency_descriptor: Some(&descriptor),
                 abs_capture_time: None,
                 color_space: Some(&[0; 4]),
+                layers_allocation: LayersAllocation::parse(&[0x21]),
             }
         );
     }

@@ -25,11 +25,13 @@ pub enum Extension {
     AbsCaptureTime,
     /// Color space and HDR metadata.
     ColorSpace,
+    /// Which encodings a publisher sends: [`LayersAllocation`](super::LayersAllocation).
+    LayersAllocation,
 }
 
 impl Extension {
     /// Every extension, in the order of their discriminants.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Mid,
         Self::Rid,
         Self::RepairedRid,
@@ -41,6 +43,7 @@ impl Extension {
         Self::DependencyDescriptor,
         Self::AbsCaptureTime,
         Self::ColorSpace,
+        Self::LayersAllocation,
     ];
 
     /// The URI of `a=extmap`.
@@ -61,6 +64,9 @@ impl Extension {
             }
             Self::AbsCaptureTime => "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time",
             Self::ColorSpace => "http://www.webrtc.org/experiments/rtp-hdrext/color-space",
+            Self::LayersAllocation => {
+                "http://www.webrtc.org/experiments/rtp-hdrext/video-layers-allocation00"
+            }
         }
     }
 

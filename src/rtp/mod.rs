@@ -5,6 +5,7 @@
 //! names of codecs and extensions. Never allocates per packet, and keeps no state about a stream but
 //! [`descriptor::DescriptorReader`], for whoever owns the stream.
 
+mod allocation;
 mod codec;
 pub mod descriptor;
 mod elements;
@@ -16,6 +17,7 @@ pub mod rtcp;
 pub mod sequence;
 mod write;
 
+pub use allocation::LayersAllocation;
 pub use codec::{Codec, H264Profile, MediaKind};
 pub use elements::{AudioLevel, Element, Elements, Extensions};
 pub use extension::{Extension, ExtensionMap};

@@ -91,8 +91,8 @@ pub struct PassedOn<'a> {
 }
 
 impl<'a> PassedOn<'a> {
-    /// Reads the extensions of a peer that numbers them by `map`. Mid, rids, transport-cc and
-    /// abs-send-time are between that peer and its receiver, and are left out. Of two of one kind the first counts.
+    /// Reads the extensions of a peer that numbers them by `map`. Mid, rids, transport-cc,
+    /// abs-send-time and the allocation of layers are between that peer and its receiver, and are left out. Of two of one kind the first counts.
     pub fn read(source: Elements<'a>, map: &ExtensionMap) -> Self {
         let mut passed = Self {
             elements: [(Extension::Mid, &[]); PASSED_ON],
@@ -107,7 +107,8 @@ impl<'a> PassedOn<'a> {
                 | Extension::Rid
                 | Extension::RepairedRid
                 | Extension::TransportCc
-                | Extension::AbsSendTime => false,
+                | Extension::AbsSendTime
+                | Extension::LayersAllocation => false,
                 Extension::AudioLevel
                 | Extension::VideoOrientation
                 | Extension::PlayoutDelay

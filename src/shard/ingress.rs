@@ -8,7 +8,7 @@ use crate::forward::{DropReason, Packet, PacketNumbers, Padding, Received};
 use crate::rtp::descriptor::DescriptorSummary;
 use crate::rtp::payload::{frame_tag, is_keyframe_start, picture_ids};
 use crate::rtp::sequence::extend;
-use crate::rtp::{Codec, Extensions, HeaderFields, HeaderView, MediaKind};
+use crate::rtp::{Codec, Extensions, HeaderFields, HeaderView, LayersAllocation, MediaKind};
 
 /// Transport-cc feedback goes out this long after the first packet that it tells of: what libwebrtc's own receiver
 /// begins with, of the 50 to 250 ms that its estimator expects.
@@ -180,7 +180,7 @@ impl Shard {
         if let (Some(level), true) = (extensions.audio_level, voice) {
             self.observe_level(now, index, level);
         }
-        self.measure(now, place, &packet);
+        self.measure(now, place, &packet, extensions.layers_allocation);
         packet.padding = self.padding(place, &packet, arrived.retransmitted, batch);
         let heard = match kind {
             MediaKind::Video => true,
@@ -282,7 +282,13 @@ impl Shard {
     }
 
     /// Notes what a packet says about its encoding. Subscribers may have waited for it to flow.
-    fn measure(&mut self, now: Instant, place: Place, packet: &Packet<'_>) {
+    fn measure(
+        &mut self,
+        now: Instant,
+        place: Place,
+        packet: &Packet<'_>,
+        allocation: Option<LayersAllocation>,
+    ) {
         let track = &mut self.tracks[place.track];
         let Some(Some(layer)) = track.layers.get_mut(place.layer) else {
             return;
@@ -290,7 +296,10 @@ impl Shard {
         let flowed = layer.flows(now) && layer.rates.is_counting();
         layer.arrived(now);
         layer.rates.observe(now, packet);
-        let is_other = track.observe_progress(now, place.layer, packet.numbers.timestamp);
+        let mut is_other = track.observe_progress(now, place.layer, packet.numbers.timestamp);
+        if let Some(allocation) = allocation {
+            is_other |= track.observe_allocation(now, place.layer, allocation);
+        }
         if (is_other || !flowed) && track.parameters.kind == MediaKind::Video {
             self.adapt_subscribers(now, place.track);
             self.link_encodings(now, place.track);

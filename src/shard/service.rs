@@ -21,6 +21,12 @@ const MAX_BLOCKS: usize = 31;
 /// RTCP datagrams stay below this many bytes before encryption.
 const MAX_RTCP: usize = 1_100;
 
+/// A network counts as lossy for so long after a packet was missing.
+const LOSSY: Duration = Duration::from_secs(1);
+
+/// Requests for keyframes of one encoding closer than this are one, sent twice.
+const SAME_REQUEST: Duration = Duration::from_millis(100);
+
 impl Shard {
     /// Makes the peer's timer due at `at`, unless it is due before that.
     pub(super) fn lower(&mut self, index: usize, at: Option<Instant>) {
@@ -177,7 +183,9 @@ impl Shard {
                 if lost {
                     layer.keyframes.request(now);
                 }
-                let asks = layer.keyframes.poll(now) && pli;
+                let lossy = layer.nack.was_lossy(now, LOSSY);
+                let again = layer.keyframes.was_asked(now, SAME_REQUEST);
+                let asks = layer.keyframes.poll(now, lossy) && pli;
                 if asks {
                     layer.counts.plis += 1;
                     write_pli(rtcp, peer.feedback_ssrc, layer.ssrc);
@@ -185,7 +193,7 @@ impl Shard {
                 if lost {
                     track.note_lost(now, encoding, subscriptions);
                 }
-                if asks {
+                if asks && !again {
                     track.note_asked(now, encoding, subscriptions);
                 }
             }

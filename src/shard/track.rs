@@ -13,7 +13,7 @@ use crate::forward::{
 };
 use crate::rtp::descriptor::{DescriptorReader, DescriptorSummary};
 use crate::rtp::payload::frame_size;
-use crate::rtp::{Codec, ExtensionMap, Extensions, MediaKind};
+use crate::rtp::{Codec, ExtensionMap, Extensions, LayersAllocation, MediaKind};
 
 /// A layer that was silent for this long is taken for switched off by its sender.
 const SILENT: Duration = Duration::from_secs(1);
@@ -110,6 +110,8 @@ pub(super) struct Layer {
     pub(super) stall: Stall,
     /// Width and height of its best picture, where the publisher says them.
     pub(super) size: Option<(u16, u16)>,
+    /// Its number where its publisher says which encodings it sends.
+    allocated: Option<u8>,
     /// What its dependency descriptors said so far.
     descriptors: Option<Box<DescriptorReader>>,
     /// The picture that came last, and its temporal layer as its first packet said it.
@@ -221,6 +223,7 @@ impl Track {
             rates: RateMeter::default(),
             stall: Stall::default(),
             size: None,
+            allocated: None,
             descriptors: None,
             picture: None,
             counts: LayerCounts::default(),
@@ -291,6 +294,33 @@ impl Track {
                 && self.wanted.is_told(other)
             {
                 changed |= layer.stall.fall_behind(now);
+            }
+        }
+        changed
+    }
+
+    /// A packet of an encoding says which of them are sent. Returns whether that shows that one has stopped that was asked
+    /// for: its silence would show it much later.
+    pub(super) fn observe_allocation(
+        &mut self,
+        now: Instant,
+        index: usize,
+        allocation: LayersAllocation,
+    ) -> bool {
+        if let Some(Some(layer)) = self.layers.get_mut(index) {
+            layer.allocated = Some(allocation.stream);
+        }
+        let mut changed = false;
+        for (other, layer) in self.layers.iter_mut().enumerate() {
+            if let Some(layer) = layer
+                && other != index
+                && layer
+                    .allocated
+                    .is_some_and(|number| !allocation.is_active(number))
+                && layer.flows(now)
+                && self.wanted.is_told(other)
+            {
+                changed |= layer.stall.stop(now);
             }
         }
         changed

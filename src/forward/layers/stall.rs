@@ -1,5 +1,6 @@
 //! Whether an encoding keeps up with the others of its track: a publisher whose network carries less than it encodes drops
-//! pictures of the best encoding first, and those that are left are a slide show.
+//! pictures of the best encoding first, and those that are left are a slide show. libwebrtc says so itself where it stops
+//! one altogether.
 
 use std::time::{Duration, Instant};
 
@@ -75,6 +76,15 @@ impl Stall {
         };
         self.missed = self.missed.saturating_add(1);
         if self.until.is_some() || self.missed < MISSED || now < at + LATE {
+            return false;
+        }
+        self.until = Some(now + self.next_pause(now));
+        true
+    }
+
+    /// Its publisher says that it stops. Returns whether that was not known.
+    pub fn stop(&mut self, now: Instant) -> bool {
+        if self.newest.is_none() || self.until.is_some() {
             return false;
         }
         self.until = Some(now + self.next_pause(now));

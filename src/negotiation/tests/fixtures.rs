@@ -177,14 +177,22 @@ fn layers_are_received_by_rid() {
 }
 
 #[test]
-fn an_extension_that_nobody_reads_is_not_agreed() {
-    // The publisher would send it for nothing.
+fn a_publisher_of_several_encodings_is_to_say_which_it_sends() {
     let allocation = "video-layers-allocation00";
     let mut server = negotiation();
     let offer = fixture!("chromium-simulcast");
     assert!(offer.contains(allocation));
     let answer = answer(&mut server, offer, &mut TrackIds::default());
-    assert!(answer.contains("a=extmap:") && !answer.contains(allocation));
+    assert!(answer.contains(allocation));
+    // Nobody needs to know of us.
+    server.add_track(track(70, MediaKind::Video));
+    server.add_track(track(71, MediaKind::Video));
+    let offer = server.create_offer().unwrap().sdp;
+    let ours = offer.split("\r\nm=").last().unwrap();
+    assert!(
+        ours.starts_with("video") && !ours.contains(allocation),
+        "{ours}"
+    );
 }
 
 #[test]

@@ -311,7 +311,7 @@ impl Shard {
             let Some(layer) = layer else {
                 continue;
             };
-            if layer.keyframes.poll(now) {
+            if layer.keyframes.poll(now, false) {
                 wanted.push(encoding);
             }
             if release {

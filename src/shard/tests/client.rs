@@ -337,6 +337,14 @@ impl Client {
             };
             extensions.push(self.extensions.id(extension).unwrap(), rid.as_bytes());
         }
+        if let Some(allocation) = publication
+            .allocation
+            .as_ref()
+            .filter(|_| before.is_empty())
+        {
+            let id = self.extensions.id(Extension::LayersAllocation).unwrap();
+            extensions.push(id, allocation);
+        }
         if let (MediaKind::Audio, Some(level)) = (publication.kind, self.audio_level) {
             let id = self.extensions.id(Extension::AudioLevel).unwrap();
             extensions.push(id, &[0x80 | level]);

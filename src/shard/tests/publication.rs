@@ -53,6 +53,8 @@ pub(super) struct Publication {
     /// When each frame was captured.
     pub(super) captured: Vec<Instant>,
     pub(super) bytes: u64,
+    /// What its packets say of the encodings that are sent.
+    pub(super) allocation: Option<Vec<u8>>,
     /// What makes RED of its frames.
     pub(super) redundancy: Option<Redundancy>,
     /// When PLIs came.
@@ -165,6 +167,7 @@ impl Publication {
             sent: BTreeMap::new(),
             captured: Vec::new(),
             bytes: 0,
+            allocation: None,
             redundancy: None,
             plis: Vec::new(),
             nacks: 0,

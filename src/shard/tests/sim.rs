@@ -173,6 +173,7 @@ fn extensions(client: usize) -> ExtensionMap {
         (5, Extension::AudioLevel),
         (7, Extension::Rid),
         (9, Extension::RepairedRid),
+        (11, Extension::LayersAllocation),
     ] {
         assert!(map.insert(id + shift, extension));
     }

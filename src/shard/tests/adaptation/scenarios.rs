@@ -18,6 +18,14 @@ fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
+/// A wish for a picture no higher than this.
+fn tile(height: u16) -> Wish {
+    Wish {
+        height: Some(height),
+        ..Wish::default()
+    }
+}
+
 const MBIT: u64 = 1_000_000;
 
 #[test]
@@ -183,11 +191,7 @@ fn an_encoding_that_stalls_gives_way_to_a_lesser_one() {
         call.publish(0);
         call.view(1, 0, Wish::default());
         // Somebody else sees a smaller one, so that it is sent.
-        let tile = Wish {
-            height: Some(360),
-            ..Wish::default()
-        };
-        call.view(2, 0, tile);
+        call.view(2, 0, tile(360));
         let start = call.run(s(8));
         // Its encoder drops most pictures of the best one, as browsers do where there is no room for them.
         let encoder = |call: &mut Call, interval, bitrate| {
@@ -204,6 +208,41 @@ fn an_encoding_that_stalls_gives_way_to_a_lesser_one() {
         assert!(freeze < ms(700), "seed {seed}: froze for {freeze:?}");
         assert!(seen.share_of(0, start + s(2), end) < 0.2, "seed {seed}");
         assert!(seen.share_of(0, back - s(2), back) > 0.9, "seed {seed}");
+    }
+}
+
+#[test]
+fn an_encoding_that_its_publisher_stops_gives_way_as_soon_as_it_says_so() {
+    // The stream's number, three in all, what each has; temporal layers and bitrates.
+    let says =
+        |stream: u8, best: u8| Some(vec![stream << 6 | 0x20, best | 1, 0x10, 0x54, 9, 9, 9, 9]);
+    for seed in seeds() {
+        let mut call = Call::new(seed, 3);
+        call.publish(0);
+        for encoding in 0..3 {
+            call.sim.publication_mut(0, encoding).allocation = says(encoding as u8, 0x10);
+        }
+        call.view(1, 0, Wish::default());
+        call.view(2, 0, tile(360));
+        let start = call.run(s(8));
+        call.sim.publication_mut(0, 0).running = false;
+        for encoding in 1..3 {
+            call.sim.publication_mut(0, encoding).allocation = says(encoding as u8, 0);
+        }
+        let end = call.run(s(8));
+        let now = call.sim.now;
+        for encoding in 0..3 {
+            let publication = call.sim.publication_mut(0, encoding);
+            publication.allocation = says(encoding as u8, 0x10);
+            (publication.running, publication.next_frame) = (true, now);
+            publication.keyframe_wanted |= encoding == 0;
+        }
+        let back = call.run(s(8));
+        let seen = call.seen(1, 0);
+        let freeze = seen.longest_freeze(start, back);
+        assert!(freeze < ms(350), "seed {seed}: froze for {freeze:?}");
+        assert!(seen.share_of(1, start + s(1), end) > 0.95, "seed {seed}");
+        assert!(seen.share_of(0, end + s(3), back) > 0.95, "seed {seed}");
     }
 }
 
