@@ -400,7 +400,6 @@ impl Shard {
         let index = choice.subscription;
         let subscription = &mut self.subscriptions[index];
         subscription.reason = choice.reason;
-        let other_ideal = subscription.ideal != choice.ideal;
         subscription.ideal = choice.ideal;
         if subscription.selector.target() != choice.target {
             tracing::debug!(
@@ -415,7 +414,9 @@ impl Shard {
             self.aim(now, index, choice.target);
             self.start_subscription(now, index, batch);
             self.leave_what_overruns(now, index, budget);
-        } else if other_ideal && let Some(track) = self.subscriptions[index].source {
+        } else if subscription.wanted() != subscription.counted
+            && let Some(track) = subscription.source
+        {
             self.update_wanted(now, track);
         }
         self.note_layers(now, index);
@@ -470,16 +471,12 @@ impl Shard {
             self.link_follow(index);
             return;
         }
-        let bit = |layer: Option<LayerId>| layer.map_or(0, |layer| 1 << layer.encoding);
-        let wanted: EncodingSet = track
-            .subscriptions
-            .iter()
-            .map(|&subscription| &self.subscriptions[subscription])
-            .map(|this| {
-                let selector = &this.selector;
-                bit(this.ideal) | bit(selector.target()) | bit(selector.current())
-            })
-            .fold(0, |all, one| all | one);
+        let mut wanted = EncodingSet::default();
+        for &subscription in &track.subscriptions {
+            let subscription = &mut self.subscriptions[subscription];
+            subscription.counted = subscription.wanted();
+            wanted |= subscription.counted;
+        }
         self.link_follow(index);
         let track = &mut self.tracks[index];
         let elsewhere = track
@@ -539,6 +536,15 @@ impl Shard {
 }
 
 impl Subscription {
+    /// The encodings that it is sent, is to be sent, or would be if they flowed.
+    fn wanted(&self) -> EncodingSet {
+        let selector = &self.selector;
+        [self.ideal, selector.target(), selector.current()]
+            .into_iter()
+            .flatten()
+            .fold(0, |all, layer| all | 1 << layer.encoding)
+    }
+
     /// Its place among the others: what its viewer says counts more than who spoke.
     fn priority(&self) -> u32 {
         self.wish.priority.saturating_mul(2) | u32::from(self.spoke)

@@ -10,7 +10,7 @@ use super::replay::Replay;
 use super::timeline::Timeline;
 use super::track::Layer;
 use super::{CodecParameters, LaneSlot, LayerReason, SendParameters, Wish};
-use crate::forward::layers::{LayerId, Selector};
+use crate::forward::layers::{EncodingSet, LayerId, Selector};
 use crate::forward::{RedForm, Rewriter, SentReports};
 use crate::rtp::Codec;
 
@@ -43,6 +43,8 @@ pub(super) struct Subscription {
     pub(super) selector: Selector,
     /// The layer that it would be sent if its publisher sent all; `None` where nothing of it is needed or fits.
     pub(super) ideal: Option<LayerId>,
+    /// The encodings of it that count among those that the publisher is to send.
+    pub(super) counted: EncodingSet,
     /// Why it is not sent more.
     pub(super) reason: Option<LayerReason>,
     /// What the subscriber was told last of both.
@@ -103,6 +105,7 @@ impl Subscription {
             spoke: false,
             selector: Selector::default(),
             ideal: None,
+            counted: 0,
             reason: None,
             told: (None, None),
             explained: false,

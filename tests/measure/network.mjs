@@ -3,10 +3,10 @@
 //
 //     cargo build --release && cargo build --release --example wires
 //     node tests/measure/network.mjs [--only WORD] [--layers 3|1] [--seed N] [--json FILE]
-//                                    [--publisher chromium|firefox] [--viewer chromium|firefox]
+//                                    [--publisher chromium|firefox] [--viewer chromium|firefox] [--all]
 //
 // CROSSPOINT_BIN tests another binary than the one built. `--layers 1` publishes one size of 2.5 Mbit/s. The browsers
-// are those of the calls of two.
+// are those of the calls of two. With `--all` publishers go on to send layers that nobody wants.
 
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -21,6 +21,7 @@ const { values: options } = parseArgs({
     json: { type: 'string' },
     publisher: { type: 'string', default: 'chromium' },
     viewer: { type: 'string', default: 'chromium' },
+    all: { type: 'boolean', default: false },
   },
 });
 const layers = options.layers === '1' ? [{ maxBitrate: 2_500_000 }] : undefined;
@@ -31,7 +32,7 @@ async function play({ name, run }) {
   const findings = new Findings();
   const lab = await Lab.open({ seed: Number(options.seed) });
   try {
-    await run(lab, findings, { layers, publisherBrowser: options.publisher, viewerBrowser: options.viewer });
+    await run(lab, findings, { layers, heeds: !options.all, publisherBrowser: options.publisher, viewerBrowser: options.viewer });
   } catch (error) {
     findings.error = `${error.stack}`;
   } finally {

@@ -11,11 +11,13 @@ const INTERVAL: Duration = Duration::from_millis(500);
 const FALL: f64 = 0.3;
 /// The same when it is higher.
 const RISE: f64 = 0.7;
+/// The same of the first one after a silence: what was measured before that may have been a beginning.
+const RESUMED: f64 = 0.7;
 /// What is left of a peak after each interval.
 const FADE: f64 = 0.98;
 /// The share of the bytes of key pictures that counts in each interval: one of them is worth some seconds of others, which
 /// its encoder makes up for, and says nothing of what comes next.
-const AMORTISED: f64 = 0.2;
+const AMORTISED: f64 = 0.05;
 /// Whatever begins is a little above its rate.
 const MIN_SWING: f64 = 1.1;
 /// More than that is not believed of a peak.
@@ -40,6 +42,8 @@ pub struct RateMeter {
     /// What all of them together had at most, not long ago.
     peak: f64,
     measured: bool,
+    /// The next measurement is the first after a silence.
+    resumed: bool,
 }
 
 impl RateMeter {
@@ -82,7 +86,9 @@ impl RateMeter {
     /// The encoding went silent: what was counted last is not half of a rate.
     pub fn pause(&mut self) {
         self.bytes = Default::default();
+        self.owed = Default::default();
         self.began = None;
+        self.resumed = true;
     }
 
     /// Whether anything came since it was made, or was paused.
@@ -127,7 +133,13 @@ impl RateMeter {
     }
 
     fn measure(&mut self, elapsed: Duration) {
-        let first = !std::mem::replace(&mut self.measured, true);
+        let fall = match (self.measured, self.resumed) {
+            (false, _) => 1.0,
+            (true, true) => RESUMED,
+            (true, false) => FALL,
+        };
+        let rise = fall.max(RISE);
+        (self.measured, self.resumed) = (true, false);
         for (bytes, owed) in self.bytes.iter_mut().zip(&mut self.owed) {
             let due = *owed * AMORTISED;
             *owed -= due;
@@ -139,8 +151,7 @@ impl RateMeter {
         for (rates, bytes) in self.rates.iter_mut().zip(&mut self.bytes) {
             for (rate, bytes) in rates.iter_mut().zip(bytes) {
                 let now = f64::from(std::mem::take(bytes)) * 8.0 / elapsed.as_secs_f64();
-                let weight = if now > *rate { RISE } else { FALL };
-                *rate += (now - *rate) * if first { 1.0 } else { weight };
+                *rate += (now - *rate) * if now > *rate { rise } else { fall };
                 // A layer that is no more does not linger as a rung of its own.
                 if *rate < 1_000.0 {
                     *rate = 0.0;

@@ -77,7 +77,7 @@ pub(super) fn copied(payload: &[u8], payload_type: u8, codecs: &[CodecParameters
         return Vec::new();
     }
     let blocks = RedBlocks::parse(payload).expect("RED");
-    let count = blocks.clone().count();
+    let count = blocks.count();
     let frame = |data| Content::read(data, MediaKind::Audio).frame;
     let copies = blocks.take(count - 1);
     copies.map(|block| frame(block.data)).collect()

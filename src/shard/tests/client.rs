@@ -442,12 +442,16 @@ impl Client {
         if got.content.keyframe && got.content.index == 0 {
             receiver.keyframe_due = None;
         }
+        let content = got.content;
         let came_again = rtx && !receiver.by_rtx.insert(number);
         // A repetition may be sent twice on purpose.
         match receiver.packets.entry(number) {
             Entry::Vacant(place) => drop(place.insert(got)),
             Entry::Occupied(_) if came_again => {}
             Entry::Occupied(_) => receiver.repeated += 1,
+        }
+        if content.keyframe && receiver.parameters.kind == MediaKind::Video {
+            receiver.forget_before(number, &content);
         }
         Some(())
     }
@@ -486,8 +490,7 @@ impl Client {
                 }
                 RtcpPacket::Pli { media_ssrc } => {
                     if let Some(index) = self.publication(media_ssrc) {
-                        self.publications[index].plis.push(now);
-                        self.publications[index].keyframe_wanted = true;
+                        self.publications[index].ask_for_keyframe(now);
                     }
                 }
                 RtcpPacket::TransportCc { feedback, .. } => {

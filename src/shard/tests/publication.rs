@@ -102,6 +102,9 @@ impl Shape {
 /// How many times as fast as its bitrate a shaped stream is sent: browsers' pacers do so.
 const PACE: f64 = 2.5;
 
+/// PLIs closer than this are one, as for libwebrtc.
+const KEYFRAME_INTERVAL: Duration = Duration::from_millis(300);
+
 /// No frame.
 pub(super) const NOTHING: u32 = u32::MAX;
 
@@ -186,6 +189,13 @@ impl Publication {
     pub(super) fn carry(&mut self, now: Instant, carried: bool) {
         self.carried = carried;
         self.run(now);
+    }
+
+    /// A PLI came. Browsers make one keyframe of those that come together.
+    pub(super) fn ask_for_keyframe(&mut self, now: Instant) {
+        let last = self.plis.last();
+        self.keyframe_wanted |= last.is_none_or(|last| now >= *last + KEYFRAME_INTERVAL);
+        self.plis.push(now);
     }
 
     /// Begins with a keyframe whenever it was not sent for a while.

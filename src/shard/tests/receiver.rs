@@ -109,6 +109,18 @@ impl Receiver {
         !self.begun && now > last + FIRST_KEYFRAME
     }
 
+    /// A packet of a keyframe came. If that is whole, what is missing of pictures before it is of no use.
+    pub(super) fn forget_before(&mut self, number: u64, content: &Content) {
+        let first = number - u64::from(content.index);
+        let numbers = first..first + u64::from(content.count);
+        let same =
+            |got: &&Got| (got.content.tag, got.content.frame) == (content.tag, content.frame);
+        let came = self.packets.range(numbers).map(|(_, got)| got);
+        if came.filter(same).count() == usize::from(content.count) {
+            self.nack.keyframe(first);
+        }
+    }
+
     /// In the order of their numbers.
     pub(super) fn contents(&self) -> impl DoubleEndedIterator<Item = &Content> {
         self.packets.values().map(|got| &got.content)

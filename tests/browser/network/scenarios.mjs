@@ -32,10 +32,10 @@ export class Findings {
 }
 
 /** A publisher that has come to send about as much as it wants to. */
-async function publisher(lab, findings, { wire, layers, rate, publisherBrowser }) {
+async function publisher(lab, findings, { wire, layers, rate, heeds, publisherBrowser }) {
   const alice = await lab.peer(await lab.place('alice', wire, { browser: publisherBrowser }));
   const began = now();
-  await alice.publish({ layers, rate });
+  await alice.publish({ layers, rate, heeds });
   const got = await alice.sends(2 * Mbit).then(now, () => undefined);
   findings.figure('the publisher sends 2 Mbit/s after', got - began, 'ms');
   return alice;

@@ -65,7 +65,7 @@ class Peer {
       if (message.state === 'left') this.participants.delete(message.id);
       else this.participants.set(message.id, message);
     }
-    const handle = { 'video-offer': 'handleOffer', 'video-answer': 'handleAnswer', 'new-ice-candidate': 'handleCandidate', 'hang-up': 'handleHangUp' }[message.type];
+    const handle = { 'video-offer': 'handleOffer', 'video-answer': 'handleAnswer', 'new-ice-candidate': 'handleCandidate', 'hang-up': 'handleHangUp', wanted: 'handleWanted' }[message.type];
     if (handle) this.work = this.work.then(() => this[handle](message)).catch((error) => this.errors.push(`${message.type}: ${error}`));
   }
 
@@ -124,10 +124,11 @@ class Peer {
 
   /**
    * Joins the room's call with a stream, or, without one, only to receive. With `encodings` the pictures are sent in
-   * these layers.
+   * these layers; with `heeds` only those that the server says are wanted.
    */
-  join(stream, { encodings } = {}) {
+  join(stream, { encodings, heeds = false } = {}) {
     this.encodings = encodings;
+    this.heeds = heeds;
     return this.start(undefined, stream);
   }
 
@@ -236,6 +237,14 @@ class Peer {
 
   async handleCandidate({ candidate }) {
     await this.pc?.addIceCandidate(candidate ?? undefined);
+  }
+
+  async handleWanted({ mid, rids }) {
+    if (!this.heeds) return;
+    const { sender } = this.pc.getTransceivers().find((transceiver) => transceiver.mid === mid);
+    const parameters = sender.getParameters();
+    for (const encoding of parameters.encodings) encoding.active = rids.includes(encoding.rid);
+    await sender.setParameters(parameters);
   }
 
   handleHangUp() {

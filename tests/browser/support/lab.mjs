@@ -81,21 +81,22 @@ async function open(browser, url) {
 
 /** A peer that is measured. */
 class LabPeer extends RemotePeer {
-  /** Joins with a rough moving picture in three sizes, and a tone. */
-  async publish({ layers = LAYERS, rate = 20 } = {}) {
+  /** Joins with a rough moving picture in three sizes, of which it sends what is wanted if it `heeds` that, and a tone. */
+  async publish({ layers = LAYERS, rate = 20, heeds = true } = {}) {
     await this.run(
-      async (encodings, frameRate) => {
+      async (encodings, frameRate, heeds) => {
         // Firefox plays no sound where there is no sound card, but its fake microphone hums by itself.
         const hums = navigator.userAgent.includes('Firefox');
         const sound = await (hums ? sources.devices({ video: false }) : sources.tone());
         const tracks = [sources.texture({ rate: frameRate }), sound].flatMap((stream) => stream.getTracks());
-        await peer.join(new MediaStream(tracks), { encodings });
+        await peer.join(new MediaStream(tracks), { encodings, heeds });
         const sender = peer.pc.getSenders().find(({ track }) => track?.kind === 'video');
         // A busy machine shall cost frames, and not sizes, which are what is looked at.
         await sender.setParameters({ ...sender.getParameters(), degradationPreference: 'maintain-resolution' });
       },
       layers,
       rate,
+      heeds,
     );
     await this.#record();
   }

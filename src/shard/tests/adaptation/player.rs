@@ -65,11 +65,12 @@ impl Player {
     /// Plays what a receiver got of a track whose encodings have tags from `tag` on.
     pub(super) fn play(receiver: &Receiver, tag: u32) -> Self {
         assert_continuous(receiver);
-        let mut frames: HashMap<(u32, u32), Frame> = HashMap::new();
+        // A keyframe that is kept may be sent again, as another picture.
+        let mut frames: HashMap<(u32, u32, u16), Frame> = HashMap::new();
         let mut order = Vec::new();
         for got in receiver.packets.values() {
             let content = &got.content;
-            let key = (content.tag, content.frame);
+            let key = (content.tag, content.frame, content.picture_id);
             let frame = frames.entry(key).or_insert_with(|| {
                 order.push(key);
                 Frame::default()
@@ -94,7 +95,7 @@ impl Player {
                 continue;
             };
             let at = complete.max(after);
-            shown_at.insert(key, at);
+            shown_at.insert((key.0, key.1), at);
             shown.push(Shown {
                 at,
                 encoding: key.0 - tag,

@@ -38,6 +38,9 @@ fn a_downlink_that_narrows_and_widens_again() {
         call.view(1, 0, Wish::default());
         let start = call.run(s(5));
         let narrow = call.run(s(10));
+        // What it was sent at first is not sent in vain.
+        let wanted = [0, 1, 2].map(|encoding| call.sim.publication(0, encoding).wanted);
+        assert_eq!(wanted, [true, false, false], "seed {seed}");
         call.sim.clients[1].down.rate = Some(MBIT / 2);
         let wide = call.run(s(20));
         call.sim.clients[1].down.rate = Some(5 * MBIT);
