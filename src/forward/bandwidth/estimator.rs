@@ -36,6 +36,8 @@ const GROWTH: f64 = 0.08;
 const FREE_GROWTH: f64 = 0.2;
 /// The share of the estimate that counts as using it.
 const IN_USE: f64 = 0.8;
+/// Of what arrives without a queue, where nothing is known of a limit: so much can be used, whatever was thought.
+const PASSES: f64 = 0.9;
 /// The estimate grows no further beyond what arrives: probes show more. Where they are blind, it goes further.
 const MAX_AHEAD: f64 = 1.1;
 const MAX_AHEAD_BLIND: f64 = 1.5;
@@ -513,6 +515,13 @@ impl Bandwidth {
             return;
         }
         self.prober.confirm(now);
+        if self.capacity.is_none()
+            && self.delay.noise() < MUCH_JITTER
+            && self.delay.standing() <= self.delay.threshold() / 2.0
+            && let Some(passes) = self.delivered.rate(SHORT_WINDOW)
+        {
+            self.set_estimate(self.estimate.max(passes * PASSES));
+        }
         let Some(delivered) = self.delivered.rate(WINDOW) else {
             return;
         };

@@ -93,6 +93,8 @@ pub(super) struct Simulation {
     pub(super) feedback_loss: f64,
     /// What the application sends if the estimate allows it, in bits a second.
     pub(super) wanted: u64,
+    /// What the application sends whatever the estimate.
+    pub(super) least: u64,
     /// Of the receiver's clock, in parts a million.
     pub(super) drift: f64,
     /// Frames leave at this multiple of the estimate; all at once without.
@@ -123,6 +125,7 @@ impl Simulation {
             back_delay: ms(rng.random_range(10..100)),
             feedback_loss: 0.0,
             wanted: 4_000_000,
+            least: 0,
             drift: 0.0,
             pacing: None,
             police: None,
@@ -254,7 +257,7 @@ impl Simulation {
 
     fn frame(&mut self, estimator: &mut impl Estimator) {
         self.queue = self.link.queued(self.now);
-        let rate = estimator.estimate().min(self.wanted) as f64;
+        let rate = estimator.estimate().min(self.wanted).max(self.least) as f64;
         let varied = rate * self.rng.random_range(0.85..1.15);
         let bytes = (varied * FRAME_INTERVAL.as_secs_f64() / 8.0) as usize;
         let packets = bytes.div_ceil(1200);

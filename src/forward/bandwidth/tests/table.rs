@@ -92,6 +92,20 @@ fn probes_find_what_an_idle_application_does_not_use() {
 }
 
 #[test]
+fn what_arrives_without_a_queue_can_be_used_without_probes() {
+    for seed in 0..100 {
+        let mut simulation = Simulation::new(seed, 3_000_000);
+        (simulation.wanted, simulation.least) = (1_200_000, 1_200_000);
+        let mut bandwidth = Bandwidth::new(simulation.start());
+        simulation.run(&mut bandwidth, secs(3));
+        assert_eq!(simulation.probed, 0);
+        expect_reached(seed, &simulation, ms(0), 1_000_000, ms(700));
+        let (_, highest, queue) = simulation.range(ms(0), secs(3));
+        assert!(highest < 2_000_000 && queue < ms(50), "{highest} {queue:?}");
+    }
+}
+
+#[test]
 fn without_demand_there_are_no_probes() {
     let mut simulation = Simulation::new(1, 2_000_000);
     simulation.wanted = 250_000;
