@@ -60,17 +60,21 @@ pub fn ladder(encodings: &[Encoding<'_>]) -> Vec<Rung> {
                 let measured = encoding
                     .rates
                     .and_then(|rates| rates.rate(spatial, temporal));
-                // What is not sent now may have been measured while it began, or ended. Of the smallest, frames can still be
-                // left out once it is seen: what it would be without them costs no keyframe.
-                let swing = match encoding.rates {
-                    Some(rates) if !encoding.available && !is_smallest => rates.swing(),
-                    _ => 1.0,
-                };
-                let measured = measured.map(|rate| (rate as f64 * swing) as u64);
                 let guess = match ranked.len() {
                     1 => UNSEEN_ONLY,
                     _ => UNSEEN.get(rank).or(UNSEEN.last()).copied().unwrap_or(0),
                 };
+                // What is not sent now may have been measured while it began, or ended. Of the smallest, frames can still be
+                // left out once it is seen, which costs no keyframe: it is not taken for more than is usual.
+                let is_unseen = |rates: &RateMeter| !encoding.available || rates.is_stale();
+                let believed = match encoding.rates {
+                    Some(rates) if is_smallest && ranked.len() > 1 && is_unseen(rates) => {
+                        (guess as f64 / rates.total().max(1) as f64).min(1.0)
+                    }
+                    Some(rates) if !is_smallest && !encoding.available => rates.swing(),
+                    _ => 1.0,
+                };
+                let measured = measured.map(|rate| (rate as f64 * believed) as u64);
                 rungs.push(Rung {
                     layer: LayerId {
                         encoding: *index as u8,
@@ -204,6 +208,26 @@ mod tests {
         let (flowing, silent) = (costs(true), costs(false));
         assert_eq!(silent[..2], flowing[..2]);
         assert!(silent[2] > flowing[2]);
+    }
+
+    #[test]
+    fn the_smallest_is_taken_for_no_more_than_is_usual_until_it_is_measured_again() {
+        let mut rates = meter(&[(0, 0, 400), (0, 1, 300)]);
+        let top = |rates: &RateMeter, encodings: usize, available| {
+            let encoding = Encoding {
+                rates: Some(rates),
+                height: None,
+                available,
+            };
+            ladder(&vec![encoding; encodings])[1].bitrate
+        };
+        let measured = rates.total();
+        assert!(measured > 300_000 && top(&rates, 3, true).abs_diff(measured) < 2);
+        assert!(top(&rates, 3, false).abs_diff(150_000) < 2);
+        // One that has no others beside it is sent as it is.
+        assert!(top(&rates, 1, false).abs_diff(measured) < 2);
+        rates.pause();
+        assert!(top(&rates, 3, true).abs_diff(150_000) < 2);
     }
 
     #[test]

@@ -96,6 +96,11 @@ impl RateMeter {
         self.began.is_some()
     }
 
+    /// Whether nothing was measured since the last silence.
+    pub fn is_stale(&self) -> bool {
+        self.resumed
+    }
+
     /// What a subscriber of this layer gets, lower ones included. `None` before anything was measured.
     pub fn rate(&self, spatial: usize, temporal: usize) -> Option<u64> {
         let lower = self.rates.iter().take(spatial + 1);
