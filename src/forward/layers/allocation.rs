@@ -77,7 +77,9 @@ fn raise(class: &[usize], demands: &[Demand<'_>], given: &mut [Option<usize>], l
         let below = demand.costs(rung - 1);
         // One that does not fit may have a cheaper one above it: rungs are measured, and pictures calm down.
         let room = *left + below;
-        let fits = |rung: &usize| demand.needs(*rung) <= room && demand.is_quick(*rung, room);
+        let fits = |candidate: &usize| {
+            demand.needs(*candidate) <= room && demand.is_quick(rung - 1, *candidate, room)
+        };
         let fitting = (rung..demand.reach()).find(fits);
         match fitting {
             Some(fitting) => {
@@ -107,15 +109,21 @@ impl Demand<'_> {
             .map_or(0, |rung| i128::from(rung.bitrate))
     }
 
-    /// Whether a key picture of this rung passes `room`, in bits a second, quickly, if it takes one to get there.
-    fn is_quick(&self, rung: usize, room: i128) -> bool {
+    /// Whether a key picture of this rung passes `room`, in bits a second, quickly, if it takes one beside that of the rung
+    /// that it is `given` so far.
+    fn is_quick(&self, given: usize, rung: usize, room: i128) -> bool {
         let had = self.current.and_then(|current| self.rungs.get(current));
-        let (Some(had), Some(rung)) = (had, self.rungs.get(rung)) else {
+        let (Some(had), Some(given), Some(rung)) =
+            (had, self.rungs.get(given), self.rungs.get(rung))
+        else {
             // Whatever it is, it begins.
             return true;
         };
-        let (from, to) = (had.layer, rung.layer);
-        let is_reached = from.encoding == to.encoding && from.spatial >= to.spatial;
+        let to = rung.layer;
+        let is_reached = [had, given]
+            .map(|from| from.layer)
+            .iter()
+            .any(|from| from.encoding == to.encoding && from.spatial >= to.spatial);
         is_reached || i128::from(rung.keyframe) * 8_000 <= room * LONGEST_KEYFRAME
     }
 
@@ -241,6 +249,17 @@ mod tests {
             let given = given(budget, &[demand(&camera, 0, current)]);
             assert_eq!(given, [Some(expected)], "{budget} {current:?}");
         }
+    }
+
+    #[test]
+    fn frames_of_the_picture_that_is_given_take_no_other_keyframe() {
+        let mut ladder = rungs(&[100, 150, 900]);
+        for rung in &mut ladder {
+            rung.keyframe = 60;
+        }
+        // The lower two are one picture.
+        (ladder[1].layer, ladder[1].layer.temporal) = (ladder[0].layer, 1);
+        assert_eq!(given(200, &[demand(&ladder, 0, Some(2))]), [Some(1)]);
     }
 
     #[test]
