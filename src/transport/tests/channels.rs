@@ -290,7 +290,7 @@ proptest! {
     }
 
     #[test]
-    fn associations_survive_loss(seed: u64, loss in 0.0..0.3f64) {
+    fn associations_survive_loss(seed: u64, loss in 0.0..0.15f64) {
         let mut pair = Pair::new(seed);
         pair.loss = loss;
         pair.set_parameters();
