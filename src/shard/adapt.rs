@@ -29,8 +29,8 @@ const RISE_TRIAL: Duration = Duration::from_secs(5);
 /// of the next one is there. Beyond, it would only fill a queue that the keyframe has to pass.
 const OVERRUN: u64 = 130;
 
-/// What a rung must leave free, and a little more, in percent: so much is worth probing for.
-const DEMAND: u64 = 120;
+/// What is probed for, in percent of what the best rungs demand: a little more.
+const DEMAND: u64 = 105;
 
 /// A peer that was sent media for so long without a word about its arrival will say nothing.
 pub(super) const SPEECHLESS: Duration = Duration::from_secs(1);
@@ -342,8 +342,7 @@ impl Shard {
             })
             .collect();
         if let Some(bandwidth) = &mut peer.bandwidth {
-            let tops = demands.iter().filter_map(|demand| demand.rungs.last());
-            let video: u64 = tops.map(|rung| rung.bitrate).sum();
+            let video: u64 = demands.iter().map(Demand::most).sum();
             let carried = budget.map_or(0, |budget| budget.expected as u64);
             let audio = bandwidth.estimate().saturating_sub(carried);
             bandwidth.set_demand(video * DEMAND / 100 + audio);

@@ -92,6 +92,22 @@ fn raise(class: &[usize], demands: &[Demand<'_>], given: &mut [Option<usize>], l
 }
 
 impl Demand<'_> {
+    /// What the network must carry for it to be given its highest rung, in bits a second; 0 where it has none.
+    pub fn most(&self) -> u64 {
+        let Some(top) = self.rungs.last() else {
+            return 0;
+        };
+        let steady = top.bitrate * (100 + HEADROOM as u64) / 100;
+        let had = self.current.and_then(|current| self.rungs.get(current));
+        let is_other = |had: &Rung| {
+            (had.layer.encoding, had.layer.spatial) != (top.layer.encoding, top.layer.spatial)
+        };
+        match had.filter(|had| is_other(had)) {
+            Some(_) => steady.max(top.keyframe * 8_000 / LONGEST_KEYFRAME as u64 + 1),
+            None => steady,
+        }
+    }
+
     /// How many of its rungs it may be given now.
     fn reach(&self) -> usize {
         if self.may_rise {
@@ -248,6 +264,22 @@ mod tests {
         ] {
             let given = given(budget, &[demand(&camera, 0, current)]);
             assert_eq!(given, [Some(expected)], "{budget} {current:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_demanded_suffices() {
+        for keyframe in [0, 10, 60, 200] {
+            let mut camera = rungs(&CAMERA);
+            camera[1].keyframe = keyframe;
+            camera.truncate(2);
+            let demanded = demand(&camera, 0, Some(0)).most();
+            for (budget, expected) in [(demanded, 1), (demanded * 9 / 10, 0)] {
+                assert_eq!(
+                    given(budget, &[demand(&camera, 0, Some(0))]),
+                    [Some(expected)]
+                );
+            }
         }
     }
 
