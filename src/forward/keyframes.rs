@@ -49,6 +49,11 @@ impl KeyframeRequests {
         self.sent.is_some_and(|sent| now < sent + within)
     }
 
+    /// Whether the next request that [`poll`](Self::poll) tells to send is the last one again.
+    pub fn repeats(&self) -> bool {
+        self.echo
+    }
+
     /// Whether to send a request now; it is taken for sent. Where the way to the publisher is `lossy` it is sent twice.
     pub fn poll(&mut self, now: Instant, lossy: bool) -> bool {
         if self.due.is_none_or(|due| now < due) {
@@ -113,10 +118,12 @@ mod tests {
         requests.request(start);
         assert!(requests.poll(start, true));
         assert_eq!(requests.poll_timeout(), Some(start + ms(30)));
+        assert!(requests.repeats());
         // Whoever asks meanwhile changes nothing.
         requests.request(start + ms(10));
         assert!(!requests.poll(start + ms(29), true));
         assert!(requests.poll(start + ms(30), true));
+        assert!(!requests.repeats());
         assert_eq!(requests.poll_timeout(), Some(start + ms(1000)));
         requests.request(start + ms(40));
         assert!(!requests.poll(start + ms(499), true));

@@ -91,8 +91,8 @@ pub struct PassedOn<'a> {
 }
 
 impl<'a> PassedOn<'a> {
-    /// Reads the extensions of a peer that numbers them by `map`. Mid, rids, transport-cc,
-    /// abs-send-time and the allocation of layers are between that peer and its receiver, and are left out. Of two of one kind the first counts.
+    /// Reads the extensions of a peer that numbers them by `map`. Mid, rids, transport-cc, abs-send-time and the allocation
+    /// of layers are between that peer and its receiver, and are left out. Of two of one kind the first counts.
     pub fn read(source: Elements<'a>, map: &ExtensionMap) -> Self {
         let mut passed = Self {
             elements: [(Extension::Mid, &[]); PASSED_ON],

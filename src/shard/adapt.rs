@@ -343,8 +343,8 @@ impl Shard {
             .collect();
         if let Some(bandwidth) = &mut peer.bandwidth {
             let video: u64 = demands.iter().map(Demand::most).sum();
-            let carried = budget.map_or(0, |budget| budget.expected as u64);
-            let audio = bandwidth.estimate().saturating_sub(carried);
+            let expected = budget.map_or(0, |budget| budget.expected as u64);
+            let audio = bandwidth.estimate().saturating_sub(expected);
             bandwidth.set_demand(video * DEMAND / 100 + audio);
             peer.adaptation.estimate = bandwidth.estimate();
         }

@@ -24,9 +24,6 @@ const MAX_RTCP: usize = 1_100;
 /// A network counts as lossy for so long after a packet was missing.
 const LOSSY: Duration = Duration::from_secs(1);
 
-/// Requests for keyframes of one encoding closer than this are one, sent twice.
-const SAME_REQUEST: Duration = Duration::from_millis(100);
-
 impl Shard {
     /// Makes the peer's timer due at `at`, unless it is due before that.
     pub(super) fn lower(&mut self, index: usize, at: Option<Instant>) {
@@ -184,7 +181,7 @@ impl Shard {
                     layer.keyframes.request(now);
                 }
                 let lossy = layer.nack.was_lossy(now, LOSSY);
-                let again = layer.keyframes.was_asked(now, SAME_REQUEST);
+                let again = layer.keyframes.repeats();
                 let asks = layer.keyframes.poll(now, lossy) && pli;
                 if asks {
                     layer.counts.plis += 1;

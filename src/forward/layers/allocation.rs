@@ -13,6 +13,14 @@ const TOLERANCE: i128 = 8;
 /// Where it would take longer, the lower one stays.
 const LONGEST_KEYFRAME: i128 = 600;
 
+impl Rung {
+    /// Whether who has this one gets `to` without another key picture.
+    fn leads_to(&self, to: &Self) -> bool {
+        let (from, to) = (self.layer, to.layer);
+        from.encoding == to.encoding && from.spatial >= to.spatial
+    }
+}
+
 /// One track that its subscriber wants to see.
 #[derive(Clone, Copy, Debug)]
 pub struct Demand<'a> {
@@ -99,10 +107,7 @@ impl Demand<'_> {
         };
         let steady = top.bitrate * (100 + HEADROOM as u64) / 100;
         let had = self.current.and_then(|current| self.rungs.get(current));
-        let is_other = |had: &Rung| {
-            (had.layer.encoding, had.layer.spatial) != (top.layer.encoding, top.layer.spatial)
-        };
-        match had.filter(|had| is_other(had)) {
+        match had.filter(|had| !had.leads_to(top)) {
             Some(_) => steady.max(top.keyframe * 8_000 / LONGEST_KEYFRAME as u64 + 1),
             None => steady,
         }
@@ -135,12 +140,9 @@ impl Demand<'_> {
             // Whatever it is, it begins.
             return true;
         };
-        let to = rung.layer;
-        let is_reached = [had, given]
-            .map(|from| from.layer)
-            .iter()
-            .any(|from| from.encoding == to.encoding && from.spatial >= to.spatial);
-        is_reached || i128::from(rung.keyframe) * 8_000 <= room * LONGEST_KEYFRAME
+        had.leads_to(rung)
+            || given.leads_to(rung)
+            || i128::from(rung.keyframe) * 8_000 <= room * LONGEST_KEYFRAME
     }
 
     /// What must be there for it to get this rung.
