@@ -8,6 +8,10 @@ use crate::forward::{Packet, PacketNumbers, PacketShape};
 /// The first size of the byte store, which doubles when a stream needs more.
 const FIRST_BYTES: usize = 8 * 1024;
 
+/// What is too old is forgotten with every so many packets: its memory is far from that of the new ones, and in none of the
+/// processor's caches.
+const EXPIRE_EVERY: u64 = 16;
+
 /// What a [`History`] may keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HistoryLimits {
@@ -60,6 +64,8 @@ pub struct History {
     bytes: Vec<u8>,
     /// How many bytes were ever put, those that were left free at the end of a lap included.
     head: u64,
+    /// Up to here bytes can be put without looking what they overwrite.
+    free_until: u64,
     keyframe: Option<Keyframe>,
 }
 
@@ -72,6 +78,7 @@ impl History {
             first: 0,
             bytes: Vec::new(),
             head: 0,
+            free_until: 0,
             keyframe: None,
         }
     }
@@ -82,7 +89,9 @@ impl History {
         let Some(shape) = PacketShape::of(packet) else {
             return false;
         };
-        self.expire(now);
+        if packet.numbers.sequence.is_multiple_of(EXPIRE_EVERY) {
+            self.expire(now);
+        }
         let Some(index) = self.place(packet.numbers.sequence) else {
             return false;
         };
@@ -219,11 +228,8 @@ impl History {
         let position = loop {
             let capacity = self.bytes.len();
             let position = next_position(self.head, len, capacity);
-            let kept_from = (position + len as u64).saturating_sub(capacity as u64);
-            let oldest = self.entries.iter().flatten().next();
-            let overwrites = oldest
-                .is_some_and(|entry| entry.position < kept_from && self.read(entry).is_some());
-            if len.max(1) <= capacity && !(overwrites && capacity < self.limits.bytes) {
+            let fits = len.max(1) <= capacity;
+            if fits && (capacity >= self.limits.bytes || self.is_free(position + len as u64)) {
                 break position;
             }
             self.grow(len);
@@ -237,6 +243,23 @@ impl History {
         tail.copy_from_slice(payload);
         self.head = position + len as u64;
         Some(position)
+    }
+
+    /// Whether bytes can be put up to `end` without overwriting a packet.
+    fn is_free(&mut self, end: u64) -> bool {
+        if end <= self.free_until {
+            return true;
+        }
+        let oldest = self.entries.iter().flatten().next();
+        let capacity = self.bytes.len() as u64;
+        match oldest.filter(|entry| entry.position + capacity >= self.head) {
+            Some(oldest) => {
+                self.free_until = oldest.position + capacity;
+                end <= self.free_until
+            }
+            // None is left, or it was overwritten before.
+            None => true,
+        }
     }
 
     /// Doubles the store and moves all packets to its beginning.
@@ -257,6 +280,7 @@ impl History {
             bytes.extend_from_slice(kept);
         }
         self.head = bytes.len() as u64;
+        self.free_until = 0;
         bytes.resize(capacity, 0);
         self.bytes = bytes;
     }

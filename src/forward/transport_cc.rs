@@ -2,6 +2,7 @@
 //! (draft-holmer-rmcat-transport-wide-cc-extensions-01). The sender estimates its bandwidth from it.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use crate::rtp::rtcp::{TRANSPORT_CC, begin_feedback, finish_feedback};
@@ -29,15 +30,22 @@ const NOT_RECEIVED: u8 = 0;
 const SMALL_DELTA: u8 = 1;
 const LARGE_DELTA: u8 = 2;
 
+/// The low half of an arrival in ticks of the epoch, its bits inverted: four bytes, since windows of many publishers share
+/// the processor's cache. `None` while nothing came. Of what comes in the last tick of a half, once in twelve days, the one
+/// before is said.
+type Arrival = Option<NonZeroU32>;
+
 /// Records arrivals of one transport, and writes them as feedback.
 #[derive(Clone, Debug, Default)]
 pub struct TransportCcRecorder {
     unwrapper: SequenceUnwrapper,
     /// When the first packet came; the clock of the reference time.
     epoch: Option<Instant>,
-    /// Arrivals by number from `first` on, in ticks of the epoch.
-    arrivals: VecDeque<Option<i64>>,
+    /// Arrivals by number from `first` on.
+    arrivals: VecDeque<Arrival>,
     first: u64,
+    /// When the last packet came, in ticks of the epoch.
+    latest: i64,
     /// The first number of the next feedback.
     unreported: u64,
     /// Since when something is unreported.
@@ -69,7 +77,8 @@ impl TransportCcRecorder {
         let Some(slot @ None) = self.arrivals.get_mut(index) else {
             return;
         };
-        *slot = Some(ticks);
+        *slot = Some(NonZeroU32::new(!(ticks as u32)).unwrap_or(NonZeroU32::MIN));
+        self.latest = self.latest.max(ticks);
         // A packet that was reported lost begins the next feedback.
         self.unreported = self.unreported.min(number);
         self.since.get_or_insert(now);
@@ -114,18 +123,19 @@ impl TransportCcRecorder {
         let Some(first_arrival) = unreported().flatten().next() else {
             return false;
         };
-        let reference = first_arrival.div_euclid(REFERENCE_TICKS);
+        let reference = self.widen(*first_arrival).div_euclid(REFERENCE_TICKS);
         let mut symbols = [NOT_RECEIVED; MAX_STATUSES];
         let mut deltas = [0i16; MAX_STATUSES];
         let mut count = 0;
         let mut last = reference * REFERENCE_TICKS;
         for ((arrival, symbol), delta) in unreported().zip(&mut symbols).zip(&mut deltas) {
             if let Some(arrival) = arrival {
+                let arrival = self.widen(*arrival);
                 // What is too far from its neighbour begins the next packet.
                 let Ok(difference) = i16::try_from(arrival - last) else {
                     break;
                 };
-                last = *arrival;
+                last = arrival;
                 *delta = difference;
                 *symbol = match difference {
                     0..=255 => SMALL_DELTA,
@@ -160,6 +170,11 @@ impl TransportCcRecorder {
         true
     }
 
+    /// The ticks nearest to the latest that have these low bits.
+    fn widen(&self, at: NonZeroU32) -> i64 {
+        self.latest - i64::from((self.latest as u32).wrapping_sub(!at.get()) as i32)
+    }
+
     /// Drops the oldest numbers past the window.
     fn bound(&mut self) {
         while self.arrivals.len() > MAX_WINDOW {
@@ -180,7 +195,7 @@ impl TransportCcRecorder {
                 .iter()
                 .flatten()
                 .next()
-                .is_none_or(|at| *at < keep_from)
+                .is_none_or(|at| self.widen(*at) < keep_from)
         {
             self.arrivals.pop_front();
             self.first += 1;
@@ -341,6 +356,32 @@ mod tests {
         }
         recorder.record(start + ms(3000), 5);
         assert_eq!(recorder.poll_timeout(), None);
+    }
+
+    #[test]
+    fn a_call_of_weeks_goes_on() {
+        let start = Instant::now();
+        let half = Duration::from_micros((1 << 32) * TICK_MICROS as u64);
+        let mut recorder = TransportCcRecorder::default();
+        recorder.record(start, 0);
+        build(&mut recorder, start);
+        // What came before the half ends is kept beyond it.
+        for (n, at) in [half - ms(20), half - ms(1), half, half + ms(20)]
+            .into_iter()
+            .enumerate()
+        {
+            recorder.record(start + at, n as u16 + 1);
+        }
+        let packets = build(&mut recorder, start + half + ms(50));
+        let told: Vec<i64> = packets
+            .iter()
+            .flat_map(read)
+            .filter_map(|(_, at)| at)
+            .collect();
+        assert_eq!(
+            told.windows(2).map(|w| w[1] - w[0]).collect::<Vec<_>>(),
+            [19_000, 1_000, 20_000]
+        );
     }
 
     #[test]

@@ -222,6 +222,7 @@ impl Bandwidth {
             }
         }
         let Some(highest) = highest else { return };
+        self.packets.conclude(highest);
         self.answered = self.packets.next();
         self.heard = Some(now);
         match self.state {

@@ -8,8 +8,11 @@ use crate::rtp::sequence::extend;
 
 /// How many packets are kept. What is older when its feedback comes counts as unknown.
 const MAX_PACKETS: usize = 4096;
-/// How long a packet is kept, in microseconds.
+/// How long a packet is kept at most, in microseconds.
 const MAX_AGE: i64 = 5_000_000;
+/// How much older than the newest that was reported it may be: whatever is said of it later, is said out of order.
+/// Rings of many receivers share the processor's cache, so that short ones are faster.
+const MAX_LATE: i64 = 1_000_000;
 /// Old ones are looked for with every so many packets: their memory is far from that of the new ones.
 const EXPIRE_EVERY: u64 = 16;
 
@@ -146,6 +149,20 @@ impl SentPackets {
             size: packet.size,
             was_lost,
         })
+    }
+
+    /// All that was to be said about the packets up to this one was said: forgets those that were sent long before it.
+    pub(super) fn conclude(&mut self, number: u64) {
+        let Some(newest) = self.sent_at(number) else {
+            return;
+        };
+        while let Some(oldest) = self.packets.front() {
+            if newest - self.widen(oldest.at) <= MAX_LATE {
+                break;
+            }
+            self.packets.pop_front();
+            self.first += 1;
+        }
     }
 
     /// The bytes of packets in a range of which nothing was said.

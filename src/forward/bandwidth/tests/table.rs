@@ -1,7 +1,8 @@
 use std::time::{Duration, Instant};
 
 use super::simulation::{Simulation, ms, secs};
-use crate::forward::{Bandwidth, BandwidthState};
+use crate::forward::{Bandwidth, BandwidthState, TransportCcRecorder};
+use crate::rtp::rtcp::{RtcpPacket, RtcpPackets};
 
 /// Runs a simulation whose application wants twice the rate. Failed expectations name the seed.
 pub(super) fn run(
@@ -355,4 +356,26 @@ fn what_is_kept_is_bounded() {
     assert!(bandwidth.kept() <= 4096);
     bandwidth.sent(start + secs(3600), 1200, None);
     assert_eq!(bandwidth.kept(), 1);
+}
+
+#[test]
+fn what_was_reported_is_kept_for_a_second() {
+    let start = Instant::now();
+    let mut bandwidth = Bandwidth::new(start);
+    let mut recorder = TransportCcRecorder::default();
+    for n in 0..2_000 {
+        let now = start + n * ms(5);
+        let number = bandwidth.sent(now, 1200, None);
+        recorder.record(now, number);
+        if n % 10 == 9 {
+            let mut datagram = vec![];
+            recorder.build_feedback(now, &mut datagram, 1, 2);
+            for packet in RtcpPackets::new(&datagram) {
+                if let RtcpPacket::TransportCc { feedback, .. } = packet {
+                    bandwidth.handle_feedback(now, feedback);
+                }
+            }
+        }
+    }
+    assert_eq!(bandwidth.kept(), 201);
 }
