@@ -291,7 +291,7 @@ impl Track {
             if let Some(layer) = layer
                 && layer.rates.total() > cost
                 && !layer.keyframes.was_asked(now, KEYFRAME)
-                && self.wanted.is_told(other)
+                && self.wanted.is_due(now, other)
             {
                 changed |= layer.stall.fall_behind(now);
             }
@@ -318,7 +318,7 @@ impl Track {
                     .allocated
                     .is_some_and(|number| !allocation.is_active(number))
                 && layer.flows(now)
-                && self.wanted.is_told(other)
+                && self.wanted.is_due(now, other)
             {
                 changed |= layer.stall.stop(now);
             }

@@ -5,6 +5,10 @@ use std::time::{Duration, Instant};
 /// How long nobody must have wanted an encoding before its publisher is told to stop it.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// So long a publisher that is told to send an encoding may take until it does: what it was told before, and what left it
+/// before it heard, is none of its doing.
+const REACTION: Duration = Duration::from_secs(2);
+
 /// A set of encodings, as bits by their index.
 pub type EncodingSet = u32;
 
@@ -13,6 +17,9 @@ pub type EncodingSet = u32;
 pub struct WantedEncodings {
     /// What the publisher does: everything, before it is told.
     told: EncodingSet,
+    /// What of that it was told lately, and when the last of it.
+    fresh: EncodingSet,
+    told_at: Option<Instant>,
     wanted: EncodingSet,
     /// Since when something is sent in vain.
     since: Option<Instant>,
@@ -26,15 +33,23 @@ impl WantedEncodings {
         let all = EncodingSet::MAX >> (EncodingSet::BITS - encodings.clamp(1, 32) as u32);
         Self {
             told: all,
+            fresh: 0,
+            told_at: None,
             wanted: all,
             since: None,
             urgent: None,
         }
     }
 
-    /// Whether the publisher should be sending this encoding.
-    pub fn is_told(&self, encoding: usize) -> bool {
-        self.told & (1 << encoding) != 0
+    /// Whether the publisher should be sending this encoding by now.
+    pub fn is_due(&self, now: Instant, encoding: usize) -> bool {
+        let is_fresh = self.told_at.is_some_and(|at| now < at + REACTION);
+        let due = if is_fresh {
+            self.told & !self.fresh
+        } else {
+            self.told
+        };
+        due & (1 << encoding) != 0
     }
 
     /// These are wanted now.
@@ -55,11 +70,18 @@ impl WantedEncodings {
             return None;
         }
         // Something that is needed does not end the patience with what is not.
-        self.told = if vain {
+        let told = if vain {
             self.wanted
         } else {
             self.told | self.wanted
         };
+        if told & !self.told != 0 {
+            let still_fresh = self.told_at.is_some_and(|at| now < at + REACTION);
+            let before = if still_fresh { self.fresh } else { 0 };
+            self.fresh = (before | (told & !self.told)) & told;
+            self.told_at = Some(now);
+        }
+        self.told = told;
         self.urgent = None;
         if vain {
             self.since = None;
@@ -98,6 +120,32 @@ mod tests {
             (wanted.poll(at(9_000)), wanted.poll_timeout()),
             (None, None)
         );
+    }
+
+    #[test]
+    fn what_was_told_lately_is_not_due_yet() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut wanted = WantedEncodings::new(3);
+        assert!((0..3).all(|encoding| wanted.is_due(start, encoding)));
+        wanted.set(at(0), 0b001);
+        assert_eq!(wanted.poll(at(2_000)), Some(0b001));
+        let due = |wanted: &WantedEncodings, now| {
+            (0..3)
+                .map(|encoding| wanted.is_due(now, encoding))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(due(&wanted, at(2_000)), [true, false, false]);
+        wanted.set(at(2_100), 0b101);
+        wanted.poll(at(2_100));
+        assert_eq!(due(&wanted, at(3_000)), [true, false, false]);
+        wanted.set(at(3_000), 0b111);
+        wanted.poll(at(3_000));
+        assert_eq!(due(&wanted, at(4_999)), [true, false, false]);
+        assert_eq!(due(&wanted, at(5_000)), [true, true, true]);
+        wanted.set(at(6_000), 0b011);
+        wanted.poll(at(8_000));
+        assert_eq!(due(&wanted, at(8_000)), [true, true, false]);
     }
 
     #[test]
