@@ -39,6 +39,10 @@ const MAX_RAISE: f64 = 1.4;
 /// Time between probes that show nothing new: the first, and the longest.
 const MIN_INTERVAL: i64 = 2_000_000;
 const MAX_INTERVAL: i64 = 4_500_000;
+/// At the start so many probes that meet a bottleneck follow each other sooner: whoever joins is busy then, and a busy
+/// machine looks like a slow network.
+const START_MISSES: u8 = 3;
+const START_INTERVAL: i64 = 400_000;
 /// The longest, where probes pass that real traffic then does not: shapers let short bursts through.
 const MAX_FALSE_INTERVAL: i64 = 30_000_000;
 /// Overuse so soon after an estimate was raised by a probe says that the probe was wrong.
@@ -149,8 +153,8 @@ pub(super) struct Prober {
     interval: i64,
     false_interval: i64,
     factor: f64,
-    /// No probe met the bottleneck so far.
-    is_start: bool,
+    /// How many more probes may meet the bottleneck until the start is over.
+    start_misses: u8,
     unconfirmed: Option<Unconfirmed>,
     /// When a probe last raised the estimate.
     raised: Option<i64>,
@@ -167,7 +171,7 @@ impl Prober {
             interval: MIN_INTERVAL,
             false_interval: MIN_INTERVAL,
             factor: FIRST_FACTOR,
-            is_start: true,
+            start_misses: START_MISSES,
             unconfirmed: None,
             raised: None,
             left_queue: None,
@@ -197,7 +201,7 @@ impl Prober {
     }
 
     fn goal(&self, demand: f64) -> f64 {
-        if self.is_start {
+        if self.start_misses > 0 {
             (demand * GOAL_FACTOR).max(FIRST_GOAL)
         } else {
             demand * GOAL_FACTOR
@@ -346,25 +350,32 @@ impl Prober {
                 self.factor = FACTOR;
             }
             Outcome::Bottleneck(_) => {
-                self.is_start = false;
-                self.next_at = now + MIN_INTERVAL;
+                self.next_at = now + self.miss().unwrap_or(MIN_INTERVAL);
             }
         }
         Some(outcome)
     }
 
     fn fail(&mut self, now: i64) {
-        self.is_start = false;
         self.factor = FACTOR;
         self.unconfirmed = None;
-        self.next_at = now + self.interval;
-        self.interval = (self.interval * 3 / 2).min(MAX_INTERVAL);
+        self.next_at = now + self.miss().unwrap_or(self.interval);
+        if self.start_misses == 0 {
+            self.interval = (self.interval * 3 / 2).min(MAX_INTERVAL);
+        }
+    }
+
+    /// A probe met the bottleneck. Returns after what time there is another, if that is soon.
+    fn miss(&mut self) -> Option<i64> {
+        self.start_misses = self.start_misses.saturating_sub(1);
+        (self.start_misses > 0).then_some(START_INTERVAL)
     }
 
     /// The link turned out to be overused. What a probe under way shows then is worth nothing.
     pub(super) fn overused(&mut self, now: i64) {
         let was_false = self.raised.take().is_some_and(|at| now - at < FALSE_TIME);
         self.active = None;
+        self.start_misses = 0;
         self.fail(now);
         if was_false {
             self.next_at = now + self.false_interval;

@@ -126,7 +126,7 @@ fn a_step_down_is_followed_and_a_step_up_found() {
         };
         let simulation = run(seed, 5_000_000, set_up, secs(40));
         let range = (4_250_000, 5_000_000);
-        expect_range(seed, &simulation, (secs(6), secs(10)), range, ms(50));
+        expect_range(seed, &simulation, (secs(6), secs(10)), range, ms(60));
         // Within a second the estimate fits, and within three the queue is gone.
         let range = (100_000, 520_000);
         expect_range(seed, &simulation, (secs(11), secs(13)), range, ms(400));
@@ -343,6 +343,19 @@ fn timeouts_are_never_far_behind() {
     assert!(later > now);
     bandwidth.handle_timeout(later);
     assert!(bandwidth.poll_probe(later).is_some());
+}
+
+#[test]
+fn a_receiver_that_is_busy_when_it_joins_is_probed_again_soon() {
+    for seed in 0..50 {
+        let mut simulation = Simulation::new(seed, 350_000);
+        simulation.wanted = 2_500_000;
+        simulation.change(ms(500), |s| s.link.rate = Some(10_000_000));
+        let mut bandwidth = Bandwidth::new(simulation.start());
+        bandwidth.set_demand(2_500_000);
+        simulation.run(&mut bandwidth, secs(5));
+        expect_reached(seed, &simulation, ms(0), 2_000_000, ms(2_000));
+    }
 }
 
 #[test]
