@@ -196,7 +196,9 @@ export const scenarios = [
       const bob = await lab.peer(await lab.place('bob', { down: { rate: 3 * Mbit } }));
       await bob.watch([]);
       await bob.hasPicturesOf(ids);
-      for (const first of [0, 6, 15, 0]) {
+      for (const [turn, first] of [0, 6, 15, 0].entries()) {
+        // At first nothing is known of the network, and the browser makes nine decoders.
+        const patience = turn === 0 ? 1500 : 1000;
         const from = now();
         const tiles = await bob.looksAt(ids.slice(first, first + TILES), { width: 320, height: 180 });
         await seconds(6);
@@ -209,7 +211,7 @@ export const scenarios = [
         const unseen = ({ kind, trackIdentifier }) => kind === 'video' && !tiles.includes(trackIdentifier);
         findings.figure(`${what}: received`, record.receivedBitrate(settled, to) / 1000, 'kbit/s');
         findings.figure(`${what}: mean height`, tiles.reduce((sum, track) => sum + record.picture(track).height(settled, to), 0) / TILES);
-        findings.most(`${what}: the last one shows a frame after`, Math.max(...begins), 1000, 'ms');
+        findings.most(`${what}: the last one shows a frame after`, Math.max(...begins), patience, 'ms');
         findings.most(`${what}: the longest gap between frames`, Math.max(...gaps), 1000, 'ms');
         findings.most(`${what}: video of tiles out of sight`, record.receivedBitrate(settled, to, unseen) / 1000, 1, 'kbit/s');
       }
