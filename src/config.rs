@@ -12,6 +12,7 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use serde::Deserialize;
 
+use crate::entrance::CertificateSource;
 use crate::signaling::OperatorToken;
 
 /// Shortest operator token: 16 random letters cannot be guessed.
@@ -37,6 +38,19 @@ pub struct Options {
         value_delimiter = ','
     )]
     pub listen: Option<Vec<ListenAddress>>,
+
+    /// Speak HTTPS: `files` with the certificate of --tls-cert, `self` with one that is made at the start and that browsers
+    /// ask about; `off` for HTTP [default: files with --tls-cert, else off]
+    #[arg(long, env = "CROSSPOINT_TLS", value_name = "MODE")]
+    pub tls: Option<TlsMode>,
+
+    /// PEM file with the certificate of HTTPS and those that lead to its root; read again when it changes
+    #[arg(long, env = "CROSSPOINT_TLS_CERT", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// PEM file with the certificate's key
+    #[arg(long, env = "CROSSPOINT_TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
 
     /// First UDP port for media; each shard takes one, counting up; 0 takes free ones [default: 7880]
     #[arg(long, env = "CROSSPOINT_UDP_PORT", value_name = "PORT", value_parser = |text: &str| number::<u16>(text, "0 to 65535"))]
@@ -157,6 +171,20 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// Whether HTTPS is spoken, and with which certificate.
+#[derive(ValueEnum, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum TlsMode {
+    /// HTTP.
+    Off,
+    /// A certificate that is made at the start.
+    #[value(name = "self")]
+    #[serde(rename = "self")]
+    SelfSigned,
+    /// One out of files.
+    Files,
+}
+
 /// How logs are written.
 #[derive(ValueEnum, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
@@ -213,6 +241,8 @@ pub struct Config {
     pub listen: Vec<ListenAddress>,
     /// Whether `listen` is the default: then one of the two loopback addresses is enough.
     pub listen_is_default: bool,
+    /// The certificate of HTTPS; `None` for HTTP.
+    pub tls: Option<CertificateSource>,
     /// First UDP port, or 0 for free ones.
     pub udp_port: u16,
     /// Addresses of the media ports that are told to clients; empty means this machine's own.
@@ -308,6 +338,7 @@ impl Default for Config {
                 ListenAddress::One(SocketAddr::new(Ipv6Addr::LOCALHOST.into(), 8080)),
             ],
             listen_is_default: true,
+            tls: None,
             udp_port: 7880,
             announce: Vec::new(),
             shards: std::thread::available_parallelism().map_or(1, |n| n.get().min(64)),
@@ -364,6 +395,9 @@ impl Options {
         Self {
             config: self.config,
             listen: self.listen.or(other.listen),
+            tls: self.tls.or(other.tls),
+            tls_cert: self.tls_cert.or(other.tls_cert),
+            tls_key: self.tls_key.or(other.tls_key),
             udp_port: self.udp_port.or(other.udp_port),
             announce: self.announce.or(other.announce),
             shards: self.shards.or(other.shards),
@@ -400,6 +434,7 @@ impl Options {
         if listen.is_empty() {
             return Err(wrong("listen", "nothing", "at least one ADDR:PORT"));
         }
+        let tls = certificate_source(self.tls, self.tls_cert, self.tls_key)?;
         let shards = ranged("shards", self.shards, default.shards, 1, 64)?;
         let udp_port = self.udp_port.unwrap_or(default.udp_port);
         let highest = u16::MAX - (shards as u16 - 1);
@@ -438,6 +473,7 @@ impl Options {
         Ok(Config {
             listen,
             listen_is_default,
+            tls,
             udp_port,
             announce,
             shards,
@@ -514,6 +550,34 @@ impl Options {
                 )?,
             },
         })
+    }
+}
+
+fn certificate_source(
+    mode: Option<TlsMode>,
+    chain: Option<PathBuf>,
+    key: Option<PathBuf>,
+) -> Result<Option<CertificateSource>, ConfigError> {
+    let files = "both --tls-cert and --tls-key";
+    match (mode, chain, key) {
+        (None | Some(TlsMode::Files), Some(chain), Some(key)) => {
+            Ok(Some(CertificateSource::Files { chain, key }))
+        }
+        (None | Some(TlsMode::Off), None, None) => Ok(None),
+        (Some(TlsMode::SelfSigned), None, None) => Ok(Some(CertificateSource::SelfSigned)),
+        (Some(TlsMode::Files), None, None) => Err(wrong("tls", "files", files)),
+        (Some(TlsMode::Off), ..) => Err(wrong(
+            "tls",
+            "off",
+            "files, or no --tls-cert and no --tls-key",
+        )),
+        (Some(TlsMode::SelfSigned), ..) => Err(wrong(
+            "tls",
+            "self",
+            "files, or no --tls-cert and no --tls-key",
+        )),
+        (_, Some(chain), None) => Err(wrong("tls-cert", chain.display(), files)),
+        (_, None, Some(key)) => Err(wrong("tls-key", key.display(), files)),
     }
 }
 
@@ -657,6 +721,37 @@ mod tests {
         assert_eq!(config.operator_token, Some(OperatorToken::new(token)));
         let secret = token.parse::<Secret>().unwrap();
         assert!(!format!("{config:?}{secret:?}").contains(token));
+    }
+
+    #[test]
+    fn a_certificate_is_made_or_read_from_two_files() {
+        let source = |args: &[&str]| options(args).map(|config| config.tls);
+        assert_eq!(source(&["--tls", "off"]), Ok(None));
+        assert_eq!(
+            source(&["--tls", "self"]),
+            Ok(Some(CertificateSource::SelfSigned))
+        );
+        let pair = ["--tls-cert", "a", "--tls-key", "b"];
+        let files = CertificateSource::Files {
+            chain: "a".into(),
+            key: "b".into(),
+        };
+        assert_eq!(source(&pair), Ok(Some(files)));
+        for args in [
+            &["--tls-cert", "a"][..],
+            &["--tls-key", "b"],
+            &["--tls", "files"],
+            &["--tls", "files", "--tls-key", "b"],
+        ] {
+            let error = source(args).unwrap_err().to_string();
+            assert!(error.contains("both --tls-cert and --tls-key"), "{error}");
+        }
+        for mode in ["self", "off"] {
+            let error = source(&["--tls", mode, "--tls-cert", "a"]).unwrap_err();
+            assert!(error.to_string().contains("no --tls-cert"), "{error}");
+        }
+        let file: Options = toml::from_str("tls = \"self\"").unwrap();
+        assert_eq!(file.tls, Some(TlsMode::SelfSigned));
     }
 
     #[test]

@@ -22,6 +22,7 @@
 //! ```
 
 pub mod config;
+pub mod entrance;
 pub mod forward;
 pub mod load;
 pub mod negotiation;

@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::config::{Config, ListenAddress};
+use crate::entrance::{self, CertificateError, Tls};
 use crate::negotiation;
 use crate::room::{self, Rooms, RoomsConfig};
 use crate::runtime::{
@@ -34,6 +35,7 @@ pub struct Server {
     config: Config,
     listeners: Vec<TcpListener>,
     sockets: Vec<MediaSocket>,
+    tls: Option<Tls>,
 }
 
 /// Why the server cannot start, or had to end.
@@ -48,7 +50,9 @@ pub enum ServerError {
     },
     /// A media port cannot be used.
     Media(BindError),
-    /// The certificate cannot be made.
+    /// There is no certificate for HTTPS.
+    Tls(CertificateError),
+    /// The certificate of media cannot be made.
     Identity(IdentityError),
     /// The system refuses threads or sockets.
     System(io::Error),
@@ -67,6 +71,7 @@ impl fmt::Display for ServerError {
                 write!(f, "cannot listen on {address}: {source}")
             }
             Self::Media(error) => error.fmt(f),
+            Self::Tls(error) => error.fmt(f),
             Self::Identity(error) => write!(f, "cannot make a certificate: {error}"),
             Self::System(error) => write!(f, "the system refused: {error}"),
         }
@@ -76,7 +81,8 @@ impl fmt::Display for ServerError {
 impl std::error::Error for ServerError {}
 
 impl Server {
-    /// Binds every port. Nothing is served before [`run`](Self::run).
+    /// Binds every port, and reads the certificate of HTTPS. Nothing is served before [`run`](Self::run). Must be called on
+    /// a tokio runtime with I/O and time, as all that follows.
     pub async fn bind(config: &Config) -> Result<Self, ServerError> {
         let mut listeners = Vec::new();
         let mut refused = None;
@@ -106,25 +112,39 @@ impl Server {
             })
             .collect::<Result<_, _>>()
             .map_err(ServerError::Media)?;
+        let addresses = reached_by(config);
+        let tls = config.tls.as_ref();
+        let tls = tls.map(|source| Tls::start(source, &addresses));
         Ok(Self {
             config: config.clone(),
             listeners,
             sockets,
+            tls: tls.transpose().map_err(ServerError::Tls)?,
         })
     }
 
-    /// The addresses to open in a browser on this machine, each once.
+    /// The addresses to open in a browser, each once: on this machine, and with HTTPS, without which browsers give no
+    /// camera there, on others.
     pub fn urls(&self) -> Vec<String> {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
         let mut urls = Vec::new();
-        for address in self.addresses() {
-            let ip = address.ip();
-            let url = if ip.is_loopback() || ip.is_unspecified() {
-                format!("http://localhost:{}", address.port())
-            } else {
-                format!("http://{address}")
-            };
+        let mut add = |host: &dyn fmt::Display| {
+            let url = format!("{scheme}://{host}");
             if !urls.contains(&url) {
                 urls.push(url);
+            }
+        };
+        for address in self.addresses() {
+            let (ip, port) = (address.ip(), address.port());
+            if !ip.is_loopback() && !ip.is_unspecified() {
+                add(&address);
+                continue;
+            }
+            add(&format_args!("localhost:{port}"));
+            if ip.is_unspecified() && self.tls.is_some() {
+                for other in reached_by(&self.config) {
+                    add(&SocketAddr::new(other, port));
+                }
             }
         }
         urls
@@ -150,6 +170,7 @@ impl Server {
             config,
             listeners,
             sockets,
+            tls,
         } = self;
         let identity = Identity::generate().map_err(ServerError::Identity)?;
         let rooms = Rooms::new(rooms_config(&config, &identity, &sockets));
@@ -174,13 +195,19 @@ impl Server {
         let (stop, stopped) = watch::channel(());
         let mut serving = JoinSet::new();
         for listener in listeners {
-            let mut stopped = stopped.clone();
-            let stopped = async move {
-                // An error is the end of `stop`, which means the same.
-                let _ = stopped.changed().await;
+            let doors = entrance::open(listener, tls.clone()).map_err(ServerError::System)?;
+            let stopped = || {
+                let mut stopped = stopped.clone();
+                async move {
+                    // An error is the end of `stop`, which means the same.
+                    let _ = stopped.changed().await;
+                }
             };
             let (control, settings) = (control.clone(), Arc::clone(&settings));
-            serving.spawn(signaling::serve(listener, control, settings, stopped));
+            serving.spawn(signaling::serve(doors.main, control, settings, stopped()));
+            if let Some(plain) = doors.plain {
+                serving.spawn(signaling::redirect(plain, stopped()));
+            }
         }
         drop(control);
         let ended = tokio::select! {
@@ -196,6 +223,13 @@ impl Server {
         }
         ended.map_err(ServerError::System)
     }
+}
+
+/// The addresses under which others reach this machine.
+fn reached_by(config: &Config) -> Vec<IpAddr> {
+    let candidates = shard_addresses(0, &config.announce, true).candidates;
+    let addresses = candidates.iter().map(SocketAddr::ip);
+    addresses.filter(|ip| !ip.is_loopback()).collect()
 }
 
 fn metrics_source(metrics: Metrics) -> MetricsSource {

@@ -15,7 +15,7 @@ mod session;
 pub use control::{ControlHandle, Shards, spawn};
 pub use operator::OperatorToken;
 pub use routes::{MetricsSource, SignalingSettings, router};
-pub use serve::serve;
+pub use serve::{redirect, serve};
 
 #[cfg(test)]
 mod tests;

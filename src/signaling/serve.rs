@@ -1,12 +1,15 @@
-//! Serves one listener until the server goes down.
+//! Serves one door until the server goes down.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::serve::ListenerExt;
-use tokio::net::TcpListener;
+use axum::Router;
+use axum::http::uri::PathAndQuery;
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::serve::{Listener, ListenerExt};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -18,8 +21,8 @@ const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(4);
 
 /// Serves `listener` until `shutdown` resolves. Then all sockets are told and closed, and this returns within 5 s.
 /// Several listeners may share one `control`; each is to be given its own `shutdown` that resolves at the same time.
-pub async fn serve(
-    listener: TcpListener,
+pub async fn serve<L: Listener<Addr = SocketAddr>>(
+    listener: L,
     control: ControlHandle,
     settings: Arc<SignalingSettings>,
     shutdown: impl Future<Output = ()> + Send,
@@ -27,11 +30,8 @@ pub async fn serve(
     let (stop, mut stopped) = watch::channel(());
     let routes =
         router(control.clone(), settings).into_make_service_with_connect_info::<SocketAddr>();
-    let listener = listener.tap_io(|stream| {
-        // Signalling is short messages that somebody waits for. Failing to say so only costs time.
-        let _ = stream.set_nodelay(true);
-    });
-    let serving = axum::serve(listener, routes).with_graceful_shutdown(async move {
+    // Of its listeners axum tells the address only of TCP's own, and of those that are tapped.
+    let serving = axum::serve(listener.tap_io(|_| ()), routes).with_graceful_shutdown(async move {
         // An error is the end of `stop`, which means the same.
         let _ = stopped.changed().await;
     });
@@ -46,4 +46,33 @@ pub async fn serve(
     })
     .await;
     Ok(())
+}
+
+/// Sends whoever comes without TLS to the same place with it, until `shutdown` resolves.
+pub async fn redirect<L: Listener<Addr = SocketAddr>>(
+    listener: L,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let routes = Router::new().fallback(to_https);
+    axum::serve(listener, routes)
+        .with_graceful_shutdown(shutdown)
+        .await
+}
+
+async fn to_https(uri: Uri, headers: HeaderMap) -> Response {
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    let Some(host) = host.filter(|host| is_host(host)) else {
+        return (StatusCode::BAD_REQUEST, "Speak HTTPS here.\n").into_response();
+    };
+    let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let there = [(header::LOCATION, format!("https://{host}{path}"))];
+    (StatusCode::PERMANENT_REDIRECT, there).into_response()
+}
+
+/// A name or an address, with or without a port.
+fn is_host(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
+    !text.is_empty() && text.len() <= 300 && text.bytes().all(is_part)
 }

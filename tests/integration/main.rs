@@ -28,3 +28,4 @@ mod resuming;
 mod room_call;
 mod shards;
 mod simulcast;
+mod tls;

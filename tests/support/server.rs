@@ -56,12 +56,11 @@ impl Server {
                 log.read(|log| log.join("\n"))
             );
         };
-        let expected = format!(
-            "Crosspoint {}: open http://localhost:",
-            env!("CARGO_PKG_VERSION")
-        );
+        let expected = format!("Crosspoint {}: open http", env!("CARGO_PKG_VERSION"));
         let port = line
             .strip_prefix(&expected)
+            .map(|rest| rest.trim_start_matches('s'))
+            .and_then(|rest| rest.strip_prefix("://localhost:"))
             .and_then(|port| port.parse().ok())
             .unwrap_or_else(|| panic!("expected {expected:?} and a port, got {line:?}"));
         // Whatever else comes must be read, or the server could block on a full pipe.
@@ -77,6 +76,15 @@ impl Server {
     /// The process, while it runs.
     pub fn pid(&self) -> u32 {
         self.child.id().expect("the server runs")
+    }
+
+    /// Waits until its log has these words.
+    pub async fn logs(&self, words: &str) {
+        let found =
+            |log: &mut Vec<String>| log.iter().any(|line| line.contains(words)).then_some(());
+        self.log
+            .until(format_args!("{words:?} in the log"), found)
+            .await;
     }
 
     /// Sends `GET path` and gives status line, headers and body as text.

@@ -58,8 +58,11 @@ const firefoxPrefs = {
   'network.connectivity-service.enabled': false,
 };
 
-/** `prompts`: `accept` grants camera and microphone, `deny` refuses them. `within` is a command to start it by. */
-export function launchChromium({ prompts = 'accept', flags = [], within } = {}) {
+/**
+ * `prompts`: `accept` grants camera and microphone, `deny` refuses them. `within` is a command to start it by. `trusting`
+ * takes any certificate.
+ */
+export function launchChromium({ prompts = 'accept', flags = [], within, trusting = false } = {}) {
   const answer = prompts === 'accept' ? '--use-fake-ui-for-media-stream' : '--deny-permission-prompts';
   return launch((home) => ({
     browser: 'chrome',
@@ -67,17 +70,19 @@ export function launchChromium({ prompts = 'accept', flags = [], within } = {}) 
     // In a namespace of its own it has no port that could be reached from here.
     pipe: Boolean(within),
     args: [...chromiumFlags, answer, ...flags],
+    acceptInsecureCerts: trusting,
     userDataDir: home,
   }));
 }
 
-export async function launchFirefox({ prefs = {}, within } = {}) {
+export async function launchFirefox({ prefs = {}, within, trusting = false } = {}) {
   const control = within && (await forwardPort(within));
   try {
     const browser = await launch((home) => ({
       browser: 'firefox',
       executablePath: within ? starter(home, [...within, firefoxPath()]) : firefoxPath(),
       debuggingPort: control?.port,
+      acceptInsecureCerts: trusting,
       env: { ...process.env, HOME: home },
       extraPrefsFirefox: { ...firefoxPrefs, ...prefs },
     }));

@@ -42,7 +42,7 @@ export class Server {
     const said = new Promise((resolve) => {
       lines.on('line', (line) => {
         this.#log += `stdout: ${line}\n`;
-        const url = /^Crosspoint \S+: open (http:\/\/\S+)$/.exec(line)?.[1];
+        const url = /^Crosspoint \S+: open (https?:\/\/\S+)$/.exec(line)?.[1];
         if (url) resolve(url);
       });
     });

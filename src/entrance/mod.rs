@@ -1,0 +1,17 @@
+//! The TCP door: accepts connections, ends TLS, and tells by the first byte who speaks TLS and who does not.
+//!
+//! Called by [`crate::server`] at its start, which serves HTTP to whoever comes out of a [`Door`]. Where there is a
+//! certificate, what speaks TLS comes out of one door and what does not out of another, to be sent on to HTTPS. It never
+//! reads a request, and knows nothing of calls.
+
+mod certificate;
+mod half_open;
+mod keeper;
+mod listener;
+mod stream;
+mod tls;
+
+pub use certificate::{Certificate, CertificateError, CertificateSource};
+pub use listener::{Door, Doors, open};
+pub use stream::Stream;
+pub use tls::Tls;

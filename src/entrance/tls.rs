@@ -1,0 +1,41 @@
+//! How TLS is spoken: with which certificate, and what in it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use tokio_rustls::{TlsAcceptor, rustls};
+
+use super::certificate::{CertificateError, CertificateSource, provider};
+use super::keeper::Keeper;
+
+/// Ends TLS 1.2 and 1.3 with one certificate.
+#[derive(Clone)]
+pub struct Tls(TlsAcceptor);
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tls")
+    }
+}
+
+impl Tls {
+    /// Reads or makes the certificate; one that is made is for these addresses too. Must be called on a tokio runtime,
+    /// which looks after the files from then on.
+    pub fn start(
+        source: &CertificateSource,
+        addresses: &[IpAddr],
+    ) -> Result<Self, CertificateError> {
+        let keeper = Keeper::start(source, addresses)?;
+        let config = rustls::ServerConfig::builder_with_provider(Arc::new(provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| CertificateError::Unusable(error.to_string()))?;
+        let mut config = config.with_no_client_auth().with_cert_resolver(keeper);
+        // A WebSocket begins as HTTP/1.1.
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self(TlsAcceptor::from(Arc::new(config))))
+    }
+
+    pub(super) fn acceptor(&self) -> &TlsAcceptor {
+        &self.0
+    }
+}

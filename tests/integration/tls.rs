@@ -1,0 +1,282 @@
+//! HTTPS on the port of the page: with a certificate that is made, and with one out of files.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::client::danger::{
+    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
+};
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio_rustls::rustls::{
+    ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme, crypto,
+};
+use tokio_rustls::{TlsConnector, rustls};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+
+use crate::support::Server;
+use crate::support::server::run;
+use crate::support::watched::patiently;
+
+#[tokio::test]
+async fn a_certificate_that_was_made_is_for_this_machine_and_the_whole_server_is_behind_it() {
+    let server = Server::with(&["--tls", "self"]).await;
+    let shown = certificate_of(&server).await;
+    let trusted = trusting(&shown);
+    for name in ["localhost", "127.0.0.1", "::1"] {
+        let mut stream = handshake(&server, name, &trusted).await.expect(name);
+        let request = "GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).await.expect("write");
+        let mut answer = String::new();
+        patiently("the answer", stream.read_to_string(&mut answer))
+            .await
+            .expect("read");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+    let elsewhere = handshake(&server, "example.org", &trusted).await;
+    assert!(elsewhere.is_err(), "it is for other names too");
+
+    let stream = handshake(&server, "localhost", &trusted).await.unwrap();
+    let mut request = "wss://localhost/ws?room=safe"
+        .into_client_request()
+        .unwrap();
+    request
+        .headers_mut()
+        .insert("sec-websocket-protocol", "crosspoint.v1".parse().unwrap());
+    let (mut socket, _) = tokio_tungstenite::client_async(request, stream)
+        .await
+        .expect("a WebSocket");
+    let first = patiently("the first message", socket.next()).await;
+    let first = first.unwrap().unwrap().into_text().unwrap();
+    assert!(first.contains(r#""room":"safe""#), "{first}");
+}
+
+#[tokio::test]
+async fn who_comes_without_tls_is_sent_to_the_same_place_with_it() {
+    let server = Server::with(&["--tls", "self"]).await;
+    let answer = server.get_with("/r/demo?a=b", "Host: ignored\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 308"), "{answer}");
+    assert!(
+        answer.contains("location: https://localhost/r/demo?a=b\r\n"),
+        "{answer}"
+    );
+    let line = server
+        .first_line("GET / HTTP/1.1\r\nHost: a\"b\r\n\r\n")
+        .await;
+    assert!(line.starts_with("HTTP/1.1 400"), "{line}");
+}
+
+#[tokio::test]
+async fn connections_that_say_nothing_keep_nobody_out() {
+    let server = Server::with(&["--tls", "self"]).await;
+    let shown = certificate_of(&server).await;
+    let mut silent = Vec::new();
+    for _ in 0..63 {
+        silent.push(connect(&server).await);
+    }
+    let mut garbled = connect(&server).await;
+    garbled.write_all(&[0x16; 100]).await.expect("write");
+    let mut answer = Vec::new();
+    let ended = patiently(
+        "the end of a bad handshake",
+        garbled.read_to_end(&mut answer),
+    )
+    .await;
+    drop(ended);
+    handshake(&server, "localhost", &trusting(&shown))
+        .await
+        .expect("there is room for another");
+    silent.push(connect(&server).await);
+    // One address has no more than 64.
+    let mut refused = connect(&server).await;
+    let read = patiently("the end of one too many", refused.read(&mut [0])).await;
+    assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
+    drop(silent);
+    loop {
+        // The server sees their end in its own time.
+        if handshake(&server, "localhost", &trusting(&shown))
+            .await
+            .is_ok()
+        {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn files_are_read_again_when_they_change() {
+    let folder = Folder::new();
+    let [first, second] = [folder.make(), folder.make()];
+    folder.put(&first);
+    let server = Server::with(&[
+        "--tls-cert",
+        &folder.at("chain"),
+        "--tls-key",
+        &folder.at("key"),
+    ])
+    .await;
+    assert_eq!(certificate_of(&server).await, first.certificate);
+    // The key of the one with the certificate of the other is no pair, and no reason to stop.
+    std::fs::write(folder.at("key"), &second.key).expect("write");
+    server.logs("stays in use").await;
+    assert_eq!(certificate_of(&server).await, first.certificate);
+    folder.put(&second);
+    server.logs("was read again").await;
+    assert_eq!(certificate_of(&server).await, second.certificate);
+}
+
+#[tokio::test]
+async fn files_that_do_not_fit_are_explained_at_the_start() {
+    let folder = Folder::new();
+    let [first, second] = [folder.make(), folder.make()];
+    folder.put(&first);
+    std::fs::write(folder.at("key"), &second.key).expect("write");
+    for (chain, key, words) in [
+        ("chain", "key", "belong together"),
+        ("none", "key", "expected is a PEM file"),
+    ] {
+        let (chain, key) = (folder.at(chain), folder.at(key));
+        let options = ["--tls-cert", &chain, "--tls-key", &key];
+        let output = run(&[
+            &["--listen", "127.0.0.1:0", "--udp-port", "0"],
+            &options[..],
+        ]
+        .concat())
+        .await;
+        assert_eq!(output.status.code(), Some(1));
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+/// What the server shows, whoever signed it.
+async fn certificate_of(server: &Server) -> CertificateDer<'static> {
+    let config = builder()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Anybody))
+        .with_no_client_auth();
+    let stream = handshake(server, "localhost", &Arc::new(config))
+        .await
+        .expect("a handshake");
+    let chain = stream.get_ref().1.peer_certificates();
+    chain.expect("a certificate")[0].clone().into_owned()
+}
+
+fn builder() -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
+    let provider = Arc::new(crypto::ring::default_provider());
+    ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+}
+
+fn trusting(certificate: &CertificateDer<'static>) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate.clone()).expect("a certificate");
+    Arc::new(
+        builder()
+            .with_root_certificates(roots)
+            .with_no_client_auth(),
+    )
+}
+
+async fn connect(server: &Server) -> TcpStream {
+    TcpStream::connect(("127.0.0.1", server.port()))
+        .await
+        .expect("connect")
+}
+
+async fn handshake(
+    server: &Server,
+    name: &str,
+    config: &Arc<ClientConfig>,
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let name = ServerName::try_from(name.to_owned()).expect("a name");
+    let connecting = TlsConnector::from(config.clone()).connect(name, connect(server).await);
+    patiently("a handshake", connecting).await
+}
+
+struct Pair {
+    certificate: CertificateDer<'static>,
+    chain: String,
+    key: String,
+}
+
+/// A folder for one test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        let path = std::env::temp_dir().join(format!("crosspoint-tls-{}", rand::random::<u64>()));
+        std::fs::create_dir(&path).expect("a folder");
+        Self(path)
+    }
+
+    fn at(&self, name: &str) -> String {
+        self.0.join(name).to_str().expect("UTF-8").to_owned()
+    }
+
+    fn make(&self) -> Pair {
+        let made =
+            rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+        Pair {
+            certificate: made.cert.der().clone(),
+            chain: made.cert.pem(),
+            key: made.signing_key.serialize_pem(),
+        }
+    }
+
+    fn put(&self, pair: &Pair) {
+        std::fs::write(self.at("chain"), &pair.chain).expect("write");
+        std::fs::write(self.at("key"), &pair.key).expect("write");
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(Path::new(&self.0));
+    }
+}
+
+/// Trusts anybody.
+#[derive(Debug)]
+struct Anybody;
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        crypto::ring::default_provider()
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
