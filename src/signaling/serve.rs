@@ -48,15 +48,16 @@ pub async fn serve<L: Listener<Addr = SocketAddr>>(
     Ok(())
 }
 
-/// Sends whoever comes without TLS to the same place with it, until `shutdown` resolves.
+/// Sends whoever comes without TLS to the same place with it, until `shutdown` resolves. Nobody's request is waited for then.
 pub async fn redirect<L: Listener<Addr = SocketAddr>>(
     listener: L,
-    shutdown: impl Future<Output = ()> + Send + 'static,
+    shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
     let routes = Router::new().fallback(to_https);
-    axum::serve(listener, routes)
-        .with_graceful_shutdown(shutdown)
-        .await
+    tokio::select! {
+        result = axum::serve(listener, routes).into_future() => result,
+        () = shutdown => Ok(()),
+    }
 }
 
 async fn to_https(uri: Uri, headers: HeaderMap) -> Response {

@@ -106,6 +106,22 @@ async fn connections_that_say_nothing_keep_nobody_out() {
     }
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn it_ends_in_time_though_some_have_not_said_all() {
+    let mut server = Server::with(&["--tls", "self"]).await;
+    let mut begun = Vec::new();
+    for first in [&b"G"[..], &[0x16], &[]] {
+        let mut stream = connect(&server).await;
+        stream.write_all(first).await.expect("write");
+        begun.push(stream);
+    }
+    // Those before it were accepted when this one is.
+    certificate_of(&server).await;
+    server.terminate();
+    assert_eq!(server.exited().await.code(), Some(0));
+}
+
 #[tokio::test]
 async fn files_are_read_again_when_they_change() {
     let folder = Folder::new();
