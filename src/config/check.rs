@@ -1,0 +1,316 @@
+//! From options to a configuration: what was not said is filled in, and what was said is checked.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::values::{Secret, TlsMode};
+use super::{Config, Limits, Options};
+use crate::entrance::CertificateSource;
+use crate::forward::LoudestLimits;
+use crate::signaling::OperatorToken;
+
+/// Shortest operator token: 16 random letters cannot be guessed.
+const MIN_TOKEN_BYTES: usize = 16;
+
+/// An option with a value that it cannot have.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ConfigError {
+    /// An option's value is not allowed.
+    Value {
+        /// The long name.
+        option: &'static str,
+        /// What was given.
+        value: String,
+        /// What may be given, in words.
+        allowed: String,
+    },
+    /// The file cannot be read, or is not what it should be.
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Value {
+                option,
+                value,
+                allowed,
+            } => write!(f, "`{option}` cannot be `{value}`: allowed is {allowed}"),
+            Self::File { path, reason } => {
+                write!(f, "the file {} cannot be used: {reason}", path.display())
+            }
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Options {
+    /// Reads the file that `config` names, fills in what is still open from it, and checks everything.
+    pub fn resolve(self) -> Result<Config, ConfigError> {
+        let file = match &self.config {
+            Some(path) => Self::from_file(path)?,
+            None => Self::default(),
+        };
+        self.or(file).check()
+    }
+
+    fn from_file(path: &PathBuf) -> Result<Self, ConfigError> {
+        let file = |reason: String| ConfigError::File {
+            path: path.clone(),
+            reason,
+        };
+        let text = std::fs::read_to_string(path).map_err(|e| file(e.to_string()))?;
+        toml::from_str(&text).map_err(|e| file(e.to_string()))
+    }
+
+    /// These options, and for those not set the other's.
+    pub(super) fn or(self, other: Self) -> Self {
+        Self {
+            config: self.config,
+            listen: self.listen.or(other.listen),
+            tls: self.tls.or(other.tls),
+            tls_cert: self.tls_cert.or(other.tls_cert),
+            tls_key: self.tls_key.or(other.tls_key),
+            udp_port: self.udp_port.or(other.udp_port),
+            announce: self.announce.or(other.announce),
+            shards: self.shards.or(other.shards),
+            log: self.log.or(other.log),
+            log_format: self.log_format.or(other.log_format),
+            allowed_origins: self.allowed_origins.or(other.allowed_origins),
+            max_participants: self.max_participants.or(other.max_participants),
+            max_rooms: self.max_rooms.or(other.max_rooms),
+            max_sockets_per_address: self
+                .max_sockets_per_address
+                .or(other.max_sockets_per_address),
+            max_messages_per_second: self
+                .max_messages_per_second
+                .or(other.max_messages_per_second),
+            max_sdp_bytes: self.max_sdp_bytes.or(other.max_sdp_bytes),
+            max_tracks: self.max_tracks.or(other.max_tracks),
+            max_data_channel_bytes: self.max_data_channel_bytes.or(other.max_data_channel_bytes),
+            room_per_shard: self.room_per_shard.or(other.room_per_shard),
+            ring_timeout: self.ring_timeout.or(other.ring_timeout),
+            resume_timeout: self.resume_timeout.or(other.resume_timeout),
+            max_hold: self.max_hold.or(other.max_hold),
+            operator_token: self.operator_token.or(other.operator_token),
+            red: self.red.or(other.red),
+            loudest: self.loudest.or(other.loudest),
+            loudest_above: self.loudest_above.or(other.loudest_above),
+        }
+    }
+
+    pub(super) fn check(self) -> Result<Config, ConfigError> {
+        let default = Config::default();
+        let limits = default.limits;
+        let listen_is_default = self.listen.is_none();
+        let listen = self.listen.unwrap_or(default.listen);
+        if listen.is_empty() {
+            return Err(wrong("listen", "nothing", "at least one ADDR:PORT"));
+        }
+        let tls = certificate_source(self.tls, self.tls_cert, self.tls_key)?;
+        let shards = ranged("shards", self.shards, default.shards, 1, 64)?;
+        let udp_port = self.udp_port.unwrap_or(default.udp_port);
+        let highest = u16::MAX - (shards as u16 - 1);
+        if udp_port > highest {
+            return Err(wrong(
+                "udp-port",
+                udp_port,
+                format!("0, or 1 to {highest} with {shards} shards"),
+            ));
+        }
+        let announce = self.announce.unwrap_or_default();
+        if let Some(ip) = announce
+            .iter()
+            .find(|ip| ip.is_unspecified() || ip.is_multicast())
+        {
+            return Err(wrong("announce", ip, "an address that clients can send to"));
+        }
+        let log = self.log.unwrap_or(default.log);
+        if let Err(error) = log.parse::<tracing_subscriber::EnvFilter>() {
+            return Err(wrong(
+                "log",
+                &log,
+                format!("error, warn, info, debug, trace or a filter ({error})"),
+            ));
+        }
+        let allowed_origins = self.allowed_origins.unwrap_or_default();
+        if let Some(origin) = allowed_origins.iter().find(|o| !is_origin(o)) {
+            return Err(wrong(
+                "allowed-origins",
+                origin,
+                "scheme and host without a path, such as https://example.org",
+            ));
+        }
+        let n =
+            |option, given, default: usize, low, high| ranged(option, given, default, low, high);
+        Ok(Config {
+            listen,
+            listen_is_default,
+            tls,
+            udp_port,
+            announce,
+            shards,
+            log,
+            log_format: self.log_format.unwrap_or_default(),
+            allowed_origins,
+            limits: Limits {
+                max_participants: n(
+                    "max-participants",
+                    self.max_participants,
+                    limits.max_participants,
+                    2,
+                    1_000,
+                )?,
+                max_rooms: n("max-rooms", self.max_rooms, limits.max_rooms, 1, 1_000_000)?,
+                max_sockets_per_address: n(
+                    "max-sockets-per-address",
+                    self.max_sockets_per_address,
+                    limits.max_sockets_per_address,
+                    1,
+                    1_000_000,
+                )?,
+                max_messages_per_second: n(
+                    "max-messages-per-second",
+                    self.max_messages_per_second,
+                    limits.max_messages_per_second as usize,
+                    1,
+                    100_000,
+                )? as u32,
+                max_sdp_bytes: n(
+                    "max-sdp-bytes",
+                    self.max_sdp_bytes,
+                    limits.max_sdp_bytes,
+                    1_000,
+                    262_144,
+                )?,
+                max_tracks: n("max-tracks", self.max_tracks, limits.max_tracks, 1, 64)?,
+                max_data_channel_bytes: n(
+                    "max-data-channel-bytes",
+                    self.max_data_channel_bytes,
+                    limits.max_data_channel_bytes,
+                    1,
+                    262_144,
+                )?,
+            },
+            room_per_shard: ranged(
+                "room-per-shard",
+                self.room_per_shard,
+                default.room_per_shard,
+                1,
+                10_000,
+            )?,
+            ring_timeout: seconds("ring-timeout", self.ring_timeout, default.ring_timeout)?,
+            resume_timeout: seconds(
+                "resume-timeout",
+                self.resume_timeout,
+                default.resume_timeout,
+            )?,
+            max_hold: Duration::from_millis(n("max-hold", self.max_hold, 5, 0, 50)? as u64),
+            operator_token: self
+                .operator_token
+                .as_ref()
+                .map(operator_token)
+                .transpose()?,
+            red: self.red.unwrap_or(default.red),
+            loudest: LoudestLimits {
+                tracks: n("loudest", self.loudest, default.loudest.tracks, 0, 1_000)?,
+                above: n(
+                    "loudest-above",
+                    self.loudest_above,
+                    default.loudest.above,
+                    0,
+                    10_000,
+                )?,
+            },
+        })
+    }
+}
+
+fn certificate_source(
+    mode: Option<TlsMode>,
+    chain: Option<PathBuf>,
+    key: Option<PathBuf>,
+) -> Result<Option<CertificateSource>, ConfigError> {
+    let files = "both --tls-cert and --tls-key";
+    match (mode, chain, key) {
+        (None | Some(TlsMode::Files), Some(chain), Some(key)) => {
+            Ok(Some(CertificateSource::Files { chain, key }))
+        }
+        (None | Some(TlsMode::Off), None, None) => Ok(None),
+        (Some(TlsMode::SelfSigned), None, None) => Ok(Some(CertificateSource::SelfSigned)),
+        (Some(TlsMode::Files), None, None) => Err(wrong("tls", "files", files)),
+        (Some(TlsMode::Off), ..) => Err(wrong(
+            "tls",
+            "off",
+            "files, or no --tls-cert and no --tls-key",
+        )),
+        (Some(TlsMode::SelfSigned), ..) => Err(wrong(
+            "tls",
+            "self",
+            "files, or no --tls-cert and no --tls-key",
+        )),
+        (_, Some(chain), None) => Err(wrong("tls-cert", chain.display(), files)),
+        (_, None, Some(key)) => Err(wrong("tls-key", key.display(), files)),
+    }
+}
+
+fn wrong(
+    option: &'static str,
+    value: impl fmt::Display,
+    allowed: impl Into<String>,
+) -> ConfigError {
+    ConfigError::Value {
+        option,
+        value: value.to_string(),
+        allowed: allowed.into(),
+    }
+}
+
+fn ranged(
+    option: &'static str,
+    given: Option<u64>,
+    default: usize,
+    low: u64,
+    high: u64,
+) -> Result<usize, ConfigError> {
+    match given {
+        None => Ok(default),
+        Some(value) if (low..=high).contains(&value) => Ok(value as usize),
+        Some(value) => Err(wrong(option, value, format!("{low} to {high}"))),
+    }
+}
+
+fn seconds(
+    option: &'static str,
+    given: Option<u64>,
+    default: Duration,
+) -> Result<Duration, ConfigError> {
+    let seconds = ranged(option, given, default.as_secs() as usize, 1, 3_600)?;
+    Ok(Duration::from_secs(seconds as u64))
+}
+
+/// The error does not repeat the word: it may be most of a token.
+fn operator_token(secret: &Secret) -> Result<OperatorToken, ConfigError> {
+    let Secret(word) = secret;
+    if word.len() < MIN_TOKEN_BYTES || !word.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(wrong(
+            "operator-token",
+            "***",
+            format!("at least {MIN_TOKEN_BYTES} ASCII characters without spaces"),
+        ));
+    }
+    Ok(OperatorToken::new(word))
+}
+
+fn is_origin(text: &str) -> bool {
+    text.split_once("://").is_some_and(|(scheme, host)| {
+        matches!(scheme, "http" | "https") && !host.is_empty() && !host.contains('/')
+    })
+}

@@ -1,0 +1,154 @@
+//! What the command line, the environment and the file may say.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::Parser;
+use serde::Deserialize;
+
+use super::values::{ListenAddress, LogFormat, Secret, TlsMode};
+
+/// Hosts group calls in the browser: serves the page, carries the signalling and forwards the media.
+#[derive(Parser, Deserialize, Clone, Debug, Default)]
+#[command(name = "crosspoint", version, about, max_term_width = 100)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Options {
+    /// Read options from this TOML file; its keys are the long names below
+    #[arg(long, env = "CROSSPOINT_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+
+    /// Serve the page and the signalling here; may be repeated; `:PORT` means every address
+    /// [default: 127.0.0.1:8080 and [::1]:8080]
+    #[arg(
+        long,
+        env = "CROSSPOINT_LISTEN",
+        value_name = "ADDR:PORT",
+        value_delimiter = ','
+    )]
+    pub listen: Option<Vec<ListenAddress>>,
+
+    /// Speak HTTPS: `files` with the certificate of --tls-cert, `self` with one that is made at the start and that browsers
+    /// ask about; `off` for HTTP [default: files with --tls-cert, else off]
+    #[arg(long, env = "CROSSPOINT_TLS", value_name = "MODE")]
+    pub tls: Option<TlsMode>,
+
+    /// PEM file with the certificate of HTTPS and those that lead to its root; read again when it changes
+    #[arg(long, env = "CROSSPOINT_TLS_CERT", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// PEM file with the certificate's key
+    #[arg(long, env = "CROSSPOINT_TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+
+    /// First UDP port for media; each shard takes one, counting up; 0 takes free ones [default: 7880]
+    #[arg(long, env = "CROSSPOINT_UDP_PORT", value_name = "PORT", value_parser = |text: &str| number::<u16>(text, "0 to 65535"))]
+    pub udp_port: Option<u16>,
+
+    /// Address under which clients reach the media ports; may be repeated [default: this machine's addresses]
+    #[arg(long,
+        env = "CROSSPOINT_ANNOUNCE",
+        value_name = "IP",
+        value_delimiter = ',', value_parser = address)]
+    pub announce: Option<Vec<IpAddr>>,
+
+    /// Threads that forward media, 1 to 64 [default: one for each core]
+    #[arg(long, env = "CROSSPOINT_SHARDS", value_name = "N", value_parser = |text: &str| number::<u64>(text, "1 to 64"))]
+    pub shards: Option<u64>,
+
+    /// What to log: `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `crosspoint::room=debug` [default: info]
+    #[arg(long, env = "CROSSPOINT_LOG", value_name = "FILTER")]
+    pub log: Option<String>,
+
+    /// How to write logs [default: text]
+    #[arg(long, env = "CROSSPOINT_LOG_FORMAT", value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+
+    /// Web origin that may open the WebSocket, such as `https://example.org`; may be repeated [default: any]
+    #[arg(
+        long,
+        env = "CROSSPOINT_ALLOWED_ORIGINS",
+        value_name = "ORIGIN",
+        value_delimiter = ','
+    )]
+    pub allowed_origins: Option<Vec<String>>,
+
+    /// Participants in one room, 2 to 1000 [default: 200]
+    #[arg(long, env = "CROSSPOINT_MAX_PARTICIPANTS", value_name = "N", value_parser = |text: &str| number::<u64>(text, "2 to 1000"))]
+    pub max_participants: Option<u64>,
+
+    /// Rooms at one time, 1 to 1000000 [default: 1000]
+    #[arg(long, env = "CROSSPOINT_MAX_ROOMS", value_name = "N", value_parser = |text: &str| number::<u64>(text, "1 to 1000000"))]
+    pub max_rooms: Option<u64>,
+
+    /// WebSockets from one address, 1 to 1000000 [default: 256]
+    #[arg(long, env = "CROSSPOINT_MAX_SOCKETS_PER_ADDRESS", value_name = "N", value_parser = |text: &str| number::<u64>(text, "1 to 1000000"))]
+    pub max_sockets_per_address: Option<u64>,
+
+    /// Messages a second on one WebSocket, 1 to 100000; twice as many in a burst [default: 100]
+    #[arg(long, env = "CROSSPOINT_MAX_MESSAGES_PER_SECOND", value_name = "N", value_parser = |text: &str| number::<u64>(text, "1 to 100000"))]
+    pub max_messages_per_second: Option<u64>,
+
+    /// Bytes of one SDP, 1000 to 262144 [default: 200000]
+    #[arg(long, env = "CROSSPOINT_MAX_SDP_BYTES", value_name = "BYTES", value_parser = |text: &str| number::<u64>(text, "1000 to 262144"))]
+    pub max_sdp_bytes: Option<u64>,
+
+    /// Tracks that one participant may publish, 1 to 64 [default: 16]
+    #[arg(long, env = "CROSSPOINT_MAX_TRACKS", value_name = "N", value_parser = |text: &str| number::<u64>(text, "1 to 64"))]
+    pub max_tracks: Option<u64>,
+
+    /// Bytes of one data channel message, 1 to 262144 [default: 65536]
+    #[arg(long, env = "CROSSPOINT_MAX_DATA_CHANNEL_BYTES", value_name = "BYTES", value_parser = |text: &str| number::<u64>(text, "1 to 262144"))]
+    pub max_data_channel_bytes: Option<u64>,
+
+    /// Seconds that a one-to-one call rings, 1 to 3600 [default: 60]
+    #[arg(long, env = "CROSSPOINT_RING_TIMEOUT", value_name = "SECONDS", value_parser = |text: &str| number::<u64>(text, "1 to 3600"))]
+    pub ring_timeout: Option<u64>,
+
+    /// Participants of one room that stay on one shard before the room goes on in others, 1 to 10000 [default: 16]
+    #[arg(long, env = "CROSSPOINT_ROOM_PER_SHARD", value_name = "N", value_parser = |text: &str| number::<u64>(text, "1 to 10000"))]
+    pub room_per_shard: Option<u64>,
+
+    /// Milliseconds that datagrams may wait for more to the same receiver, 0 to 50; 0 for never. They do where a track
+    /// has 32 receivers or more, or a shard is busy; the last packet of a picture never does [default: 5]
+    #[arg(long, env = "CROSSPOINT_MAX_HOLD", value_name = "MS", value_parser = |text: &str| number::<u64>(text, "0 to 50"))]
+    pub max_hold: Option<u64>,
+
+    /// Ask for redundant audio (RED) of clients that can send it; `false` leaves the choice to them [default: true]
+    #[arg(long, env = "CROSSPOINT_RED", value_name = "BOOL")]
+    pub red: Option<bool>,
+
+    /// Audio tracks that are forwarded in a large call: the loudest so many of each shard, 0 to 1000; 0 for all [default: 6]
+    #[arg(long, env = "CROSSPOINT_LOUDEST", value_name = "N", value_parser = |text: &str| number::<u64>(text, "0 to 1000"))]
+    pub loudest: Option<u64>,
+
+    /// A call is large when it has more audio tracks than this on a shard, 0 to 10000 [default: 12]
+    #[arg(long, env = "CROSSPOINT_LOUDEST_ABOVE", value_name = "N", value_parser = |text: &str| number::<u64>(text, "0 to 10000"))]
+    pub loudest_above: Option<u64>,
+
+    /// Seconds in which a broken WebSocket can be resumed, 1 to 3600 [default: 30]
+    #[arg(long, env = "CROSSPOINT_RESUME_TIMEOUT", value_name = "SECONDS", value_parser = |text: &str| number::<u64>(text, "1 to 3600"))]
+    pub resume_timeout: Option<u64>,
+
+    /// Let operators ask under `/api/v1`, with `Authorization: Bearer TOKEN`; at least 16 characters. Better in the
+    /// environment or the file: command lines are seen by everybody on the machine [default: nobody may]
+    #[arg(
+        long,
+        env = "CROSSPOINT_OPERATOR_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true
+    )]
+    pub operator_token: Option<Secret>,
+}
+
+/// A number on the command line or in the environment; its range is checked with the file's.
+fn number<T: FromStr>(text: &str, allowed: &str) -> Result<T, String> {
+    text.parse()
+        .map_err(|_| format!("allowed is a whole number, {allowed}"))
+}
+
+fn address(text: &str) -> Result<IpAddr, String> {
+    text.parse()
+        .map_err(|_| "allowed is an IP address, such as 203.0.113.5 or 2001:db8::5".to_owned())
+}

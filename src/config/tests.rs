@@ -1,0 +1,138 @@
+//! Options as people write them.
+
+use std::time::Duration;
+
+use clap::Parser;
+
+use super::*;
+
+fn options(args: &[&str]) -> Result<Config, ConfigError> {
+    let args = std::iter::once("crosspoint").chain(args.iter().copied());
+    Options::try_parse_from(args).unwrap().resolve()
+}
+
+#[test]
+fn nothing_given_is_the_default() {
+    assert_eq!(options(&[]).unwrap(), Config::default());
+}
+
+#[test]
+fn a_bare_port_listens_on_every_address() {
+    let config = options(&["--listen", ":6503", "--listen", "[::1]:80"]).unwrap();
+    assert_eq!(
+        config.listen,
+        [
+            ListenAddress::Every(6503),
+            ListenAddress::One("[::1]:80".parse().unwrap())
+        ]
+    );
+}
+
+#[test]
+fn a_wrong_value_names_the_option_and_what_is_allowed() {
+    for (args, words) in [
+        (
+            ["--shards", "0"],
+            "`shards` cannot be `0`: allowed is 1 to 64",
+        ),
+        (["--max-participants", "1"], "allowed is 2 to 1000"),
+        (["--announce", "0.0.0.0"], "clients can send to"),
+        (["--log", "a=b=c"], "error, warn, info"),
+        (["--allowed-origins", "example.org"], "https://example.org"),
+    ] {
+        let error = options(&args).unwrap_err().to_string();
+        assert!(error.contains(words), "{args:?}: {error}");
+    }
+    let error = options(&["--udp-port", "65535", "--shards", "2"]).unwrap_err();
+    assert!(error.to_string().contains("1 to 65534 with 2 shards"));
+}
+
+#[test]
+fn what_is_no_value_at_all_is_refused_with_what_is_allowed() {
+    for (args, words) in [
+        (["--udp-port", "abc"], "a whole number, 0 to 65535"),
+        (["--shards", "many"], "a whole number, 1 to 64"),
+        (["--announce", "here"], "an IP address"),
+        (["--listen", "80"], "127.0.0.1:8080, [::1]:8080 or :8080"),
+        (["--log-format", "xml"], "text, json"),
+    ] {
+        let args = std::iter::once("crosspoint").chain(args);
+        let error = Options::try_parse_from(args).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains(words), "{error}");
+    }
+}
+
+#[test]
+fn an_operator_token_is_long_and_never_shown() {
+    for token in ["0123456789abcde", "0123456789 abcdef", "0123456789abcdé"] {
+        let error = options(&["--operator-token", token])
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("at least 16"), "{error}");
+        assert!(!error.contains(token), "{error}");
+    }
+    let token = "0123456789abcdef";
+    let config = options(&["--operator-token", token]).unwrap();
+    assert_eq!(config.operator_token, Some(OperatorToken::new(token)));
+    let secret = token.parse::<Secret>().unwrap();
+    assert!(!format!("{config:?}{secret:?}").contains(token));
+}
+
+#[test]
+fn a_certificate_is_made_or_read_from_two_files() {
+    let source = |args: &[&str]| options(args).map(|config| config.tls);
+    assert_eq!(source(&["--tls", "off"]), Ok(None));
+    assert_eq!(
+        source(&["--tls", "self"]),
+        Ok(Some(CertificateSource::SelfSigned))
+    );
+    let pair = ["--tls-cert", "a", "--tls-key", "b"];
+    let files = CertificateSource::Files {
+        chain: "a".into(),
+        key: "b".into(),
+    };
+    assert_eq!(source(&pair), Ok(Some(files)));
+    for args in [
+        &["--tls-cert", "a"][..],
+        &["--tls-key", "b"],
+        &["--tls", "files"],
+        &["--tls", "files", "--tls-key", "b"],
+    ] {
+        let error = source(args).unwrap_err().to_string();
+        assert!(error.contains("both --tls-cert and --tls-key"), "{error}");
+    }
+    for mode in ["self", "off"] {
+        let error = source(&["--tls", mode, "--tls-cert", "a"]).unwrap_err();
+        assert!(error.to_string().contains("no --tls-cert"), "{error}");
+    }
+    let file: Options = toml::from_str("tls = \"self\"").unwrap();
+    assert_eq!(file.tls, Some(TlsMode::SelfSigned));
+}
+
+#[test]
+fn what_is_done_with_audio_can_be_switched_off() {
+    let config = options(&["--red", "false", "--loudest", "0"]).unwrap();
+    assert!(!config.red && config.loudest.tracks == 0);
+    assert!(toml::from_str::<Options>("red = false").unwrap().red == Some(false));
+    let error = options(&["--loudest", "1001"]).unwrap_err().to_string();
+    assert!(error.contains("0 to 1000"), "{error}");
+}
+
+#[test]
+fn the_command_line_wins_over_the_file() {
+    let file: Options = toml::from_str("udp-port = 1\nring-timeout = 5").unwrap();
+    let line = Options {
+        udp_port: Some(2),
+        ..Options::default()
+    };
+    let config = line.or(file).check().unwrap();
+    assert_eq!(config.udp_port, 2);
+    assert_eq!(config.ring_timeout, Duration::from_secs(5));
+}
+
+#[test]
+fn a_file_with_an_unknown_key_is_refused() {
+    let error = toml::from_str::<Options>("udp_port = 1").unwrap_err();
+    assert!(error.to_string().contains("udp_port"), "{error}");
+}
