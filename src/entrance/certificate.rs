@@ -32,10 +32,6 @@ pub enum CertificateSource {
     SelfSigned,
 }
 
-/// What a client is shown, with the key to it.
-#[derive(Clone)]
-pub struct Certificate(pub(super) Arc<CertifiedKey>);
-
 /// Why there is no certificate.
 #[derive(Debug)]
 pub enum CertificateError {
@@ -78,61 +74,54 @@ impl fmt::Display for CertificateError {
 
 impl std::error::Error for CertificateError {}
 
-impl fmt::Debug for Certificate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Certificate")
-            .field("chain", &self.0.cert.len())
-            .finish_non_exhaustive()
+/// Reads a chain and its key, and makes sure that they belong together.
+pub(super) fn read(chain: &Path, key: &Path) -> Result<Arc<CertifiedKey>, CertificateError> {
+    let file = |path: &Path, reason: &dyn fmt::Display| CertificateError::File {
+        path: path.to_owned(),
+        reason: reason.to_string(),
+    };
+    let certificates = CertificateDer::pem_file_iter(chain)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| file(chain, &error))?;
+    if certificates.is_empty() {
+        return Err(CertificateError::Empty(chain.to_owned()));
     }
+    let key = PrivateKeyDer::from_pem_file(key).map_err(|error| file(key, &error))?;
+    certified(certificates, key).map_err(|error| CertificateError::Unusable(error.to_string()))
 }
 
-impl Certificate {
-    /// Reads a chain and its key, and makes sure that they belong together.
-    pub fn read(chain: &Path, key: &Path) -> Result<Self, CertificateError> {
-        let file = |path: &Path, reason: &dyn fmt::Display| CertificateError::File {
-            path: path.to_owned(),
-            reason: reason.to_string(),
-        };
-        let certificates = CertificateDer::pem_file_iter(chain)
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-            .map_err(|error| file(chain, &error))?;
-        if certificates.is_empty() {
-            return Err(CertificateError::Empty(chain.to_owned()));
-        }
-        let key = PrivateKeyDer::from_pem_file(key).map_err(|error| file(key, &error))?;
-        Self::new(certificates, key).map_err(|error| CertificateError::Unusable(error.to_string()))
-    }
+/// Makes a certificate for `localhost`, the loopback addresses and these, good for a year.
+pub(super) fn self_signed(
+    now: SystemTime,
+    addresses: &[IpAddr],
+) -> Result<Arc<CertifiedKey>, CertificateError> {
+    let make = |error: &dyn fmt::Display| CertificateError::Make(error.to_string());
+    let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+    let names = names
+        .into_iter()
+        .chain(addresses.iter().map(IpAddr::to_string));
+    let mut parameters =
+        rcgen::CertificateParams::new(names.collect::<Vec<_>>()).map_err(|e| make(&e))?;
+    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let epoch = rcgen::date_time_ymd(1970, 1, 1);
+    parameters.not_before = epoch + since.saturating_sub(CLOCK_SKEW);
+    parameters.not_after = epoch + since + Duration::from_secs(SELF_SIGNED_DAYS * 24 * 3600);
+    parameters
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, "Crosspoint");
+    parameters.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+    let key = rcgen::KeyPair::generate().map_err(|e| make(&e))?;
+    let certificate = parameters.self_signed(&key).map_err(|e| make(&e))?;
+    let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+    certified(vec![certificate.der().clone()], key.into()).map_err(|e| make(&e))
+}
 
-    /// Makes a certificate for `localhost`, the loopback addresses and these, good for a year.
-    pub fn self_signed(now: SystemTime, addresses: &[IpAddr]) -> Result<Self, CertificateError> {
-        let make = |error: &dyn fmt::Display| CertificateError::Make(error.to_string());
-        let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
-        let names = names
-            .into_iter()
-            .chain(addresses.iter().map(IpAddr::to_string));
-        let mut parameters =
-            rcgen::CertificateParams::new(names.collect::<Vec<_>>()).map_err(|e| make(&e))?;
-        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let epoch = rcgen::date_time_ymd(1970, 1, 1);
-        parameters.not_before = epoch + since.saturating_sub(CLOCK_SKEW);
-        parameters.not_after = epoch + since + Duration::from_secs(SELF_SIGNED_DAYS * 24 * 3600);
-        parameters
-            .distinguished_name
-            .push(rcgen::DnType::CommonName, "Crosspoint");
-        parameters.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
-        let key = rcgen::KeyPair::generate().map_err(|e| make(&e))?;
-        let certificate = parameters.self_signed(&key).map_err(|e| make(&e))?;
-        let key = PrivatePkcs8KeyDer::from(key.serialize_der());
-        Self::new(vec![certificate.der().clone()], key.into()).map_err(|e| make(&e))
-    }
-
-    fn new(
-        chain: Vec<CertificateDer<'static>>,
-        key: PrivateKeyDer<'static>,
-    ) -> Result<Self, rustls::Error> {
-        let certified = CertifiedKey::from_der(chain, key, &provider())?;
-        Ok(Self(Arc::new(certified)))
-    }
+fn certified(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<Arc<CertifiedKey>, rustls::Error> {
+    let certified = CertifiedKey::from_der(chain, key, &provider())?;
+    Ok(Arc::new(certified))
 }
 
 /// The same cryptography that media uses.
@@ -162,7 +151,7 @@ mod tests {
         ] {
             std::fs::write(path(name), text).unwrap();
         }
-        Certificate::read(&path("chain"), &path("key")).unwrap();
+        read(&path("chain"), &path("key")).unwrap();
         for (chain, key, words) in [
             ("none", "key", "none cannot be used"),
             ("chain", "none", "none cannot be used"),
@@ -170,7 +159,7 @@ mod tests {
             ("chain", "text", "text cannot be used"),
             ("chain", "other", "belong together"),
         ] {
-            let error = Certificate::read(&path(chain), &path(key)).unwrap_err();
+            let error = read(&path(chain), &path(key)).unwrap_err();
             assert!(error.to_string().contains(words), "{error}");
         }
         std::fs::remove_dir_all(&folder).unwrap();

@@ -10,7 +10,7 @@ use tokio_rustls::rustls;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use super::certificate::{Certificate, CertificateError, CertificateSource};
+use super::certificate::{CertificateError, CertificateSource, read, self_signed};
 
 /// How often files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -30,14 +30,13 @@ impl Keeper {
     ) -> Result<Arc<Self>, CertificateError> {
         match source {
             CertificateSource::SelfSigned => {
-                let Certificate(key) = Certificate::self_signed(SystemTime::now(), addresses)?;
+                let key = self_signed(SystemTime::now(), addresses)?;
                 Ok(Arc::new(Self(RwLock::new(key))))
             }
             CertificateSource::Files { chain, key } => {
                 // Looked at before it is read, so that what is written meanwhile is read again.
                 let seen = [stamp(chain), stamp(key)];
-                let Certificate(read) = Certificate::read(chain, key)?;
-                let keeper = Arc::new(Self(RwLock::new(read)));
+                let keeper = Arc::new(Self(RwLock::new(read(chain, key)?)));
                 let weak = Arc::downgrade(&keeper);
                 let files = [chain.clone(), key.clone()];
                 tokio::spawn(async move {
@@ -59,8 +58,8 @@ impl Keeper {
             return;
         }
         *seen = now;
-        match Certificate::read(chain, key) {
-            Ok(Certificate(key)) => {
+        match read(chain, key) {
+            Ok(key) => {
                 *self.0.write().unwrap_or_else(PoisonError::into_inner) = key;
                 tracing::info!(file = %chain.display(), "the certificate was read again");
             }

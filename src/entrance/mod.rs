@@ -11,7 +11,7 @@ mod listener;
 mod stream;
 mod tls;
 
-pub use certificate::{Certificate, CertificateError, CertificateSource};
+pub use certificate::{CertificateError, CertificateSource};
 pub use listener::{Door, Doors, open};
 pub use stream::Stream;
 pub use tls::Tls;

@@ -1,6 +1,6 @@
 //! HTTPS on the port of the page: with a certificate that is made, and with one out of files.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
@@ -95,15 +95,14 @@ async fn connections_that_say_nothing_keep_nobody_out() {
     let read = patiently("the end of one too many", refused.read(&mut [0])).await;
     assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
     drop(silent);
-    loop {
-        // The server sees their end in its own time.
-        if handshake(&server, "localhost", &trusting(&shown))
+    // The server sees their end in its own time.
+    patiently("room for another", async {
+        while handshake(&server, "localhost", &trusting(&shown))
             .await
-            .is_ok()
-        {
-            break;
-        }
-    }
+            .is_err()
+        {}
+    })
+    .await;
 }
 
 #[cfg(unix)]
@@ -125,7 +124,7 @@ async fn it_ends_in_time_though_some_have_not_said_all() {
 #[tokio::test]
 async fn files_are_read_again_when_they_change() {
     let folder = Folder::new();
-    let [first, second] = [folder.make(), folder.make()];
+    let [first, second] = [Folder::make(), Folder::make()];
     folder.put(&first);
     let server = Server::with(&[
         "--tls-cert",
@@ -147,7 +146,7 @@ async fn files_are_read_again_when_they_change() {
 #[tokio::test]
 async fn files_that_do_not_fit_are_explained_at_the_start() {
     let folder = Folder::new();
-    let [first, second] = [folder.make(), folder.make()];
+    let [first, second] = [Folder::make(), Folder::make()];
     folder.put(&first);
     std::fs::write(folder.at("key"), &second.key).expect("write");
     for (chain, key, words) in [
@@ -234,7 +233,7 @@ impl Folder {
         self.0.join(name).to_str().expect("UTF-8").to_owned()
     }
 
-    fn make(&self) -> Pair {
+    fn make() -> Pair {
         let made =
             rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
         Pair {
@@ -252,7 +251,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(Path::new(&self.0));
+        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 

@@ -17,7 +17,7 @@ pub type EncodingSet = u32;
 pub struct WantedEncodings {
     /// What the publisher does: everything, before it is told.
     told: EncodingSet,
-    /// What of that it was told lately, and when the last of it.
+    /// What it was told lately, and when the last of it.
     fresh: EncodingSet,
     told_at: Option<Instant>,
     wanted: EncodingSet,
@@ -43,13 +43,12 @@ impl WantedEncodings {
 
     /// Whether the publisher should be sending this encoding by now.
     pub fn is_due(&self, now: Instant, encoding: usize) -> bool {
+        self.told & !self.fresh(now) & (1 << encoding) != 0
+    }
+
+    fn fresh(&self, now: Instant) -> EncodingSet {
         let is_fresh = self.told_at.is_some_and(|at| now < at + REACTION);
-        let due = if is_fresh {
-            self.told & !self.fresh
-        } else {
-            self.told
-        };
-        due & (1 << encoding) != 0
+        if is_fresh { self.fresh } else { 0 }
     }
 
     /// These are wanted now.
@@ -75,10 +74,9 @@ impl WantedEncodings {
         } else {
             self.told | self.wanted
         };
-        if told & !self.told != 0 {
-            let still_fresh = self.told_at.is_some_and(|at| now < at + REACTION);
-            let before = if still_fresh { self.fresh } else { 0 };
-            self.fresh = (before | (told & !self.told)) & told;
+        let added = told & !self.told;
+        if added != 0 {
+            self.fresh = self.fresh(now) | added;
             self.told_at = Some(now);
         }
         self.told = told;
