@@ -20,7 +20,7 @@ use crate::runtime::{
     BindError, MediaSocket, Metrics, Runtime, RuntimeSettings, ShardAddress, shard_addresses,
 };
 use crate::shard::{Command, Shard, ShardConfig};
-use crate::signaling::{self, MetricsSource, Shards, SignalingSettings};
+use crate::signaling::{self, MetricsSource, Phase, Readiness, Shards, SignalingSettings};
 use crate::transport::{ChannelLimits, Identity, IdentityError};
 
 /// Data channels that one peer may have open: its own, and one for each sender of each label.
@@ -186,11 +186,13 @@ impl Server {
         let (runtime, events) = Runtime::start(pairs, settings).map_err(ServerError::System)?;
         let runtime = Arc::new(runtime);
         let (control, rooms) = signaling::spawn(rooms, ToShards(Arc::clone(&runtime)), events);
+        let readiness = Readiness::default();
         let settings = Arc::new(SignalingSettings {
             metrics: Some(metrics_source(runtime.metrics())),
             allowed_origins: (!config.allowed_origins.is_empty())
                 .then(|| config.allowed_origins.clone()),
             operator_token: config.operator_token.clone(),
+            readiness: readiness.clone(),
         });
         let (stop, stopped) = watch::channel(());
         let mut serving = JoinSet::new();
@@ -210,6 +212,7 @@ impl Server {
             }
         }
         drop(control);
+        readiness.set(Phase::Ready);
         let ended = tokio::select! {
             () = shutdown => Ok(()),
             Some(ended) = serving.join_next() => ended.unwrap_or_else(|e| Err(io::Error::other(e))),

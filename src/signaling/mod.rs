@@ -8,12 +8,14 @@ mod control;
 mod files;
 mod operator;
 pub mod protocol;
+mod readiness;
 mod routes;
 mod serve;
 mod session;
 
 pub use control::{ControlHandle, Shards, spawn};
 pub use operator::OperatorToken;
+pub use readiness::{Phase, Readiness};
 pub use routes::{MetricsSource, SignalingSettings, router};
 pub use serve::{redirect, serve};
 

@@ -19,6 +19,7 @@ use super::control::ControlHandle;
 use super::files::{Files, not_found};
 use super::operator::{self, OperatorToken};
 use super::protocol::{Dialect, SUBPROTOCOL_CLASSIC, SUBPROTOCOL_V1, is_room_name};
+use super::readiness::Readiness;
 use super::session::{self, MAX_FRAME_BYTES};
 use crate::room::Connect;
 
@@ -32,6 +33,8 @@ pub struct SignalingSettings {
     pub metrics: Option<MetricsSource>,
     /// What admits operators to `/api/v1`; without it there is no such thing.
     pub operator_token: Option<OperatorToken>,
+    /// What `/ready` answers.
+    pub readiness: Readiness,
 }
 
 /// Writes the metrics anew each time they are asked for.
@@ -98,6 +101,7 @@ pub fn router(control: ControlHandle, settings: Arc<SignalingSettings>) -> Route
         .route("/ws", get(socket))
         .route("/r/{room}", get(room_page))
         .route("/health", get(async || "ok"))
+        .route("/ready", get(ready))
         .route("/metrics", get(metrics))
         .route("/{*path}", get(file))
         .fallback(async || not_found())
@@ -147,6 +151,10 @@ async fn room_page(
         return (StatusCode::NOT_FOUND, words).into_response();
     }
     door.files.respond("index.html", &headers)
+}
+
+async fn ready(State(door): SharedDoor) -> Response {
+    door.settings.readiness.respond()
 }
 
 async fn metrics(State(door): SharedDoor) -> Response {

@@ -186,6 +186,27 @@ async fn two_clients_chat_and_both_are_told_when_the_server_goes_down() {
 }
 
 #[tokio::test]
+async fn readiness_is_told_to_whoever_asks() {
+    let readiness = Readiness::default();
+    let server = start(SignalingSettings {
+        readiness: readiness.clone(),
+        ..SignalingSettings::default()
+    })
+    .await;
+    for (phase, status, word) in [
+        (Phase::Starting, "503", "starting"),
+        (Phase::Ready, "200", "ready"),
+        (Phase::Draining, "503", "draining"),
+    ] {
+        readiness.set(phase);
+        let (head, body) = server.get("/ready", "").await;
+        assert!(head.starts_with(&format!("http/1.1 {status} ")), "{head}");
+        assert!(head.contains("cache-control: no-store"), "{head}");
+        assert_eq!(body, word);
+    }
+}
+
+#[tokio::test]
 async fn a_cut_socket_is_resumed_and_a_closed_one_has_left() {
     let server = start(SignalingSettings::default()).await;
     let mut anna = server.v1("/ws").await;
