@@ -131,7 +131,7 @@ pub struct Options {
     #[arg(long, env = "CROSSPOINT_RESUME_TIMEOUT", value_name = "SECONDS", value_parser = |text: &str| number::<u64>(text, "1 to 3600"))]
     pub resume_timeout: Option<u64>,
 
-    /// Let operators ask under `/api/v1`, with `Authorization: Bearer TOKEN`; at least 16 characters. Better in the
+    /// Let operators ask and act under `/api/v1`, with `Authorization: Bearer TOKEN`; at least 16 characters. Better in the
     /// environment or the file: command lines are seen by everybody on the machine [default: nobody may]
     #[arg(
         long,

@@ -182,7 +182,8 @@ impl Rooms {
             return;
         };
         self.participant_by_peer.remove(&peer.id);
-        self.give_up_timelines(peer.timelines_asked);
+        self.give_up_asked(peer.timelines_asked);
+        self.give_up_asked(peer.operators_ask_stats);
         self.command(peer.shard, Command::RemovePeer { peer: peer.id });
         self.changed.insert(owner);
         if let Some(call) = self.calls.get_mut(&peer.call) {

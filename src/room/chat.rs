@@ -58,7 +58,7 @@ impl Rooms {
         Ok(())
     }
 
-    fn unix_ms(&self, now: Instant) -> u64 {
+    pub(super) fn unix_ms(&self, now: Instant) -> u64 {
         let elapsed = now
             .saturating_duration_since(self.config.started)
             .as_millis();

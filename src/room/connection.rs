@@ -7,7 +7,6 @@ use std::time::Instant;
 use rand::Rng;
 
 use super::limits::{Bucket, Strikes};
-use super::membership::Room;
 use super::participant::{Link, Participant};
 use super::timer::Timer;
 use super::{CloseCode, Rooms, SessionId};
@@ -118,10 +117,7 @@ impl Rooms {
             .map_err(|error| (error, CloseCode::TryAgainLater))?;
 
         let id = ParticipantId(self.next_id());
-        let room = self
-            .room_by_name
-            .entry(name.into())
-            .or_insert_with_key(|name| Room::new(Arc::clone(name)));
+        let room = self.room(name);
         room.participants.insert(id);
         let participant = Participant {
             room: Arc::clone(&room.name),
@@ -161,10 +157,11 @@ impl Rooms {
             ));
         }
         match self.room_by_name.get(room) {
-            Some(room) if room.participants.len() >= limits.max_participants => {
+            Some(room) if room.participants.len() >= self.max_participants(room) => {
+                let most = self.max_participants(room);
                 Err(ProtocolError::new(
                     ErrorCode::RoomFull,
-                    format!("the room has its {} participants", limits.max_participants),
+                    format!("the room has its {most} participants"),
                 ))
             }
             None if self.room_by_name.len() >= limits.max_rooms => Err(ProtocolError::new(

@@ -153,7 +153,9 @@ impl Rooms {
     pub(super) fn ask_stats(&mut self, id: ParticipantId) -> Result<(), ProtocolError> {
         let peer = self.peer_mut(id).ok_or_else(not_in_call)?;
         let (peer_id, shard) = (peer.id, peer.shard);
-        if !std::mem::replace(&mut peer.stats_asked, true) {
+        let first = !peer.stats_asked && peer.operators_ask_stats.is_empty();
+        peer.stats_asked = true;
+        if first {
             self.command(shard, Command::Stats { peer: peer_id });
         }
         Ok(())
@@ -195,10 +197,11 @@ impl Rooms {
                 let asked = self
                     .peer_mut(id)
                     .is_some_and(|peer| std::mem::take(&mut peer.stats_asked));
+                let stats = stats_entries(&stats);
                 if asked {
-                    let stats = stats_entries(&stats);
                     self.send(id, &ServerMessage::Stats { stats: &stats });
                 }
+                self.answer_stats(id, &stats);
             }
             Event::Timeline {
                 peer,

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
-use super::Rooms;
+use super::{Notice, RoomSettings, Rooms};
 use crate::negotiation::Source;
 use crate::shard::{CallId, ParticipantId};
 use crate::signaling::protocol::{
@@ -15,7 +16,7 @@ use crate::signaling::protocol::{
 /// What a classic client is called that needs a name and has none: it cannot be told to choose one.
 const DEFAULT_NAME: &str = "Guest";
 
-/// A room, from its first participant to its last.
+/// A room, from its first participant to its last; or for as long as an operator wants it.
 #[derive(Debug)]
 pub(super) struct Room {
     pub(super) name: Arc<str>,
@@ -24,6 +25,10 @@ pub(super) struct Room {
     pub(super) participant_by_name: BTreeMap<Arc<str>, ParticipantId>,
     /// The room's call, while somebody is in it.
     pub(super) call: Option<CallId>,
+    /// What operators want of it.
+    pub(super) settings: RoomSettings,
+    /// Until when it stays although nobody is in it.
+    pub(super) empty_until: Option<Instant>,
 }
 
 impl Room {
@@ -33,6 +38,8 @@ impl Room {
             participants: BTreeSet::new(),
             participant_by_name: BTreeMap::new(),
             call: None,
+            settings: RoomSettings::default(),
+            empty_until: None,
         }
     }
 
@@ -63,6 +70,16 @@ impl Room {
 }
 
 impl Rooms {
+    /// The room of this name, new if there was none.
+    pub(super) fn room(&mut self, name: &str) -> &mut Room {
+        if !self.room_by_name.contains_key(name) {
+            self.notice(name, Notice::RoomStarted);
+        }
+        self.room_by_name
+            .entry(name.into())
+            .or_insert_with_key(|name| Room::new(Arc::clone(name)))
+    }
+
     /// Gives a participant the name it wants, or one like it.
     pub(super) fn take_name(&mut self, id: ParticipantId, wanted: &str) {
         let Some(participant) = self.participants.get_mut(&id) else {
@@ -89,7 +106,10 @@ impl Rooms {
             );
         }
         match old {
-            None => self.announce(id, ParticipantState::Joined),
+            None => {
+                self.announce(id, ParticipantState::Joined);
+                self.notice_about(id, Notice::ParticipantJoined);
+            }
             Some(old) if old != name => {
                 self.changed.insert(id);
             }
@@ -171,6 +191,7 @@ impl Rooms {
         self.changed.remove(&id);
         self.touched.remove(&id);
         self.announce(id, ParticipantState::Left);
+        self.notice_about(id, Notice::ParticipantLeft);
         let mates = self.room_mates(id);
         let Some(participant) = self.participants.remove(&id) else {
             return;
@@ -188,7 +209,7 @@ impl Rooms {
                 room.participant_by_name.remove(name);
             }
             if room.participants.is_empty() {
-                self.room_by_name.remove(&participant.room);
+                self.emptied.push(Arc::clone(&participant.room));
             }
         }
         if participant.name.is_some()

@@ -7,17 +7,19 @@
 //! One file for each idea: `rooms` (the doors), `connection` and `resume` (sockets come and go), `membership`
 //! (names, who is announced to whom), `chat`, `call` (peers and their shard), `room_call`, `direct_call` (the
 //! states of ringing), `description` (offers and answers), `subscription` (who receives what), `media` (mute,
-//! receive, what shards tell), `operator` (what operators ask), `limits`, `timer`.
+//! receive, what shards tell), `operator` (what operators ask and do), `notice` (what those outside are told), `counts`, `limits`, `timer`.
 
 mod call;
 mod chat;
 mod config;
 mod connection;
+mod counts;
 mod description;
 mod direct_call;
 mod limits;
 mod media;
 mod membership;
+mod notice;
 mod operator;
 mod output;
 mod participant;
@@ -33,7 +35,12 @@ mod timer;
 
 pub use config::{Limits, RoomsConfig, ShardAddress};
 pub use connection::{Connect, Departure};
-pub use operator::{OperatorAnswer, OperatorRequest, RequestId};
+pub use counts::RoomCounts;
+pub use notice::{Notice, Somebody};
+pub use operator::{
+    Member, OperatorAnswer, OperatorRequest, Refusal, RefusalKind, RequestId, RoomChange,
+    RoomSettings,
+};
 pub use output::{CloseCode, Output};
 pub use rooms::Rooms;
 

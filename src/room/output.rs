@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{OperatorAnswer, RequestId, SessionId};
+use super::{Notice, OperatorAnswer, RequestId, SessionId};
 use crate::shard::Command;
 
 /// Something to be done for the rooms, in the order in which they say it.
@@ -31,6 +31,13 @@ pub enum Output {
         shard: usize,
         /// What.
         command: Command,
+    },
+    /// Tell those who watch from outside.
+    Notice {
+        /// Where.
+        room: Arc<str>,
+        /// What happened.
+        notice: Notice,
     },
     /// Answer an operator.
     Answer {

@@ -41,8 +41,10 @@ pub(super) struct Peer {
     pub(super) stats_asked: bool,
     /// Tracks of which a `timeline` of the client's waits for the shard.
     pub(super) timeline_asked: BTreeSet<TrackId>,
-    /// Operators who wait for the shard.
+    /// Operators who wait for the shard to tell what became of its tracks.
     pub(super) timelines_asked: Vec<RequestId>,
+    /// Operators who wait for the shard's counters.
+    pub(super) operators_ask_stats: Vec<RequestId>,
 }
 
 impl Peer {
@@ -65,6 +67,7 @@ impl Peer {
             stats_asked: false,
             timeline_asked: BTreeSet::new(),
             timelines_asked: Vec::new(),
+            operators_ask_stats: Vec::new(),
         }
     }
 
@@ -153,12 +156,17 @@ impl Peer {
     pub(super) fn track_infos(&self) -> Vec<TrackInfo> {
         self.published
             .iter()
-            .map(|published| TrackInfo {
-                track: published.track.to_string(),
-                kind: published.kind,
-                source: published.source,
-                muted: self.muted.contains(&published.track),
-            })
+            .map(|published| self.track_info(published))
             .collect()
+    }
+
+    /// What others are told of a track.
+    pub(super) fn track_info(&self, published: &PublishedTrack) -> TrackInfo {
+        TrackInfo {
+            track: published.track.to_string(),
+            kind: published.kind,
+            source: published.source,
+            muted: self.muted.contains(&published.track),
+        }
     }
 }

@@ -13,7 +13,7 @@ use super::membership::Room;
 use super::participant::{Link, Participant};
 use super::peer::Peer;
 use super::timer::{Timer, Timers};
-use super::{CloseCode, Output, RoomsConfig, SessionId};
+use super::{CloseCode, Notice, Output, RoomsConfig, SessionId};
 use crate::negotiation::TrackIds;
 use crate::shard::{CallId, Command, Event, ParticipantId, PeerId, TrackId};
 use crate::signaling::protocol::{ClientMessage, Dialect, ErrorCode, ProtocolError, ServerMessage};
@@ -44,6 +44,8 @@ pub struct Rooms {
     pub(super) changed: BTreeSet<ParticipantId>,
     /// Whose negotiation may have something to say.
     pub(super) touched: BTreeSet<ParticipantId>,
+    /// Rooms in which nobody may be any more.
+    pub(super) emptied: Vec<Arc<str>>,
     pub(super) outputs: VecDeque<Output>,
 }
 
@@ -67,6 +69,7 @@ impl Rooms {
             timers: Timers::default(),
             changed: BTreeSet::new(),
             touched: BTreeSet::new(),
+            emptied: Vec::new(),
             outputs: VecDeque::new(),
         }
     }
@@ -105,6 +108,7 @@ impl Rooms {
                 Timer::Call(call) => self.expire_call(now, call),
                 Timer::Speakers(call) => self.tell_speakers(now, call),
                 Timer::Peer(id) => self.look_at_peer(now, id),
+                Timer::Room(name) => self.expire_room(now, &name),
             }
         }
         self.settle(now);
@@ -131,6 +135,10 @@ impl Rooms {
             }
             self.send(id, &ServerMessage::error(&error, true));
             self.close(id, CloseCode::Restart, &error.message);
+            self.notice_about(id, Notice::ParticipantLeft);
+        }
+        for name in std::mem::take(&mut self.room_by_name).into_keys() {
+            self.notice(&name, Notice::RoomEnded);
         }
         *self = Self {
             outputs: std::mem::take(&mut self.outputs),
@@ -198,6 +206,7 @@ impl Rooms {
             self.drain_commands(id);
             self.offer(now, id);
         }
+        self.end_empty_rooms(now);
     }
 
     /// Sends to a participant what its dialect knows; to one whose socket broke, nothing.

@@ -1,8 +1,8 @@
 //! Who receives what: everybody in a call receives every track of the others in it.
 
-use super::Rooms;
 use super::peer::Peer;
-use crate::negotiation::SubscribedTrack;
+use super::{Notice, Rooms};
+use crate::negotiation::{PublishedTrack, SubscribedTrack};
 use crate::shard::{ParticipantId, TrackId};
 
 impl Rooms {
@@ -27,12 +27,26 @@ impl Rooms {
             .map(|old| old.track)
             .filter(|track| !peer.published.iter().any(|new| new.track == *track))
             .collect();
+        let shown = |peer: &Peer, tracks: &[PublishedTrack], wanted: &dyn Fn(TrackId) -> bool| {
+            let tracks = tracks.iter().filter(|published| wanted(published.track));
+            tracks
+                .map(|published| peer.track_info(published))
+                .collect::<Vec<_>>()
+        };
+        let gone = shown(peer, &old, &|track| removed.contains(&track));
+        let new = shown(peer, &peer.published, &|track| !is_old(track));
         peer.muted.retain(|track| !removed.contains(track));
         for track in &added {
             self.publisher_by_track.insert(track.track, id);
         }
         self.change_subscriptions(id, &added, &removed);
         self.changed.insert(id);
+        for track in gone {
+            self.notice_about(id, |who| Notice::TrackUnpublished(who, track));
+        }
+        for track in new {
+            self.notice_about(id, |who| Notice::TrackPublished(who, track));
+        }
     }
 
     /// Takes from the others of the call all that a participant publishes.
@@ -40,11 +54,15 @@ impl Rooms {
         let Some(peer) = self.peer_mut(id) else {
             return;
         };
+        let gone = peer.track_infos();
         let removed: Vec<TrackId> = std::mem::take(&mut peer.published)
             .into_iter()
             .map(|old| old.track)
             .collect();
         self.change_subscriptions(id, &[], &removed);
+        for track in gone {
+            self.notice_about(id, |who| Notice::TrackUnpublished(who, track));
+        }
     }
 
     /// Gives a participant what the others of its call publish.

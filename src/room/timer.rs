@@ -1,13 +1,14 @@
 //! What is to be looked at, and when.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::shard::{CallId, ParticipantId};
 
 /// Whose deadlines are to be looked at. The deadline itself stands where it belongs, so a timer that comes too
 /// early, too late for something that is gone, or twice, does nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {
     /// Whether its broken session may still be resumed.
     Resume(ParticipantId),
@@ -17,6 +18,8 @@ pub(super) enum Timer {
     Speakers(CallId),
     /// Offers held back or not answered; consent.
     Peer(ParticipantId),
+    /// Whether it was empty for long enough.
+    Room(Arc<str>),
 }
 
 /// All timers, soonest first.

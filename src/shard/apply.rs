@@ -14,7 +14,7 @@ use super::{
 };
 use crate::forward::{Loudest, Speakers};
 use crate::rtp::{ExtensionMap, Mid};
-use crate::transport::Transport;
+use crate::transport::{ChannelReliability, Transport};
 
 /// The first quality report comes after this time, and then as often.
 pub(super) const QUALITY_INTERVAL: Duration = Duration::from_secs(2);
@@ -59,6 +59,19 @@ impl Shard {
             }
             Command::Stats { peer } => self.tell_stats(peer),
             Command::Timeline { peer, track } => self.tell_timeline(now, peer, track),
+            Command::SendData {
+                peer,
+                from,
+                label,
+                kind,
+                data,
+            } => {
+                if let Some(index) = self.find(peer) {
+                    let reliable = ChannelReliability::default();
+                    let message = (kind, &data[..]);
+                    self.relay_to(now, from, index, &label, reliable, message, batch);
+                }
+            }
             Command::Timelines { peer } => self.tell_timelines(now, peer),
             Command::RemovePeer { peer } => self.remove_peer(now, peer, batch),
         }

@@ -1,10 +1,13 @@
 //! What control may ask of a shard.
 
+use bytes::Bytes;
+
 use crate::rtp::{ExtensionMap, Mid};
 use crate::shard::{
     CallId, IceCredentials, ParticipantId, PeerId, ReceiveParameters, SendParameters, TrackId,
     TransportParameters, Wish,
 };
+use crate::transport::MessageKind;
 
 /// A request to a shard. Commands about a peer or track that is gone are ignored: they crossed its end.
 #[derive(Clone, Debug)]
@@ -95,6 +98,19 @@ pub enum Command {
     Timelines {
         /// The subscriber.
         peer: PeerId,
+    },
+    /// Gives a peer a data channel message, reliably and in order, if it has a channel of this label.
+    SendData {
+        /// The receiver.
+        peer: PeerId,
+        /// Whom it is from: the channel's `protocol` says so.
+        from: ParticipantId,
+        /// The label.
+        label: String,
+        /// Text or bytes.
+        kind: MessageKind,
+        /// The message.
+        data: Bytes,
     },
     /// Ends the peer: close_notify is sent, its tracks and data channels end.
     RemovePeer {

@@ -11,8 +11,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::room::{
-    CloseCode, Connect, Departure, OperatorAnswer, OperatorRequest, Output, RequestId, Rooms,
-    SessionId,
+    CloseCode, Connect, Departure, OperatorAnswer, OperatorRequest, Output, RequestId, RoomCounts,
+    Rooms, SessionId,
 };
 use crate::shard::{Command, Event};
 
@@ -62,6 +62,13 @@ impl ControlHandle {
         answered.await.map_err(|_| Closed)
     }
 
+    /// How much of everything there is.
+    pub(super) async fn counts(&self) -> Result<RoomCounts, Closed> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Input::Counts(answer)).await?;
+        answered.await.map_err(|_| Closed)
+    }
+
     /// Tells everybody that the server goes down, and closes all sockets. Returns once they are closed. Saying it
     /// twice does nothing more.
     pub async fn shutdown(&self) {
@@ -102,6 +109,7 @@ pub(super) enum Input {
         departure: Departure,
     },
     Operator(OperatorRequest, oneshot::Sender<OperatorAnswer>),
+    Counts(oneshot::Sender<RoomCounts>),
     Shutdown,
 }
 
@@ -278,8 +286,10 @@ impl<S: Shards> Control<S> {
                 self.last_request += 1;
                 let id = RequestId(self.last_request);
                 self.operators.insert(id, answer);
-                self.rooms.handle_operator(id, request);
+                self.rooms.handle_operator(now, id, request);
             }
+            // An error means that it does not wait any more.
+            Input::Counts(answer) => drop(answer.send(self.rooms.counts())),
             Input::Shutdown => {}
         }
     }
@@ -297,6 +307,7 @@ impl<S: Shards> Control<S> {
                     self.outgoing_by_session.remove(&session);
                 }
                 Output::Command { shard, command } => self.shards.send(shard, command),
+                Output::Notice { .. } => {}
                 Output::Answer { request, answer } => {
                     if let Some(operator) = self.operators.remove(&request) {
                         // An error means that it does not wait any more.

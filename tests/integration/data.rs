@@ -9,13 +9,23 @@ use crate::support::{Client, Server, Setup};
 
 async fn received(client: &Client, label: &str, sender: &Client, count: usize) -> Channel {
     let protocol = format!("from:{}", sender.id);
+    received_from(client, label, &protocol, count).await
+}
+
+/// The channel of this label and protocol, once so many messages came on it.
+pub(crate) async fn received_from(
+    client: &Client,
+    label: &str,
+    protocol: &str,
+    count: usize,
+) -> Channel {
     client
         .peer
         .happenings
         .until(
             format!(
-                "{count} messages of {} on {label:?} at {}",
-                sender.name, client.name
+                "{count} messages {protocol} on {label:?} at {}",
+                client.name
             ),
             |happenings| {
                 happenings

@@ -94,11 +94,18 @@ impl Server {
 
     /// The same with further headers, each with its line end.
     pub async fn get_with(&self, path: &str, headers: &str) -> String {
+        self.request("GET", path, headers, "").await
+    }
+
+    /// Sends a request with a body, and gives the same.
+    pub async fn request(&self, method: &str, path: &str, headers: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port))
             .await
             .expect("connect");
-        let request =
-            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n");
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n{body}",
+            body.len()
+        );
         stream.write_all(request.as_bytes()).await.expect("write");
         let mut answer = Vec::new();
         patiently("the HTTP answer", stream.read_to_end(&mut answer))

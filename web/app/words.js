@@ -72,6 +72,7 @@ export function explainEnd(reason, who) {
 export function explainError(code, message) {
   switch (code) {
     case "room-full": return "The room is full.";
+    case "room-closed": return "The room was closed.";
     case "too-many-rooms": return "The server has no place for another room now.";
     case "too-many-sockets": return "There are too many connections from your address.";
     case "server-busy": return "The server is busy. Try again in a moment.";

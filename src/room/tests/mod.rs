@@ -10,13 +10,14 @@ mod room_calls;
 mod timeline;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::{
-    Connect, Departure, Limits, OperatorAnswer, Output, RequestId, Rooms, RoomsConfig, SessionId,
-    ShardAddress,
+    Connect, Departure, Limits, Notice, OperatorAnswer, Output, RequestId, Rooms, RoomsConfig,
+    SessionId, ShardAddress,
 };
 use crate::negotiation;
 use crate::shard::{Command, Event, Fingerprint, FingerprintHash, PeerId};
@@ -37,6 +38,7 @@ struct World {
     closed: HashMap<SessionId, u16>,
     commands: Vec<(usize, Command)>,
     answers: Vec<(RequestId, OperatorAnswer)>,
+    notices: Vec<(Arc<str>, Notice)>,
     last_session: u64,
     /// The m-lines that each browser sends on.
     sending: HashMap<SessionId, Vec<String>>,
@@ -84,6 +86,7 @@ impl World {
             closed: HashMap::new(),
             commands: Vec::new(),
             answers: Vec::new(),
+            notices: Vec::new(),
             last_session: 0,
             sending: HashMap::new(),
         }
@@ -178,6 +181,7 @@ impl World {
                 }
                 Output::Command { shard, command } => self.commands.push((shard, command)),
                 Output::Answer { request, answer } => self.answers.push((request, answer)),
+                Output::Notice { room, notice } => self.notices.push((room, notice)),
             }
         }
     }

@@ -496,6 +496,7 @@ impl SimNet {
             | Command::Stats { peer }
             | Command::Timeline { peer, .. }
             | Command::Timelines { peer }
+            | Command::SendData { peer, .. }
             | Command::RemovePeer { peer } => *peer,
             Command::SetSpeakers { .. } => {
                 for shard in 0..self.shards.len() {

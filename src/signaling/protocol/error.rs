@@ -34,6 +34,8 @@ pub enum ErrorCode {
     BadRoom,
     /// The room has as many participants as it may. Ends the socket.
     RoomFull,
+    /// The room was closed. Ends the socket.
+    RoomClosed,
     /// The server has as many rooms as it may. Ends the socket.
     TooManyRooms,
     /// The address has as many sockets as it may. Ends the socket.
