@@ -1,6 +1,8 @@
 //! The `crosspoint` command: reads the options, starts the server or what else was asked for, and ends it on
 //! Ctrl-C or SIGTERM.
 
+#![forbid(unsafe_code)]
+
 use std::io::IsTerminal;
 use std::process::ExitCode;
 

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::config::{Config, ListenAddress};
-use crate::entrance::{self, CertificateError, Tls};
+use crate::entrance::{self, CertificateError, CertificateSource, HalfOpen, Tls};
 use crate::negotiation;
 use crate::room::{self, Rooms, RoomsConfig};
 use crate::runtime::{
@@ -192,12 +192,14 @@ impl Server {
             allowed_origins: (!config.allowed_origins.is_empty())
                 .then(|| config.allowed_origins.clone()),
             operator_token: config.operator_token.clone(),
+            by_https_only: matches!(&config.tls, Some(source) if *source != CertificateSource::SelfSigned),
             readiness: readiness.clone(),
         });
         let (stop, stopped) = watch::channel(());
         let mut serving = JoinSet::new();
+        let half_open = HalfOpen::default();
         for listener in listeners {
-            let doors = entrance::open(listener, tls.clone()).map_err(ServerError::System)?;
+            let doors = entrance::open(listener, tls.clone(), half_open.clone());
             let stopped = || {
                 let mut stopped = stopped.clone();
                 async move {
@@ -283,6 +285,7 @@ fn rooms_config(config: &Config, identity: &Identity, sockets: &[MediaSocket]) -
             max_participants: limits.max_participants,
             max_rooms: limits.max_rooms,
             max_sockets_per_address: limits.max_sockets_per_address,
+            max_joins_per_second: limits.max_joins_per_second,
             max_messages_per_second: limits.max_messages_per_second,
         },
         negotiation: negotiation::Limits {

@@ -89,6 +89,7 @@ impl Options {
             max_sockets_per_address: self
                 .max_sockets_per_address
                 .or(other.max_sockets_per_address),
+            max_joins_per_second: self.max_joins_per_second.or(other.max_joins_per_second),
             max_messages_per_second: self
                 .max_messages_per_second
                 .or(other.max_messages_per_second),
@@ -176,6 +177,13 @@ impl Options {
                     1,
                     1_000_000,
                 )?,
+                max_joins_per_second: n(
+                    "max-joins-per-second",
+                    self.max_joins_per_second,
+                    limits.max_joins_per_second as usize,
+                    1,
+                    100_000,
+                )? as u32,
                 max_messages_per_second: n(
                     "max-messages-per-second",
                     self.max_messages_per_second,

@@ -69,6 +69,8 @@ pub struct Limits {
     pub max_rooms: usize,
     /// WebSockets from one address.
     pub max_sockets_per_address: usize,
+    /// WebSockets and calls a second that may come from one address.
+    pub max_joins_per_second: u32,
     /// Messages a second on one WebSocket.
     pub max_messages_per_second: u32,
     /// Bytes of one SDP.
@@ -112,6 +114,7 @@ impl Default for Limits {
             max_participants: 200,
             max_rooms: 1_000,
             max_sockets_per_address: 256,
+            max_joins_per_second: 50,
             max_messages_per_second: 100,
             max_sdp_bytes: 200_000,
             max_tracks: 16,

@@ -86,6 +86,10 @@ pub struct Options {
     #[arg(long, env = "CROSSPOINT_MAX_SOCKETS_PER_ADDRESS", value_name = "N", value_parser = |text: &str| number::<u64>(text, "1 to 1000000"))]
     pub max_sockets_per_address: Option<u64>,
 
+    /// WebSockets and calls a second that may come from one address, 1 to 100000; ten times as many at once [default: 50]
+    #[arg(long, env = "CROSSPOINT_MAX_JOINS_PER_SECOND", value_name = "N", value_parser = |text: &str| number::<u64>(text, "1 to 100000"))]
+    pub max_joins_per_second: Option<u64>,
+
     /// Messages a second on one WebSocket, 1 to 100000; twice as many in a burst [default: 100]
     #[arg(long, env = "CROSSPOINT_MAX_MESSAGES_PER_SECOND", value_name = "N", value_parser = |text: &str| number::<u64>(text, "1 to 100000"))]
     pub max_messages_per_second: Option<u64>,

@@ -1,16 +1,14 @@
 //! One TCP port, and who comes in by it.
 
-use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::serve::Listener;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
-use super::half_open::HalfOpen;
+use super::half_open::{HalfOpen, Loss, Place};
 use super::stream::Stream;
 use super::tls::Tls;
 
@@ -22,15 +20,27 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// After the system refused a connection, for want of file handles mostly.
 const REST: Duration = Duration::from_secs(1);
+/// The same, where connections were ended for it: until they are closed.
+const SHORT_REST: Duration = Duration::from_millis(20);
 
 /// Those that are let in and not served yet. More wait outside.
 const WAITING: usize = 64;
 
 /// Connections of one kind, to be served. Dropping it closes it.
 #[derive(Debug)]
-pub struct Door {
-    admitted: mpsc::Receiver<(Stream, SocketAddr)>,
-    address: SocketAddr,
+pub struct Door(mpsc::Receiver<Admitted>);
+
+/// A connection that was let in.
+#[derive(Debug)]
+pub struct Admitted {
+    /// The bytes.
+    pub stream: Stream,
+    /// Whose.
+    pub address: SocketAddr,
+    /// Its place among those that are nothing yet. Drop it when it became something, such as a WebSocket.
+    pub place: Place,
+    /// When this happens before, the connection is to be dropped.
+    pub loss: Loss,
 }
 
 /// What one port leads to.
@@ -42,9 +52,8 @@ pub struct Doors {
     pub plain: Option<Door>,
 }
 
-/// Lets clients in until the main door is closed. Must be called on a tokio runtime.
-pub fn open(listener: TcpListener, tls: Option<Tls>) -> io::Result<Doors> {
-    let address = listener.local_addr()?;
+/// Lets clients in until the main door is closed. Listeners may share their `half_open`. Must be called on a tokio runtime.
+pub fn open(listener: TcpListener, tls: Option<Tls>, half_open: HalfOpen) -> Doors {
     let (to_main, main) = mpsc::channel(WAITING);
     let (to_plain, plain) = mpsc::channel(WAITING);
     let is_plain_expected = tls.is_none();
@@ -52,30 +61,19 @@ pub fn open(listener: TcpListener, tls: Option<Tls>) -> io::Result<Doors> {
         tls,
         main: to_main,
         plain: to_plain,
-        half_open: HalfOpen::default(),
+        half_open,
     };
     tokio::spawn(hall.receive(listener));
-    let door = |admitted| Door { admitted, address };
-    Ok(Doors {
-        main: door(main),
-        plain: (!is_plain_expected).then(|| door(plain)),
-    })
+    Doors {
+        main: Door(main),
+        plain: (!is_plain_expected).then_some(Door(plain)),
+    }
 }
 
-impl Listener for Door {
-    type Io = Stream;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Stream, SocketAddr) {
-        match self.admitted.recv().await {
-            Some(admitted) => admitted,
-            // Nobody comes any more.
-            None => pending().await,
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.address)
+impl Door {
+    /// The next one; `None` once nobody comes any more.
+    pub async fn next(&mut self) -> Option<Admitted> {
+        self.0.recv().await
     }
 }
 
@@ -83,8 +81,8 @@ impl Listener for Door {
 #[derive(Clone)]
 struct Hall {
     tls: Option<Tls>,
-    main: mpsc::Sender<(Stream, SocketAddr)>,
-    plain: mpsc::Sender<(Stream, SocketAddr)>,
+    main: mpsc::Sender<Admitted>,
+    plain: mpsc::Sender<Admitted>,
     half_open: HalfOpen,
 }
 
@@ -100,7 +98,8 @@ impl Hall {
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted; is the limit of open files too low (ulimit -n)?");
-                    sleep(REST).await;
+                    let made_room = self.half_open.shed();
+                    sleep(if made_room { SHORT_REST } else { REST }).await;
                 }
             }
         }
@@ -109,28 +108,41 @@ impl Hall {
     async fn welcome(&self, stream: TcpStream, address: SocketAddr) {
         // Signalling is short messages that somebody waits for. Failing to say so only costs time.
         let _ = stream.set_nodelay(true);
+        let (place, mut loss) = self.half_open.enter(address.ip());
         let Some(tls) = self.tls.clone() else {
-            let _ = self.main.send((Stream::Plain(stream), address)).await;
-            return;
-        };
-        let Some(place) = self.half_open.enter(address.ip()) else {
-            tracing::debug!(%address, "refused: too many that say nothing");
+            let admitted = Admitted {
+                stream: Stream::Plain(stream),
+                address,
+                place,
+                loss,
+            };
+            let _ = self.main.send(admitted).await;
             return;
         };
         let hall = self.clone();
         tokio::spawn(async move {
-            let admitted = timeout(PATIENCE, Self::tell_apart(&tls, stream)).await;
-            drop(place);
-            match admitted {
-                Ok(Ok(stream @ Stream::Tls(_))) => {
-                    let _ = hall.main.send((stream, address)).await;
-                }
-                Ok(Ok(stream @ Stream::Plain(_))) => {
-                    let _ = hall.plain.send((stream, address)).await;
-                }
-                Ok(Err(error)) => tracing::debug!(%address, %error, "no handshake"),
-                Err(_) => tracing::debug!(%address, "no handshake in time"),
-            }
+            let told = tokio::select! {
+                told = timeout(PATIENCE, Self::tell_apart(&tls, stream)) => told,
+                () = loss.happened() => return tracing::debug!(%address, "too many say nothing"),
+            };
+            let stream = match told {
+                Ok(Ok(stream)) => stream,
+                Ok(Err(error)) => return tracing::debug!(%address, %error, "no handshake"),
+                Err(_) => return tracing::debug!(%address, "no handshake in time"),
+            };
+            place.heard();
+            let door = match stream {
+                Stream::Tls(_) => &hall.main,
+                Stream::Plain(_) => &hall.plain,
+            };
+            let _ = door
+                .send(Admitted {
+                    stream,
+                    address,
+                    place,
+                    loss,
+                })
+                .await;
         });
     }
 

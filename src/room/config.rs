@@ -52,8 +52,10 @@ pub struct Limits {
     pub max_participants: usize,
     /// Rooms with somebody in them.
     pub max_rooms: usize,
-    /// Sessions from one IP address, those included whose socket broke a moment ago.
+    /// Sessions from one IP address or IPv6 network of 64 bits, those included whose socket broke a moment ago.
     pub max_sockets_per_address: usize,
+    /// New sessions and new calls from one such address in the long run; ten times as many at once. At least 1.
+    pub max_joins_per_second: u32,
     /// From one socket in the long run; twice as many at once. At least 1.
     pub max_messages_per_second: u32,
 }
@@ -64,6 +66,7 @@ impl Default for Limits {
             max_participants: 200,
             max_rooms: 1000,
             max_sockets_per_address: 256,
+            max_joins_per_second: 50,
             max_messages_per_second: 100,
         }
     }

@@ -98,7 +98,7 @@ impl Rooms {
     ) -> Result<(), (ProtocolError, CloseCode)> {
         if let Some(token) = &connect.resume {
             return self
-                .resume(session, connect, token)
+                .resume(now, session, connect, token)
                 .map_err(|error| (error, CloseCode::ResumeFailed));
         }
         let name = connect
@@ -113,7 +113,7 @@ impl Rooms {
             );
             return Err((error, CloseCode::Policy));
         }
-        self.check_limits(name, connect.address)
+        self.admit_session(now, name, connect.address)
             .map_err(|error| (error, CloseCode::TryAgainLater))?;
 
         let id = ParticipantId(self.next_id());
@@ -132,44 +132,9 @@ impl Rooms {
         };
         self.participants.insert(id, participant);
         self.participant_by_session.insert(session, id);
-        *self
-            .participants_by_address
-            .entry(connect.address)
-            .or_default() += 1;
+        self.count_address(connect.address);
         self.welcome(id, false);
         Ok(())
-    }
-
-    fn check_limits(&self, room: &str, address: IpAddr) -> Result<(), ProtocolError> {
-        let limits = &self.config.limits;
-        let here = self
-            .participants_by_address
-            .get(&address)
-            .copied()
-            .unwrap_or_default();
-        if here >= limits.max_sockets_per_address {
-            return Err(ProtocolError::new(
-                ErrorCode::TooManySockets,
-                format!(
-                    "at most {} sockets may come from one address",
-                    limits.max_sockets_per_address
-                ),
-            ));
-        }
-        match self.room_by_name.get(room) {
-            Some(room) if room.participants.len() >= self.max_participants(room) => {
-                let most = self.max_participants(room);
-                Err(ProtocolError::new(
-                    ErrorCode::RoomFull,
-                    format!("the room has its {most} participants"),
-                ))
-            }
-            None if self.room_by_name.len() >= limits.max_rooms => Err(ProtocolError::new(
-                ErrorCode::TooManyRooms,
-                format!("the server has its {} rooms", limits.max_rooms),
-            )),
-            Some(_) | None => Ok(()),
-        }
     }
 
     /// `id`, and who is there.

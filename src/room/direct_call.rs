@@ -86,12 +86,19 @@ impl Rooms {
         target: &Target,
         offer: &Description,
     ) -> Result<(), ProtocolError> {
-        let callee = match self.callable(caller, target) {
+        let callable = self.callable(caller, target);
+        let admitted = callable.and_then(|callee| {
+            self.admit_to_call(now, caller)?;
+            Ok(callee)
+        });
+        let callee = match admitted {
             Ok(callee) => callee,
             // The sample's client knows one way to hear that its call came to nothing.
             Err(error) if self.dialect(caller) == Dialect::Classic => {
                 let reason = match error.code {
-                    ErrorCode::SelfCall | ErrorCode::InCall => HangUpReason::Busy,
+                    ErrorCode::SelfCall | ErrorCode::InCall | ErrorCode::TooManyJoins => {
+                        HangUpReason::Busy
+                    }
                     _ => HangUpReason::Gone,
                 };
                 self.tell_hang_up(caller, None, reason);

@@ -1,7 +1,6 @@
 //! Names, and who is announced to whom.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -216,15 +215,6 @@ impl Rooms {
             && let Some(&mate) = mates.iter().find(|mate| **mate != id)
         {
             self.tell_user_list(mate);
-        }
-    }
-
-    pub(super) fn forget_address(&mut self, address: IpAddr) {
-        if let Some(count) = self.participants_by_address.get_mut(&address) {
-            *count -= 1;
-            if *count == 0 {
-                self.participants_by_address.remove(&address);
-            }
         }
     }
 

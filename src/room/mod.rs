@@ -5,10 +5,11 @@
 //! a socket, reads no clock, and sees no media.
 //!
 //! One file for each idea: `rooms` (the doors), `connection` and `resume` (sockets come and go), `membership`
-//! (names, who is announced to whom), `chat`, `call` (peers and their shard), `room_call`, `direct_call` (the
+//! (names, who is announced to whom), `admission` (who may come in), `chat`, `call` (peers and their shard), `room_call`, `direct_call` (the
 //! states of ringing), `description` (offers and answers), `subscription` (who receives what), `media` (mute,
 //! receive, what shards tell), `operator` (what operators ask and do), `notice` (what those outside are told), `counts`, `limits`, `timer`.
 
+mod admission;
 mod call;
 mod chat;
 mod config;
@@ -36,6 +37,7 @@ mod timer;
 pub use config::{Limits, RoomsConfig, ShardAddress};
 pub use connection::{Connect, Departure};
 pub use counts::RoomCounts;
+pub use limits::network_of;
 pub use notice::{Notice, Somebody};
 pub use operator::{
     Member, OperatorAnswer, OperatorRequest, Refusal, RefusalKind, RequestId, RoomChange,

@@ -1,13 +1,17 @@
 //! A session goes on on a new socket.
 
+use std::time::Instant;
+
 use super::participant::Link;
 use super::{CloseCode, Connect, Rooms, SessionId};
 use crate::signaling::protocol::{Dialect, ErrorCode, ProtocolError};
 
 impl Rooms {
-    /// Takes up the session of `token`. Its old socket may not have broken yet as far as the server knows.
+    /// Takes up the session of `token`. Its old socket may not have broken yet as far as the server knows. Who has the
+    /// token of a session is always let in; who guesses counts as somebody that comes.
     pub(super) fn resume(
         &mut self,
+        now: Instant,
         session: SessionId,
         connect: &Connect,
         token: &str,
@@ -17,11 +21,10 @@ impl Rooms {
         if connect.dialect != Dialect::V1 {
             return Err(failed());
         }
-        let id = self
-            .participant_by_token
-            .get(token)
-            .copied()
-            .ok_or_else(failed)?;
+        let Some(&id) = self.participant_by_token.get(token) else {
+            self.admit_arrival(now, connect.address)?;
+            return Err(failed());
+        };
         self.close(
             id,
             CloseCode::Normal,
@@ -32,11 +35,7 @@ impl Rooms {
         let old_address = std::mem::replace(&mut participant.address, connect.address);
         self.participant_by_session.insert(session, id);
         self.forget_address(old_address);
-        *self
-            .participants_by_address
-            .entry(connect.address)
-            .or_default() += 1;
-
+        self.count_address(connect.address);
         self.welcome(id, true);
         if let Link::Broken { kept, .. } = link {
             for text in kept {

@@ -8,6 +8,7 @@ use std::time::Instant;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use super::admission::Admission;
 use super::call::Call;
 use super::membership::Room;
 use super::participant::{Link, Participant};
@@ -37,6 +38,7 @@ pub struct Rooms {
     pub(super) participant_by_peer: HashMap<PeerId, ParticipantId>,
     pub(super) publisher_by_track: HashMap<TrackId, ParticipantId>,
     pub(super) participants_by_address: HashMap<IpAddr, usize>,
+    pub(super) admission: Admission,
     /// What each shard has to do: its peers, and the tracks that they receive.
     pub(super) load_by_shard: Vec<usize>,
     pub(super) timers: Timers,
@@ -55,6 +57,7 @@ impl Rooms {
         Self {
             rng: StdRng::from_seed(config.seed),
             load_by_shard: vec![0; config.shards.len().max(1)],
+            admission: Admission::new(&config),
             config,
             track_ids: TrackIds::default(),
             last_id: 0,

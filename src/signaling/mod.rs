@@ -6,6 +6,7 @@
 
 mod control;
 mod files;
+mod headers;
 mod operator;
 pub mod protocol;
 mod readiness;

@@ -9,14 +9,14 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{ConnectInfo, Path, Query, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Deserialize;
-use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::control::ControlHandle;
 use super::files::{Files, not_found};
+use super::headers;
 use super::operator::{self, OperatorToken};
 use super::protocol::{Dialect, SUBPROTOCOL_CLASSIC, SUBPROTOCOL_V1, is_room_name};
 use super::readiness::Readiness;
@@ -33,6 +33,8 @@ pub struct SignalingSettings {
     pub metrics: Option<MetricsSource>,
     /// What admits operators to `/api/v1`; without it there is no such thing.
     pub operator_token: Option<OperatorToken>,
+    /// Whether browsers that were here by HTTPS are told to come by nothing else. Only for certificates that they trust.
+    pub by_https_only: bool,
     /// What `/ready` answers.
     pub readiness: Readiness,
 }
@@ -54,29 +56,6 @@ impl fmt::Debug for MetricsSource {
     }
 }
 
-/// Headers of every response. Nothing inline, and nothing from elsewhere, runs in the page.
-const HEADERS: [(HeaderName, HeaderValue); 4] = [
-    (
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static(
-            "default-src 'self'; connect-src 'self' ws: wss:; media-src 'self' blob:; img-src 'self' data:; \
-             object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'",
-        ),
-    ),
-    (
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    ),
-    (
-        header::REFERRER_POLICY,
-        HeaderValue::from_static("same-origin"),
-    ),
-    (
-        HeaderName::from_static("permissions-policy"),
-        HeaderValue::from_static("camera=(self), microphone=(self), display-capture=(self)"),
-    ),
-];
-
 struct Door {
     control: ControlHandle,
     settings: Arc<SignalingSettings>,
@@ -85,12 +64,13 @@ struct Door {
 
 type SharedDoor = State<Arc<Door>>;
 
-/// All routes. Must be served with `into_make_service_with_connect_info::<SocketAddr>()`, as [`super::serve`] does.
+/// All routes. Requests must have `ConnectInfo<SocketAddr>` among their extensions, as those of [`super::serve`] have.
 pub fn router(control: ControlHandle, settings: Arc<SignalingSettings>) -> Router {
     let operators = settings
         .operator_token
         .clone()
         .map(|token| operator::router(control.clone(), token));
+    let by_https_only = settings.by_https_only;
     let door = Arc::new(Door {
         control,
         settings,
@@ -107,9 +87,7 @@ pub fn router(control: ControlHandle, settings: Arc<SignalingSettings>) -> Route
         .fallback(async || not_found())
         .with_state(door);
     let router = router.merge(operators.unwrap_or_default());
-    HEADERS.into_iter().fold(router, |router, (name, value)| {
-        router.layer(SetResponseHeaderLayer::if_not_present(name, value))
-    })
+    headers::on_all(router, by_https_only)
 }
 
 /// Read at once from a WebSocket, in bytes. The library clears as much for each read, and keeps it for each socket.

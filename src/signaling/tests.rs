@@ -14,6 +14,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use super::*;
+use crate::entrance::{self, HalfOpen};
 use crate::negotiation;
 use crate::room::{Limits, Rooms, RoomsConfig, ShardAddress};
 use crate::shard::{Command, Event, Fingerprint, FingerprintHash};
@@ -61,7 +62,8 @@ async fn start(settings: SignalingSettings) -> Server {
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
     let stopped = async { stopped.await.unwrap_or_default() };
-    let serving = tokio::spawn(serve(listener, handle, Arc::new(settings), stopped));
+    let doors = entrance::open(listener, None, HalfOpen::default());
+    let serving = tokio::spawn(serve(doors.main, handle, Arc::new(settings), stopped));
     Server {
         address,
         stop,
@@ -310,9 +312,10 @@ async fn http_is_answered_with_strict_headers() {
     let (head, body) = server.get("/health", "").await;
     assert!(head.starts_with("http/1.1 200"), "{head}");
     assert!(
-        head.contains("content-security-policy: default-src 'self'; connect-src 'self' ws: wss:")
+        head.contains("connect-src 'self' ws://x wss://x\r\n"),
+        "{head}"
     );
-    assert!(head.contains("x-content-type-options: nosniff"));
+    assert!(!head.contains("strict-transport-security"), "{head}");
     assert_eq!(body, "ok");
     for path in ["/nothing/here.js", "/../Cargo.toml", "/r/a%20b", "/r/"] {
         let (head, body) = server.get(path, "").await;
@@ -364,4 +367,84 @@ async fn operators_need_the_token() {
         let error: Value = serde_json::from_str(&body).unwrap();
         assert_eq!(error["error"]["code"], code);
     }
+}
+
+#[tokio::test]
+async fn every_answer_says_what_browsers_must_not_do() {
+    let settings = SignalingSettings {
+        by_https_only: true,
+        operator_token: Some(OperatorToken::new("0123456789abcdef")),
+        ..SignalingSettings::default()
+    };
+    let server = start(settings).await;
+    for path in [
+        "/",
+        "/r/a",
+        "/health",
+        "/none",
+        "/ws",
+        "/api/v1/rooms",
+        "/app/main.js",
+    ] {
+        let (head, _) = server.get(path, "").await;
+        for words in [
+            "content-security-policy: default-src 'none'; script-src 'self';",
+            "frame-ancestors 'self'",
+            "x-frame-options: sameorigin",
+            "x-content-type-options: nosniff",
+            "referrer-policy: same-origin",
+            "permissions-policy: camera=(self)",
+            "cross-origin-resource-policy: same-origin",
+            "strict-transport-security: max-age=31536000",
+        ] {
+            assert!(head.contains(words), "{path}: {words} in {head}");
+        }
+        assert!(!head.contains("unsafe-"), "{path}: {head}");
+    }
+}
+
+/// Reads to the end of a connection; gives what came.
+async fn rest(stream: &mut TcpStream) -> String {
+    use tokio::io::AsyncReadExt;
+    let mut bytes = Vec::new();
+    // However it ends.
+    let _ = stream.read_to_end(&mut bytes).await;
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The clock runs as soon as everybody waits: what waits for ever is never over.
+#[tokio::test(start_paused = true)]
+async fn who_does_not_finish_a_request_or_says_nothing_is_not_waited_for() {
+    use tokio::io::AsyncWriteExt;
+    let server = start(SignalingSettings::default()).await;
+    let connect = || TcpStream::connect(server.address);
+    let began = tokio::time::Instant::now();
+    for said in ["", "GET / HT", "GET /health HTTP/1.1\r\nHost: x\r\n\r\n"] {
+        let mut stream = connect().await.unwrap();
+        stream.write_all(said.as_bytes()).await.unwrap();
+        let answer = rest(&mut stream).await;
+        let is_whole = said.ends_with("\r\n\r\n");
+        assert_eq!(
+            answer.starts_with("HTTP/1.1 200"),
+            is_whole,
+            "{said:?}: {answer}"
+        );
+    }
+    // And one that asks again and again, to stay.
+    let mut stream = connect().await.unwrap();
+    let (mut read, mut write) = stream.split();
+    let asks = async {
+        let ask = "GET /health HTTP/1.1\r\nHost: x\r\n\r\n".as_bytes();
+        while write.write_all(ask).await.is_ok() {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+        }
+    };
+    let mut sink = tokio::io::sink();
+    tokio::select! {
+        () = asks => {}
+        _ = tokio::io::copy(&mut read, &mut sink) => {}
+    }
+    let took = began.elapsed();
+    assert!(took > Duration::from_secs(60), "{took:?}");
+    assert!(took < Duration::from_secs(200), "{took:?}");
 }

@@ -26,7 +26,7 @@ test('it serves the page, its files and its health', async () => {
       assert.equal(response.status, 200);
       assert.match(response.headers.get('content-type'), /^text\/html/);
       const policy = response.headers.get('content-security-policy');
-      assert.match(policy, /default-src 'self'/);
+      assert.match(policy, /default-src 'none'; script-src 'self'/);
       assert.doesNotMatch(policy, /unsafe/);
       assert.match(await response.text(), /<html/i);
     }

@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod abuse;
 mod classic;
 mod codecs;
 mod data;

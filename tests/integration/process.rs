@@ -82,7 +82,7 @@ async fn it_serves_the_page_and_its_health() {
         let head = page.to_ascii_lowercase();
         assert!(head.contains("content-type: text/html"), "{path}: {page}");
         assert!(
-            head.contains("content-security-policy: ") && head.contains("default-src 'self'"),
+            head.contains("content-security-policy: ") && head.contains("script-src 'self'"),
             "{path}: {page}"
         );
     }

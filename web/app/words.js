@@ -75,6 +75,7 @@ export function explainError(code, message) {
     case "room-closed": return "The room was closed.";
     case "too-many-rooms": return "The server has no place for another room now.";
     case "too-many-sockets": return "There are too many connections from your address.";
+    case "too-many-joins": return "Too many came from your address at once. Try again in a moment.";
     case "server-busy": return "The server is busy. Try again in a moment.";
     case "too-many-tracks": return "You are sending too many streams.";
     case "no-such-user": return "They are not in the room any more.";

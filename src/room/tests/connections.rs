@@ -215,3 +215,56 @@ fn going_down_tells_everybody() {
     );
     assert_eq!(world.rooms.poll_timeout(), None);
 }
+
+#[test]
+fn only_so_many_may_come_from_one_address_at_once() {
+    let mut world = World::with(|config| config.limits.max_joins_per_second = 1);
+    let from = |last: u16| Connect {
+        address: std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, last).into(),
+        ..request(Dialect::V1, "lobby")
+    };
+    let (ben, token) = user_with_token(&mut world, "Ben");
+    let (anna, _) = world.connect(from(0));
+    for last in 1..10 {
+        let (session, _) = world.connect(from(last));
+        assert!(!world.closed.contains_key(&session));
+    }
+    let refused = |world: &mut World, connect: Connect| {
+        let (session, told) = world.connect(connect);
+        assert_eq!(told[0]["code"], "too-many-joins");
+        assert_eq!(world.closed[&session], 1013);
+    };
+    refused(&mut world, from(99));
+    // Nor may one that is there begin a call; that is no offence.
+    world.heard(User {
+        session: anna,
+        id: 0,
+    });
+    let anna = User {
+        session: anna,
+        id: 0,
+    };
+    for _ in 0..4 {
+        world.say(anna, json!({"type": "username", "name": "Anna"}));
+        world.say(anna, json!({"type": "video-offer", "sdp": "v=0"}));
+    }
+    let errors = world.heard_of(anna, "error");
+    assert_eq!(errors.len(), 4);
+    let first = (&errors[0]["code"], &errors[0]["fatal"]);
+    assert_eq!(first, (&json!("too-many-joins"), &json!(false)));
+    // Others may, and so may who comes back; who guesses at sessions is somebody that comes.
+    world.disconnect(ben, false);
+    let (_, told) = world.connect(resume(&token));
+    assert_eq!(told[0]["resumed"], true);
+    for _ in 0..9 {
+        let (session, _) = world.connect(resume("0123"));
+        assert_eq!(world.closed[&session], 4404);
+    }
+    let (session, told) = world.connect(resume("0123"));
+    assert_eq!(told[0]["code"], "too-many-joins");
+    assert_eq!(world.closed[&session], 4404);
+    world.pass(Duration::from_secs(2));
+    world.connect(from(1));
+    let (session, _) = world.connect(from(2));
+    assert!(!world.closed.contains_key(&session));
+}

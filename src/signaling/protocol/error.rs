@@ -40,6 +40,8 @@ pub enum ErrorCode {
     TooManyRooms,
     /// The address has as many sockets as it may. Ends the socket.
     TooManySockets,
+    /// Too many sockets and calls have come from the address in a short time. Ends a new socket.
+    TooManyJoins,
     /// The offer publishes more tracks than allowed.
     TooManyTracks,
     /// The token of `resume` is unknown or too old. Ends the socket.
