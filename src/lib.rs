@@ -23,6 +23,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod config;
 pub mod entrance;
 pub mod forward;

@@ -7,6 +7,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use crosspoint::access::{TokenCommandError, TokenOptions};
 use crosspoint::config::{Config, LogFormat, Options};
 use crosspoint::load::{self, LoadConfig, LoadOptions};
 use crosspoint::server::{Server, ServerError};
@@ -29,6 +30,7 @@ struct CommandLine {
 #[derive(Subcommand)]
 enum Command {
     Load(Box<LoadOptions>),
+    Token(Box<TokenOptions>),
 }
 
 fn main() -> ExitCode {
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
             Err(error) => misused(&error),
         },
         Some(Command::Load(options)) => load(*options),
+        Some(Command::Token(options)) => token(*options),
     }
 }
 
@@ -54,6 +57,18 @@ fn executor() -> std::io::Result<tokio::runtime::Runtime> {
         .worker_threads(cores.min(2))
         .enable_all()
         .build()
+}
+
+/// Prints a token, and nothing else.
+fn token(options: TokenOptions) -> ExitCode {
+    match options.mint() {
+        Ok(token) => {
+            println!("{token}");
+            ExitCode::SUCCESS
+        }
+        Err(error @ TokenCommandError::NoKey(_)) => misused(&error),
+        Err(error) => fail(&error),
+    }
 }
 
 /// Does what was asked of the load generator.

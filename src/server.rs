@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::access::{KeyError, Keys};
 use crate::config::{Config, ListenAddress};
 use crate::entrance::{self, CertificateError, CertificateSource, HalfOpen, Tls};
 use crate::negotiation;
@@ -36,6 +37,7 @@ pub struct Server {
     listeners: Vec<TcpListener>,
     sockets: Vec<MediaSocket>,
     tls: Option<Tls>,
+    keys: Option<Keys>,
 }
 
 /// Why the server cannot start, or had to end.
@@ -52,6 +54,8 @@ pub enum ServerError {
     Media(BindError),
     /// There is no certificate for HTTPS.
     Tls(CertificateError),
+    /// A key for tokens cannot be used.
+    TokenKey(KeyError),
     /// The certificate of media cannot be made.
     Identity(IdentityError),
     /// The system refuses threads or sockets.
@@ -72,6 +76,7 @@ impl fmt::Display for ServerError {
             }
             Self::Media(error) => error.fmt(f),
             Self::Tls(error) => error.fmt(f),
+            Self::TokenKey(error) => error.fmt(f),
             Self::Identity(error) => write!(f, "cannot make a certificate: {error}"),
             Self::System(error) => write!(f, "the system refused: {error}"),
         }
@@ -81,9 +86,10 @@ impl fmt::Display for ServerError {
 impl std::error::Error for ServerError {}
 
 impl Server {
-    /// Binds every port, and reads the certificate of HTTPS. Nothing is served before [`run`](Self::run). Must be called on
+    /// Binds every port, and reads the certificate of HTTPS and the keys of tokens. Nothing is served before [`run`](Self::run). Must be called on
     /// a tokio runtime with I/O and time, as all that follows.
     pub async fn bind(config: &Config) -> Result<Self, ServerError> {
+        let keys = Keys::read(&config.token_keys).map_err(ServerError::TokenKey)?;
         let mut listeners = Vec::new();
         let mut refused = None;
         for &address in &config.listen {
@@ -120,6 +126,7 @@ impl Server {
             listeners,
             sockets,
             tls: tls.transpose().map_err(ServerError::Tls)?,
+            keys,
         })
     }
 
@@ -171,7 +178,14 @@ impl Server {
             listeners,
             sockets,
             tls,
+            keys,
         } = self;
+        if keys.is_none() {
+            tracing::warn!(
+                "this server is open: whoever reaches it may join every room. --token-secret admits only those with a token; \
+                 --require-tokens does not start without"
+            );
+        }
         let identity = Identity::generate().map_err(ServerError::Identity)?;
         let rooms = Rooms::new(rooms_config(&config, &identity, &sockets));
         let pairs = sockets
@@ -194,6 +208,7 @@ impl Server {
             operator_token: config.operator_token.clone(),
             by_https_only: matches!(&config.tls, Some(source) if *source != CertificateSource::SelfSigned),
             readiness: readiness.clone(),
+            keys,
         });
         let (stop, stopped) = watch::channel(());
         let mut serving = JoinSet::new();

@@ -1,11 +1,12 @@
 //! From options to a configuration: what was not said is filled in, and what was said is checked.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::values::{Secret, TlsMode};
+use super::values::{KeyFile, KeySecret, Secret, TlsMode};
 use super::{Config, Limits, Options};
+use crate::access::KeySource;
 use crate::entrance::CertificateSource;
 use crate::forward::LoudestLimits;
 use crate::signaling::OperatorToken;
@@ -61,9 +62,10 @@ impl Options {
         self.or(file).check()
     }
 
-    fn from_file(path: &PathBuf) -> Result<Self, ConfigError> {
+    /// The options that a file says.
+    pub(crate) fn from_file(path: &Path) -> Result<Self, ConfigError> {
         let file = |reason: String| ConfigError::File {
-            path: path.clone(),
+            path: path.to_owned(),
             reason,
         };
         let text = std::fs::read_to_string(path).map_err(|e| file(e.to_string()))?;
@@ -101,6 +103,9 @@ impl Options {
             resume_timeout: self.resume_timeout.or(other.resume_timeout),
             max_hold: self.max_hold.or(other.max_hold),
             operator_token: self.operator_token.or(other.operator_token),
+            token_secret: self.token_secret.or(other.token_secret),
+            token_public_key: self.token_public_key.or(other.token_public_key),
+            require_tokens: self.require_tokens.or(other.require_tokens),
             red: self.red.or(other.red),
             loudest: self.loudest.or(other.loudest),
             loudest_above: self.loudest_above.or(other.loudest_above),
@@ -226,6 +231,11 @@ impl Options {
                 .as_ref()
                 .map(operator_token)
                 .transpose()?,
+            token_keys: token_keys(
+                self.token_secret,
+                self.token_public_key,
+                self.require_tokens.unwrap_or_default(),
+            )?,
             red: self.red.unwrap_or(default.red),
             loudest: LoudestLimits {
                 tracks: n("loudest", self.loudest, default.loudest.tracks, 0, 1_000)?,
@@ -315,6 +325,24 @@ fn operator_token(secret: &Secret) -> Result<OperatorToken, ConfigError> {
         ));
     }
     Ok(OperatorToken::new(word))
+}
+
+fn token_keys(
+    secrets: Option<Vec<KeySecret>>,
+    files: Option<Vec<KeyFile>>,
+    required: bool,
+) -> Result<Vec<KeySource>, ConfigError> {
+    let secrets = secrets.into_iter().flatten().map(KeySource::from);
+    let files = files.into_iter().flatten().map(KeySource::from);
+    let keys: Vec<KeySource> = secrets.chain(files).collect();
+    if required && keys.is_empty() {
+        return Err(wrong(
+            "require-tokens",
+            "true",
+            "false, or a key for tokens: --token-secret or --token-public-key",
+        ));
+    }
+    Ok(keys)
 }
 
 fn is_origin(text: &str) -> bool {

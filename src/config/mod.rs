@@ -15,8 +15,9 @@ use std::time::Duration;
 
 pub use check::ConfigError;
 pub use options::Options;
-pub use values::{ListenAddress, LogFormat, Secret, TlsMode};
+pub use values::{KeyFile, KeySecret, ListenAddress, LogFormat, Secret, TlsMode};
 
+use crate::access::KeySource;
 use crate::entrance::CertificateSource;
 use crate::forward::LoudestLimits;
 use crate::signaling::OperatorToken;
@@ -54,6 +55,8 @@ pub struct Config {
     pub max_hold: Duration,
     /// What admits operators; `None` for nobody.
     pub operator_token: Option<OperatorToken>,
+    /// The keys of tokens, without which nobody comes in; empty for an open server.
+    pub token_keys: Vec<KeySource>,
     /// Whether clients that can are asked to send redundant audio.
     pub red: bool,
     /// Which audio of a large call is forwarded.
@@ -102,6 +105,7 @@ impl Default for Config {
             resume_timeout: Duration::from_secs(30),
             max_hold: Duration::from_millis(5),
             operator_token: None,
+            token_keys: Vec::new(),
             red: true,
             loudest: LoudestLimits::default(),
         }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use clap::Parser;
 use serde::Deserialize;
 
-use super::values::{ListenAddress, LogFormat, Secret, TlsMode};
+use super::values::{KeyFile, KeySecret, ListenAddress, LogFormat, Secret, TlsMode};
 
 /// Hosts group calls in the browser: serves the page, carries the signalling and forwards the media.
 #[derive(Parser, Deserialize, Clone, Debug, Default)]
@@ -144,6 +144,37 @@ pub struct Options {
         hide_env_values = true
     )]
     pub operator_token: Option<Secret>,
+
+    /// Admit those with a token (JWT) that is signed with HS256 and this secret, of at least 32 characters, and nobody without
+    /// a token; may be repeated; better in the environment or the file [default: everybody is admitted]
+    #[arg(
+        long,
+        env = "CROSSPOINT_TOKEN_SECRET",
+        value_name = "ID:SECRET",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    pub token_secret: Option<Vec<KeySecret>>,
+
+    /// The same for tokens that are signed with EdDSA: the PEM file with the Ed25519 public key; may be repeated
+    #[arg(
+        long,
+        env = "CROSSPOINT_TOKEN_PUBLIC_KEY",
+        value_name = "ID:FILE",
+        value_delimiter = ','
+    )]
+    pub token_public_key: Option<Vec<KeyFile>>,
+
+    /// Do not start without a key for tokens: never be an open server by mistake [default: false]
+    #[arg(
+        long,
+        env = "CROSSPOINT_REQUIRE_TOKENS",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub require_tokens: Option<bool>,
 }
 
 /// A number on the command line or in the environment; its range is checked with the file's.

@@ -1,5 +1,6 @@
 //! Options as people write them.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
@@ -77,6 +78,56 @@ fn an_operator_token_is_long_and_never_shown() {
     assert_eq!(config.operator_token, Some(OperatorToken::new(token)));
     let secret = token.parse::<Secret>().unwrap();
     assert!(!format!("{config:?}{secret:?}").contains(token));
+}
+
+#[test]
+fn keys_for_tokens_have_ids_and_secrets_are_never_shown() {
+    let secret = "0123456789abcdef0123456789abcdef";
+    let main = format!("main:{secret}");
+    let config = options(&[
+        "--token-secret",
+        &main,
+        "--token-secret",
+        "next:another",
+        "--token-public-key",
+        "ed:/etc/keys/a:b.pem",
+    ])
+    .unwrap();
+    let ids: Vec<&str> = config.token_keys.iter().map(|key| key.id()).collect();
+    assert_eq!(ids, ["main", "next", "ed"]);
+    let path = PathBuf::from("/etc/keys/a:b.pem");
+    let id = "ed".to_owned();
+    assert_eq!(config.token_keys[2], KeySource::PublicKey { id, path });
+    assert!(!format!("{config:?}").contains("0123"));
+    let file = format!("token-secret = [\"{main}\"]\nrequire-tokens = true");
+    let file: Options = toml::from_str(&file).unwrap();
+    assert!(!format!("{file:?}").contains("0123"));
+    assert_eq!(file.check().unwrap().token_keys[0].id(), "main");
+    for wrong in [
+        secret,
+        "m n:secret",
+        ":secret",
+        "main:with space",
+        "main:with\u{e9}",
+    ] {
+        let args = ["crosspoint", "--token-secret", wrong];
+        let error = Options::try_parse_from(args).unwrap_err();
+        assert!(error.to_string().contains("ID:SECRET"), "{error}");
+        let file = format!("token-secret = [\"{wrong}\"]");
+        assert!(toml::from_str::<Options>(&file).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_server_that_requires_tokens_does_not_start_without_keys() {
+    for args in [&["--require-tokens"][..], &["--require-tokens=true"]] {
+        let error = options(args).unwrap_err().to_string();
+        assert!(error.contains("--token-secret"), "{error}");
+    }
+    let key = "main:0123456789abcdef0123456789abcdef";
+    assert!(options(&["--require-tokens", "--token-secret", key]).is_ok());
+    assert!(options(&["--require-tokens=false"]).is_ok());
+    assert!(options(&[]).unwrap().token_keys.is_empty());
 }
 
 #[test]

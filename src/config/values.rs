@@ -2,10 +2,13 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::ValueEnum;
 use serde::Deserialize;
+
+use crate::access::{KeySource, SigningKeySource};
 
 /// A word that must not be shown.
 #[derive(Deserialize, Clone, PartialEq, Eq)]
@@ -24,6 +27,117 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret")
     }
+}
+
+/// Longest id of a key.
+const MAX_KEY_ID: usize = 64;
+
+/// A secret that tokens are signed with, and its id: `ID:SECRET`.
+#[derive(Deserialize, Clone, PartialEq, Eq)]
+#[serde(try_from = "String")]
+pub struct KeySecret {
+    /// What a token's `kid` names.
+    pub id: String,
+    pub(super) secret: Secret,
+}
+
+/// A file with a key of tokens, and its id: `ID:FILE`.
+#[derive(Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(try_from = "String")]
+pub struct KeyFile {
+    /// What a token's `kid` names.
+    pub id: String,
+    /// The PEM file.
+    pub path: PathBuf,
+}
+
+impl fmt::Debug for KeySecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeySecret({})", self.id)
+    }
+}
+
+impl FromStr for KeySecret {
+    type Err = String;
+
+    /// The error does not repeat the text: it may be most of a secret.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (id, secret) = key_id(text)
+            .filter(|(_, secret)| secret.bytes().all(|byte| byte.is_ascii_graphic() && byte != b','))
+            .ok_or(
+                "allowed is ID:SECRET, the id of letters, digits, `-`, `_`, `.`, the secret of at least 32 ASCII \
+                 characters without spaces and commas",
+            )?;
+        Ok(Self {
+            id: id.to_owned(),
+            secret: Secret(secret.to_owned()),
+        })
+    }
+}
+
+impl FromStr for KeyFile {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (id, path) = key_id(text).filter(|(_, path)| !path.is_empty()).ok_or(
+            "allowed is ID:FILE, the id of 1 to 64 letters, digits, `-`, `_`, `.`, such as main:/etc/crosspoint/token.pem",
+        )?;
+        Ok(Self {
+            id: id.to_owned(),
+            path: path.into(),
+        })
+    }
+}
+
+impl TryFrom<String> for KeySecret {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for KeyFile {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<KeySecret> for KeySource {
+    fn from(KeySecret { id, secret }: KeySecret) -> Self {
+        Self::Secret {
+            id,
+            secret: secret.0.into_bytes(),
+        }
+    }
+}
+
+impl From<KeyFile> for KeySource {
+    fn from(KeyFile { id, path }: KeyFile) -> Self {
+        Self::PublicKey { id, path }
+    }
+}
+
+impl From<KeySecret> for SigningKeySource {
+    fn from(KeySecret { id, secret }: KeySecret) -> Self {
+        Self::Secret {
+            id,
+            secret: secret.0.into_bytes(),
+        }
+    }
+}
+
+/// What stands before the first colon, and after it.
+fn key_id(text: &str) -> Option<(&str, &str)> {
+    let is_id = |id: &str| {
+        (1..=MAX_KEY_ID).contains(&id.len())
+            && id
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    };
+    text.split_once(':').filter(|(id, _)| is_id(id))
 }
 
 /// Whether HTTPS is spoken, and with which certificate.

@@ -7,7 +7,7 @@ use crate::negotiation::remote::{
     Direction, Format, LineKind, PayloadUse, RemoteMedia, RemoteSession,
 };
 use crate::negotiation::state::State;
-use crate::negotiation::{NegotiationError, SdpError, Source, TrackIds};
+use crate::negotiation::{NegotiationError, SdpError, Source, Sources, TrackIds};
 use crate::rtp::{Extension, Mid};
 
 /// How published tracks get their ids and sources.
@@ -20,6 +20,12 @@ pub(crate) struct Publishing<'a> {
     pub(crate) replaced: Option<&'a State>,
     /// Most tracks.
     pub(crate) max_tracks: usize,
+    /// Of which sources there may be tracks.
+    pub(crate) allowed: Sources,
+    /// What the description would send beyond that.
+    pub(crate) refused: Vec<(Mid, Source)>,
+    /// Whether there may be data channels.
+    pub(crate) data_channels: bool,
 }
 
 /// What holds for the m-lines of one description together.
@@ -92,7 +98,7 @@ impl State {
             if let Some(current) = current {
                 check_same(current, media)?;
             }
-            let line = next.offered_line(current, media, &mut bundle)?;
+            let line = next.offered_line(current, media, &mut bundle, publishing.data_channels)?;
             match next.lines.get_mut(index) {
                 Some(slot) => *slot = line,
                 None => next.lines.push(line),
@@ -116,6 +122,7 @@ impl State {
         current: Option<&MediaLine>,
         media: &RemoteMedia,
         bundle: &mut Bundle<'_>,
+        data_channels: bool,
     ) -> Result<MediaLine, SdpError> {
         let mut line = MediaLine {
             kind: media.kind,
@@ -164,7 +171,7 @@ impl State {
                 }
                 line.send = line.send.filter(|_| line.willing);
             }
-            LineKind::DataChannel if !bundle.has_data_channel => {
+            LineKind::DataChannel if data_channels && !bundle.has_data_channel => {
                 bundle.has_data_channel = true;
                 line.sctp = media.sctp;
                 line.direction = Direction::default();
@@ -297,9 +304,14 @@ impl State {
             let said = publishing.sources.get(&mid).copied();
             let said = said.filter(|source| source.kind() == kind);
             let before = known.as_ref().map(|receive| receive.source);
+            let source = said.or(before).unwrap_or(Source::of_kind(kind));
+            if !publishing.allowed.contains(source) {
+                publishing.refused.push((mid, source));
+                continue;
+            }
             line.receive = Some(Receive {
                 track: known.map_or_else(|| publishing.ids.next(), |receive| receive.track),
-                source: said.or(before).unwrap_or(Source::of_kind(kind)),
+                source,
                 ssrcs: media.ssrcs.clone(),
             });
         }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::Sources;
 use crate::shard::{Fingerprint, IceCredentials, PeerId};
 
 /// What one negotiation is told at its start.
@@ -18,6 +19,10 @@ pub struct Config {
     pub candidates: Vec<SocketAddr>,
     /// What a client may ask for.
     pub limits: Limits,
+    /// Of which sources the client may send tracks. What else it offers to send is answered with a direction that refuses it.
+    pub may_publish: Sources,
+    /// Whether it may have data channels.
+    pub data_channels: bool,
     /// Whether the client is asked to send redundant audio (RFC 2198) if it can.
     pub red: bool,
     /// The session id of our `o=` line.

@@ -59,6 +59,8 @@ pub struct Negotiation {
     wanted: Vec<Wanted>,
     restart_ice: bool,
     published: Vec<PublishedTrack>,
+    /// What the client's last description would have published beyond what it may.
+    refused: Vec<(Mid, Source)>,
     told: Told,
     /// The version of our last description.
     version: u64,
@@ -93,6 +95,7 @@ impl Negotiation {
             wanted: Vec::new(),
             restart_ice: false,
             published: Vec::new(),
+            refused: Vec::new(),
             told: Told::default(),
             version: 0,
             last_answer: None,
@@ -122,8 +125,12 @@ impl Negotiation {
             ids,
             replaced,
             max_tracks: self.config.limits.max_tracks,
+            allowed: self.config.may_publish,
+            refused: Vec::new(),
+            data_channels: self.config.data_channels,
         };
         let state = self.agreed.apply_offer(&remote, &mut publishing)?;
+        self.refused = publishing.refused;
         let ice = |state: &State| state.transport.as_ref().map(|t| t.ice.clone());
         let before = ice(&self.agreed);
         self.published = state.published();
@@ -198,8 +205,12 @@ impl Negotiation {
             ids,
             replaced: None,
             max_tracks: self.config.limits.max_tracks,
+            allowed: self.config.may_publish,
+            refused: Vec::new(),
+            data_channels: self.config.data_channels,
         };
         let state = offered.apply_answer(&self.agreed, &remote, &mut publishing)?;
+        self.refused = publishing.refused;
         self.restart_ice &= !restart;
         for wanted in &mut self.wanted {
             let track = wanted.track.track;
@@ -294,7 +305,12 @@ impl Negotiation {
             self.put(&mut state, number, place);
         }
         let max_tracks = self.config.limits.max_tracks;
-        offer::set_offer_directions(&mut state, &self.agreed, max_tracks);
+        offer::set_offer_directions(
+            &mut state,
+            &self.agreed,
+            max_tracks,
+            self.config.may_publish,
+        );
         self.prefer_red(&mut state);
         self.version += 1;
         let description = describe(&state, Kind::Offer, &self.config, self.version);
@@ -334,6 +350,11 @@ impl Negotiation {
     /// What the peer publishes, the tentative offer included.
     pub fn tracks(&self) -> &[PublishedTrack] {
         &self.published
+    }
+
+    /// What the peer's last description would have published, had it been allowed.
+    pub fn refused(&self) -> &[(Mid, Source)] {
+        &self.refused
     }
 
     /// What the peer is sent, as agreed last.

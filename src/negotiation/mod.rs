@@ -27,7 +27,7 @@ mod track;
 pub use config::{Config, Limits};
 pub use error::{NegotiationError, SdpError};
 pub use machine::Negotiation;
-pub use source::Source;
+pub use source::{Source, Sources};
 pub use track::{PublishedTrack, SubscribedTrack, TrackIds};
 
 use crate::rtp::Mid;

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::negotiation::SubscribedTrack;
 use crate::negotiation::line::{MediaLine, Send};
 use crate::negotiation::remote::{Direction, LineKind};
 use crate::negotiation::state::State;
+use crate::negotiation::{Sources, SubscribedTrack};
 use crate::rtp::MediaKind;
 use crate::shard::TrackId;
 
@@ -199,16 +199,22 @@ fn new_line(state: &mut State, track: &SubscribedTrack) -> Option<MediaLine> {
 /// Sets what an offer says about directions. An m-line that the client knows is offered for receiving
 /// even when it sends nothing there, so that it can start with its answer; but never more of them than
 /// tracks it may publish.
-pub(crate) fn set_offer_directions(state: &mut State, agreed: &State, max_tracks: usize) {
+pub(crate) fn set_offer_directions(
+    state: &mut State,
+    agreed: &State,
+    max_tracks: usize,
+    may_publish: Sources,
+) {
     let receiving = state.lines.iter().filter(|l| l.receive.is_some()).count();
     let mut spare = max_tracks.saturating_sub(receiving);
     for (index, line) in state.lines.iter_mut().enumerate() {
-        if line.media_kind().is_none() {
+        let Some(kind) = line.media_kind() else {
             continue;
-        }
+        };
         let before = agreed.lines.get(index);
         let known = before.is_some_and(|before| before.mid == line.mid);
-        let wish = line.receive.is_some() || known || line.direction.receive;
+        let allowed = may_publish.iter().any(|source| source.kind() == kind);
+        let wish = allowed && (line.receive.is_some() || known || line.direction.receive);
         let mut receive = wish;
         if wish && line.receive.is_none() {
             receive = spare > 0;

@@ -1,5 +1,7 @@
 //! What a published track shows or lets hear.
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::rtp::MediaKind;
@@ -27,6 +29,16 @@ impl Source {
         }
     }
 
+    /// The word of the wire.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Microphone => "microphone",
+            Self::Camera => "camera",
+            Self::Screen => "screen",
+            Self::ScreenAudio => "screen-audio",
+        }
+    }
+
     /// Audio or video.
     pub fn kind(self) -> MediaKind {
         match self {
@@ -34,4 +46,55 @@ impl Source {
             Self::Camera | Self::Screen => MediaKind::Video,
         }
     }
+}
+
+impl FromStr for Source {
+    type Err = ();
+
+    /// The source that a word of the wire names.
+    fn from_str(word: &str) -> Result<Self, ()> {
+        Sources::ALL
+            .iter()
+            .find(|source| source.word() == word)
+            .ok_or(())
+    }
+}
+
+/// Some of the sources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sources(u8);
+
+impl Sources {
+    /// Every source.
+    pub const ALL: Self = Self(0b1111);
+    /// No source.
+    pub const NONE: Self = Self(0);
+
+    /// Whether this is one of them.
+    pub fn contains(self, source: Source) -> bool {
+        self.0 & bit(source) != 0
+    }
+
+    /// Each of them, in the order of [`Source`].
+    pub fn iter(self) -> impl Iterator<Item = Source> {
+        [
+            Source::Microphone,
+            Source::Camera,
+            Source::Screen,
+            Source::ScreenAudio,
+        ]
+        .into_iter()
+        .filter(move |source| self.contains(*source))
+    }
+}
+
+impl FromIterator<Source> for Sources {
+    fn from_iter<I: IntoIterator<Item = Source>>(sources: I) -> Self {
+        let bits = sources.into_iter().map(bit);
+        Self(bits.fold(0, |all, bit| all | bit))
+    }
+}
+
+fn bit(source: Source) -> u8 {
+    1 << source as u8
 }

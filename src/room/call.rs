@@ -13,6 +13,7 @@ use super::placement::{least_loaded, place};
 use super::recent_speakers::RecentSpeakers;
 use super::speakers::CallSpeakers;
 use super::timer::Timer;
+use crate::access::Grants;
 use crate::negotiation::{Config, Negotiation};
 use crate::shard::{CallId, Command, IceCredentials, ParticipantId, PeerId};
 use crate::signaling::protocol::{CallName, HangUpReason, ServerMessage};
@@ -73,10 +74,9 @@ impl Rooms {
             ufrag: format!("{:x}{}", id.0, Alphanumeric.sample_string(&mut self.rng, 8)),
             pwd: Alphanumeric.sample_string(&mut self.rng, 32),
         };
-        let is_loopback = self
-            .participants
-            .get(&owner)
-            .is_some_and(|owner| owner.address.to_canonical().is_loopback());
+        let owner = self.participants.get(&owner);
+        let is_loopback = owner.is_some_and(|owner| owner.address.to_canonical().is_loopback());
+        let grants = owner.map_or(Grants::default(), |owner| owner.access.grants);
         let candidates = self
             .config
             .shards
@@ -91,6 +91,8 @@ impl Rooms {
             fingerprint: self.config.fingerprint.clone(),
             candidates: candidates.unwrap_or_default(),
             limits: self.config.negotiation,
+            may_publish: grants.publish,
+            data_channels: grants.data_channels(),
             red: self.config.red,
             // RFC 9429 section 5.2.1: 62 bits that no other session has.
             session_id: self.rng.random::<u64>() >> 2,

@@ -4,7 +4,9 @@ use std::time::Instant;
 
 use super::Rooms;
 use crate::shard::ParticipantId;
-use crate::signaling::protocol::{ChatMessage, Dialect, PassThrough, ProtocolError, ServerMessage};
+use crate::signaling::protocol::{
+    ChatMessage, Dialect, ErrorCode, PassThrough, ProtocolError, ServerMessage,
+};
 
 impl Rooms {
     /// `message`: to the room with its sender, or to one user and its sender. Kept for those whose socket broke.
@@ -14,6 +16,7 @@ impl Rooms {
         id: ParticipantId,
         message: ChatMessage,
     ) -> Result<(), ProtocolError> {
+        self.expect_chat(id)?;
         let name = self.needed_name(id)?;
         let (receivers, target) = match &message.target {
             None => (self.room_mates(id), None),
@@ -41,6 +44,7 @@ impl Rooms {
         id: ParticipantId,
         message: PassThrough,
     ) -> Result<(), ProtocolError> {
+        self.expect_chat(id)?;
         let name = self.needed_name(id)?;
         let mut receivers: Vec<ParticipantId> = match &message.target {
             None => self
@@ -56,6 +60,18 @@ impl Rooms {
         }
         self.send_text(receivers, &message.signed(&name, id.0).into(), true);
         Ok(())
+    }
+
+    /// An error where a participant may say nothing to others.
+    fn expect_chat(&self, id: ParticipantId) -> Result<(), ProtocolError> {
+        let participant = self.participants.get(&id);
+        if participant.is_some_and(|participant| participant.access.grants.chat) {
+            return Ok(());
+        }
+        Err(ProtocolError::new(
+            ErrorCode::NotGranted,
+            "your token does not let you write to others",
+        ))
     }
 
     pub(super) fn unix_ms(&self, now: Instant) -> u64 {

@@ -10,6 +10,7 @@ use super::limits::{Bucket, Strikes};
 use super::participant::{Link, Participant};
 use super::timer::Timer;
 use super::{CloseCode, Rooms, SessionId};
+use crate::access::Access;
 use crate::shard::ParticipantId;
 use crate::signaling::protocol::{
     DEFAULT_ROOM, Dialect, ErrorCode, ProtocolError, ServerMessage, is_room_name,
@@ -26,6 +27,8 @@ pub struct Connect {
     pub address: IpAddr,
     /// `resume`, as it came.
     pub resume: Option<String>,
+    /// What the newcomer's token allows; not looked at when a session is resumed.
+    pub access: Access,
 }
 
 /// How a socket ended.
@@ -123,6 +126,7 @@ impl Rooms {
             room: Arc::clone(&room.name),
             dialect: connect.dialect,
             address: connect.address,
+            access: connect.access.clone(),
             link: Link::Connected(session),
             token: None,
             name: None,
@@ -134,6 +138,9 @@ impl Rooms {
         self.participant_by_session.insert(session, id);
         self.count_address(connect.address);
         self.welcome(id, false);
+        if let Some(name) = &connect.access.name {
+            self.take_name(id, name);
+        }
         Ok(())
     }
 
@@ -147,23 +154,33 @@ impl Rooms {
                 resume: None,
                 server: None,
                 resumed: None,
+                name: None,
+                grants: None,
             };
             self.send(id, &message);
             return;
         }
         let token = self.new_token(id);
         let ice_servers = self.config.ice_servers.clone();
-        let room = self
-            .participants
-            .get(&id)
-            .map(|participant| Arc::clone(&participant.room));
+        let Some(participant) = self.participants.get(&id) else {
+            return;
+        };
+        let room = Arc::clone(&participant.room);
+        let Access {
+            by_token,
+            name,
+            grants,
+            ..
+        } = participant.access.clone();
         let message = ServerMessage::Id {
             id: id.0,
-            room: room.as_deref(),
+            room: Some(&room),
             ice_servers: Some(&ice_servers),
             resume: Some(&token),
             server: Some(env!("CARGO_PKG_VERSION")),
             resumed: Some(resumed),
+            name: name.as_deref(),
+            grants: by_token.then_some(grants),
         };
         self.send(id, &message);
         self.tell_who_is_there(id);

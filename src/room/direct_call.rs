@@ -170,10 +170,11 @@ impl Rooms {
         self.add_peer(caller, peer, local_ice);
         self.publish(caller);
         let (mut peer, local_ice) = self.new_peer(call, callee);
-        if self
+        let hears_nothing = self
             .peer(caller)
             .is_some_and(|peer| peer.published.is_empty())
-        {
+            || !self.may_subscribe(callee);
+        if hears_nothing {
             peer.offer_to_receive(caller, &mut self.track_ids);
         }
         self.add_peer(callee, peer, local_ice);

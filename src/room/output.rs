@@ -22,7 +22,7 @@ pub enum Output {
         session: SessionId,
         /// The close code.
         code: CloseCode,
-        /// For people; at most 123 bytes (RFC 6455 section 5.5).
+        /// For people; of a long one the client hears 123 bytes (RFC 6455 section 5.5).
         reason: String,
     },
     /// Tell a shard.
@@ -59,6 +59,10 @@ pub enum CloseCode {
     Restart,
     /// 1013: a limit.
     TryAgainLater,
+    /// 4401: no token, or one that admits nobody.
+    Unauthorized,
+    /// 4403: not here, whatever token.
+    Forbidden,
     /// 4404: the session to be resumed is gone.
     ResumeFailed,
 }
@@ -71,6 +75,8 @@ impl CloseCode {
             Self::Policy => 1008,
             Self::Restart => 1012,
             Self::TryAgainLater => 1013,
+            Self::Unauthorized => 4401,
+            Self::Forbidden => 4403,
             Self::ResumeFailed => 4404,
         }
     }

@@ -8,6 +8,7 @@ use std::time::Instant;
 use super::SessionId;
 use super::limits::{Bucket, Strikes};
 use super::peer::Peer;
+use crate::access::Access;
 use crate::signaling::protocol::Dialect;
 
 /// Most messages that are kept for a session whose socket broke; the oldest go first.
@@ -22,6 +23,8 @@ pub(super) struct Participant {
     pub(super) room: Arc<str>,
     pub(super) dialect: Dialect,
     pub(super) address: IpAddr,
+    /// Who it is, and what it may do.
+    pub(super) access: Access,
     pub(super) link: Link,
     /// What resumes the session; only in v1.
     pub(super) token: Option<Arc<str>>,

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::RequestId;
 use super::media::SCREEN;
 use crate::negotiation::{Negotiation, PublishedTrack, Source, SubscribedTrack, TrackIds};
-use crate::rtp::MediaKind;
+use crate::rtp::{MediaKind, Mid};
 use crate::shard::{CallId, Command, ParticipantId, PeerId, TrackId, Wish};
 use crate::signaling::protocol::TrackInfo;
 
@@ -21,6 +21,8 @@ pub(super) struct Peer {
     pub(super) negotiation: Negotiation,
     /// What the others of the call were given to receive.
     pub(super) published: Vec<PublishedTrack>,
+    /// What it offered to send and may not, as far as its client was told.
+    pub(super) refused: Vec<(Mid, Source)>,
     /// Which of them are muted.
     pub(super) muted: BTreeSet<TrackId>,
     /// What it needs of others' tracks, where that is not just the usual.
@@ -56,6 +58,7 @@ impl Peer {
             load: 0,
             negotiation,
             published: Vec::new(),
+            refused: Vec::new(),
             muted: BTreeSet::new(),
             wishes: BTreeMap::new(),
             placeholders: Vec::new(),

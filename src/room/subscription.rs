@@ -1,13 +1,15 @@
-//! Who receives what: everybody in a call receives every track of the others in it.
+//! Who receives what: everybody in a call receives every track of the others in it, if it may receive anything.
 
 use super::peer::Peer;
 use super::{Notice, Rooms};
 use crate::negotiation::{PublishedTrack, SubscribedTrack};
 use crate::shard::{ParticipantId, TrackId};
+use crate::signaling::protocol::{ErrorCode, ProtocolError, ServerMessage};
 
 impl Rooms {
     /// Gives the others of the call what a participant publishes now, and takes from them what it published before.
     pub(super) fn publish(&mut self, id: ParticipantId) {
+        self.tell_refused(id);
         let Some(peer) = self.peer_mut(id) else {
             return;
         };
@@ -49,6 +51,31 @@ impl Rooms {
         }
     }
 
+    /// Tells a participant what it offered to send and may not, once for each. No answer to a message: its offer is answered.
+    fn tell_refused(&mut self, id: ParticipantId) {
+        let Some(peer) = self.peer_mut(id) else {
+            return;
+        };
+        let refused = peer.negotiation.refused().to_vec();
+        let known = std::mem::replace(&mut peer.refused, refused.clone());
+        let words: Vec<&str> = refused
+            .iter()
+            .filter(|refused| !known.contains(refused))
+            .map(|(_, source)| source.word())
+            .collect();
+        if !words.is_empty() {
+            let message = format!("your token does not let you send {}", words.join(", "));
+            let error = ProtocolError::new(ErrorCode::NotGranted, message);
+            self.send(id, &ServerMessage::error(&error, false));
+        }
+    }
+
+    /// Whether anybody's tracks may be forwarded to a participant.
+    pub(super) fn may_subscribe(&self, id: ParticipantId) -> bool {
+        let participant = self.participants.get(&id);
+        participant.is_some_and(|participant| participant.access.grants.subscribe)
+    }
+
     /// Takes from the others of the call all that a participant publishes.
     pub(super) fn unpublish_all(&mut self, id: ParticipantId) {
         let Some(peer) = self.peer_mut(id) else {
@@ -67,6 +94,9 @@ impl Rooms {
 
     /// Gives a participant what the others of its call publish.
     pub(super) fn subscribe_to_all(&mut self, id: ParticipantId) {
+        if !self.may_subscribe(id) {
+            return;
+        }
         let tracks: Vec<SubscribedTrack> = self
             .others_in_call(id)
             .into_iter()
@@ -104,6 +134,9 @@ impl Rooms {
         }
         let screens = self.peer(publisher).map_or(Vec::new(), Peer::screens);
         for other in self.others_in_call(publisher) {
+            if !self.may_subscribe(other) {
+                continue;
+            }
             let Some(peer) = self.peer_mut(other) else {
                 continue;
             };

@@ -18,9 +18,13 @@ use super::control::ControlHandle;
 use super::files::{Files, not_found};
 use super::headers;
 use super::operator::{self, OperatorToken};
-use super::protocol::{Dialect, SUBPROTOCOL_CLASSIC, SUBPROTOCOL_V1, is_room_name};
+use super::protocol::{
+    DEFAULT_ROOM, Dialect, ErrorCode, ProtocolError, SUBPROTOCOL_CLASSIC, SUBPROTOCOL_V1,
+    is_room_name,
+};
 use super::readiness::Readiness;
 use super::session::{self, MAX_FRAME_BYTES};
+use crate::access::{Access, Keys, TokenError};
 use crate::room::Connect;
 
 /// What the front door is told at its start.
@@ -37,6 +41,8 @@ pub struct SignalingSettings {
     pub by_https_only: bool,
     /// What `/ready` answers.
     pub readiness: Readiness,
+    /// The keys of tokens, without which nobody may open a WebSocket; `None` admits everybody.
+    pub keys: Option<Keys>,
 }
 
 /// Writes the metrics anew each time they are asked for.
@@ -93,11 +99,12 @@ pub fn router(control: ControlHandle, settings: Arc<SignalingSettings>) -> Route
 /// Read at once from a WebSocket, in bytes. The library clears as much for each read, and keeps it for each socket.
 const READ_BUFFER: usize = 4 * 1024;
 
-/// The query of a WebSocket's request. `token` is read by nobody yet.
-#[derive(Debug, Deserialize)]
+/// The query of a WebSocket's request. It holds secrets, and is never shown.
+#[derive(Deserialize)]
 struct SocketQuery {
     room: Option<String>,
     resume: Option<String>,
+    token: Option<String>,
 }
 
 type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
@@ -179,17 +186,66 @@ async fn socket(
     let is_v1 = upgrade
         .selected_protocol()
         .is_some_and(|protocol| protocol == SUBPROTOCOL_V1);
+    let access = match admit(&door.settings, &query) {
+        Ok(access) => access,
+        // A browser does not tell its page why an upgrade was refused, so that this is said on the socket.
+        Err(error) if is_v1 => {
+            return upgrade.on_upgrade(move |socket| session::refuse(socket, refusal(&error)));
+        }
+        Err(error) => return unauthorized(&error),
+    };
     let connect = Connect {
         room: query.room,
         dialect: if is_v1 { Dialect::V1 } else { Dialect::Classic },
         address: address.ip().to_canonical(),
         resume: query.resume,
+        access,
     };
     let control = door.control.clone();
     upgrade.on_upgrade(move |socket| {
         let guard = control.new_session();
         session::run(socket, connect, control, guard)
     })
+}
+
+/// What a newcomer may do. Whoever resumes a session has been let in before.
+fn admit(settings: &SignalingSettings, query: &SocketQuery) -> Result<Access, TokenError> {
+    match &settings.keys {
+        Some(keys) if query.resume.is_none() => {
+            let room = query.room.as_deref().filter(|room| !room.is_empty());
+            keys.admit(query.token.as_deref(), room.unwrap_or(DEFAULT_ROOM))
+        }
+        Some(_) | None => Ok(Access::default()),
+    }
+}
+
+/// What a client is told whose token does not admit it.
+fn refusal(error: &TokenError) -> ProtocolError {
+    let code = match error {
+        TokenError::Missing => ErrorCode::TokenRequired,
+        TokenError::Expired => ErrorCode::TokenExpired,
+        TokenError::OtherRoom(_) => ErrorCode::WrongRoom,
+        TokenError::TooLong
+        | TokenError::Malformed
+        | TokenError::UnknownKey
+        | TokenError::Algorithm
+        | TokenError::Signature
+        | TokenError::Early
+        | TokenError::Claim { .. }
+        | TokenError::Claims(_)
+        | TokenError::Audience => ErrorCode::BadToken,
+    };
+    ProtocolError::new(code, error.to_string())
+}
+
+/// The same for who reads no messages.
+fn unauthorized(error: &TokenError) -> Response {
+    let status = match error {
+        TokenError::OtherRoom(_) => StatusCode::FORBIDDEN,
+        _ => StatusCode::UNAUTHORIZED,
+    };
+    let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
+    (status, challenge, format!("{error}\n")).into_response()
 }
 
 fn is_allowed_origin(settings: &SignalingSettings, headers: &HeaderMap) -> bool {

@@ -6,6 +6,7 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::control::{ControlHandle, Incoming, Input, SessionGuard, ToClient, session_queue};
+use super::protocol::{ProtocolError, ServerMessage};
 use crate::room::{CloseCode, Connect, Departure};
 
 /// How often the client is pinged.
@@ -16,6 +17,9 @@ const MAX_SILENCE: Duration = Duration::from_secs(45);
 const SEND_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the client may take to answer our close frame.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Longest reason of a close frame (RFC 6455 section 5.5).
+const MAX_REASON_BYTES: usize = 123;
 
 /// Longest frame that is read at all: above this the socket ends. Messages over the protocol's own, lower limit are
 /// answered.
@@ -55,6 +59,14 @@ pub(super) async fn run(
     let _ = control.send(Input::Disconnect { session, departure }).await;
     if let End::ByServer(code, reason) = end {
         close(socket, code, reason).await;
+    }
+}
+
+/// Tells a client of v1 why it does not come in, and closes its socket: 4401.
+pub(super) async fn refuse(mut socket: WebSocket, error: ProtocolError) {
+    let text = ServerMessage::error(&error, true).to_text();
+    if send(&mut socket, Message::Text(text.into())).await {
+        close(socket, CloseCode::Unauthorized, error.message).await;
     }
 }
 
@@ -126,6 +138,12 @@ async fn send(socket: &mut WebSocket, message: Message) -> bool {
     )
 }
 
+/// As much of `text` as `bytes` hold.
+fn within(text: &str, bytes: usize) -> &str {
+    let end = (0..=bytes.min(text.len())).rfind(|&end| text.is_char_boundary(end));
+    text.get(..end.unwrap_or_default()).unwrap_or_default()
+}
+
 /// 1000 and 1001 are a client that leaves, or a page that is closed.
 fn departure(frame: Option<&CloseFrame>) -> Departure {
     match frame.map(|frame| frame.code) {
@@ -139,7 +157,7 @@ fn departure(frame: Option<&CloseFrame>) -> Departure {
 async fn close(mut socket: WebSocket, code: CloseCode, reason: String) {
     let frame = CloseFrame {
         code: code.code(),
-        reason: reason.into(),
+        reason: within(&reason, MAX_REASON_BYTES).into(),
     };
     if timeout(CLOSE_PATIENCE, socket.send(Message::Close(Some(frame))))
         .await

@@ -15,6 +15,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use super::*;
 use crate::entrance::{self, HalfOpen};
+use crate::access::{KeySource, Keys};
 use crate::negotiation;
 use crate::room::{Limits, Rooms, RoomsConfig, ShardAddress};
 use crate::shard::{Command, Event, Fingerprint, FingerprintHash};
@@ -447,4 +448,103 @@ async fn who_does_not_finish_a_request_or_says_nothing_is_not_waited_for() {
     let took = began.elapsed();
     assert!(took > Duration::from_secs(60), "{took:?}");
     assert!(took < Duration::from_secs(200), "{took:?}");
+const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
+
+fn token(claims: &Value) -> String {
+    use jsonwebtoken::{EncodingKey, Header, encode};
+    encode(
+        &Header::default(),
+        claims,
+        &EncodingKey::from_secret(SECRET),
+    )
+    .unwrap()
+}
+
+#[tokio::test]
+async fn without_a_good_token_nobody_comes_in_and_each_is_told_why() {
+    let source = KeySource::Secret {
+        id: "main".to_owned(),
+        secret: SECRET.to_vec(),
+    };
+    let server = start(SignalingSettings {
+        keys: Keys::read(&[source]).unwrap(),
+        ..SignalingSettings::default()
+    })
+    .await;
+    let exp = |seconds: i64| {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        since.unwrap().as_secs() as i64 + seconds
+    };
+    let good = token(&json!({"exp": exp(60), "room": "demo", "name": "Anna"}));
+    let late = token(&json!({"exp": exp(-60)}));
+    let long = "x".repeat(5_000);
+    for (query, code, words, status) in [
+        ("room=demo".to_owned(), "token-required", "invited", 401),
+        (
+            "room=demo&token=".to_owned(),
+            "token-required",
+            "invited",
+            401,
+        ),
+        (
+            "room=demo&token=nonsense".to_owned(),
+            "bad-token",
+            "copied",
+            401,
+        ),
+        (format!("room=demo&token={long}"), "bad-token", "4096", 401),
+        (
+            format!("room=demo&token={late}"),
+            "token-expired",
+            "new one",
+            401,
+        ),
+        (
+            format!("room=other&token={good}"),
+            "wrong-room",
+            "demo",
+            403,
+        ),
+        // Without a room it is the lobby, for tokens too.
+        (format!("token={good}"), "wrong-room", "demo", 403),
+    ] {
+        let path = format!("/ws?{query}");
+        let mut socket = server.v1(&path).await;
+        let error = hear(&mut socket).await;
+        assert_eq!(
+            (&error["type"], &error["code"], &error["fatal"]),
+            (&json!("error"), &json!(code), &json!(true))
+        );
+        assert!(
+            error["message"].as_str().unwrap().contains(words),
+            "{error}"
+        );
+        assert_eq!(close_code(&mut socket).await, 4401, "{code}");
+        match server.dial(&path, &[]).await {
+            Err(Error::Http(response)) => {
+                assert_eq!(response.status(), status);
+                assert_eq!(response.headers()["www-authenticate"], "Bearer");
+            }
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+    let mut anna = server.v1(&format!("/ws?room=demo&token={good}")).await;
+    let id = hear(&mut anna).await;
+    assert_eq!(
+        (&id["name"], &id["grants"]["chat"]),
+        (&json!("Anna"), &json!(true))
+    );
+    say(&mut anna, json!({"type": "message", "text": "hi"})).await;
+    assert_eq!(hear(&mut anna).await["name"], "Anna");
+    // A session is taken up again with its own secret, and no token.
+    drop(anna);
+    let resume = format!("/ws?resume={}", id["resume"].as_str().unwrap());
+    assert_eq!(hear(&mut server.v1(&resume).await).await["resumed"], true);
+    // At the root too, where a classic client comes.
+    let (mut ben, _) = server
+        .dial(&format!("/?room=demo&token={good}"), &[])
+        .await
+        .unwrap();
+    assert_eq!(hear(&mut ben).await["type"], "id");
+    assert!(server.dial("/?room=demo", &[]).await.is_err());
 }

@@ -30,3 +30,4 @@ mod room_call;
 mod shards;
 mod simulcast;
 mod tls;
+mod tokens;

@@ -87,6 +87,11 @@ impl Server {
             .await;
     }
 
+    /// Its log so far.
+    pub fn log(&self) -> String {
+        self.log.read(|log| log.join("\n"))
+    }
+
     /// Sends `GET path` and gives status line, headers and body as text.
     pub async fn get(&self, path: &str) -> String {
         self.get_with(path, "").await

@@ -46,6 +46,8 @@ fn server() -> Negotiation {
         fingerprint: fingerprint(2),
         candidates: vec![([127, 0, 0, 1], 7_880).into()],
         limits: Limits::default(),
+        may_publish: crate::negotiation::Sources::ALL,
+        data_channels: true,
         red: true,
         session_id: 3,
         seed: 11,

@@ -34,6 +34,8 @@ fn config() -> Config {
             "[2001:db8::1]:7880".parse().unwrap(),
         ],
         limits: Limits::default(),
+        may_publish: crate::negotiation::Sources::ALL,
+        data_channels: true,
         red: true,
         session_id: 42,
         seed: 7,

@@ -29,6 +29,13 @@ fn transport(setup: &str) -> String {
 pub(super) fn offer_sdp(lines: &[(String, Line)]) -> String {
     let mut sdp = session(lines.iter().map(|(mid, _)| mid.as_str()));
     for (index, (mid, (kind, direction))) in lines.iter().enumerate() {
+        if *kind == "application" {
+            sdp += &format!(
+                "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n{}a=mid:{mid}\r\na=sctp-port:5000\r\n",
+                transport("actpass")
+            );
+            continue;
+        }
         let (payload_type, codec) = match *kind {
             "audio" => (
                 111,

@@ -4,6 +4,7 @@ mod chat;
 mod client;
 mod connections;
 mod direct_calls;
+mod grants;
 mod hostile;
 mod operator;
 mod room_calls;
@@ -19,6 +20,7 @@ use super::{
     Connect, Departure, Limits, Notice, OperatorAnswer, Output, RequestId, Rooms, RoomsConfig,
     SessionId, ShardAddress,
 };
+use crate::access::Access;
 use crate::negotiation;
 use crate::shard::{Command, Event, Fingerprint, FingerprintHash, PeerId};
 use crate::signaling::protocol::Dialect;
@@ -102,7 +104,19 @@ impl World {
     }
 
     fn user(&mut self, dialect: Dialect, room: &str, name: &str) -> User {
-        let (session, told) = self.connect(request(dialect, room));
+        self.named(request(dialect, room), name)
+    }
+
+    /// Somebody in the lobby who came with a token.
+    fn guest(&mut self, dialect: Dialect, name: &str, change: impl FnOnce(&mut Access)) -> User {
+        let mut connect = request(dialect, "lobby");
+        connect.access.by_token = true;
+        change(&mut connect.access);
+        self.named(connect, name)
+    }
+
+    fn named(&mut self, connect: Connect, name: &str) -> User {
+        let (session, told) = self.connect(connect);
         let id = told[0]["id"].as_u64().expect("the first message is `id`");
         let user = User { session, id };
         if !name.is_empty() {
@@ -239,5 +253,6 @@ fn request(dialect: Dialect, room: &str) -> Connect {
         dialect,
         address: [127, 0, 0, 1].into(),
         resume: None,
+        access: Access::default(),
     }
 }

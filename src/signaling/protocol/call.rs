@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::fields::{Fields, missing, wrong};
-use super::media::{SOURCE_WORDS, source_from_word};
+use super::media::SOURCE_WORDS;
 use super::{MAX_MESSAGE_BYTES, ProtocolError, Target};
 use crate::negotiation::Source;
 use crate::rtp::Mid;
@@ -82,7 +82,7 @@ fn read_sources(fields: &Fields) -> Result<Vec<(Mid, Source)>, ProtocolError> {
                 .and_then(|mid| mid.parse().ok())
                 .ok_or_else(|| wrong("tracks[].mid", format_args!("an m-line's mid")))?;
             let source = word("source")
-                .and_then(source_from_word)
+                .and_then(|word| word.parse().ok())
                 .ok_or_else(|| wrong("tracks[].source", format_args!("{}", SOURCE_WORDS)))?;
             Ok((mid, source))
         })

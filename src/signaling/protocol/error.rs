@@ -50,6 +50,16 @@ pub enum ErrorCode {
     NoSuchTrack,
     /// An answer to no offer.
     UnexpectedAnswer,
+    /// The server admits nobody without a token, and there was none. Ends the socket.
+    TokenRequired,
+    /// The token is no token of this server, or not what one must be. Ends the socket.
+    BadToken,
+    /// The token's time is over. Ends the socket.
+    TokenExpired,
+    /// The token is for another room. Ends the socket.
+    WrongRoom,
+    /// The sender's token does not allow it.
+    NotGranted,
     /// The server cannot do it now, or is going down (then it ends the socket).
     ServerBusy,
 }

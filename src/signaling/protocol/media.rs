@@ -9,17 +9,6 @@ use crate::shard::TrackId;
 /// The words of `source`, for errors.
 pub(super) const SOURCE_WORDS: &str = "`microphone`, `camera`, `screen` or `screen-audio`";
 
-/// The source that `word` names. Otherwise the kind of the track decides.
-pub(super) fn source_from_word(word: &str) -> Option<Source> {
-    Some(match word {
-        "microphone" => Source::Microphone,
-        "camera" => Source::Camera,
-        "screen" => Source::Screen,
-        "screen-audio" => Source::ScreenAudio,
-        _ => return None,
-    })
-}
-
 /// `mute`: nothing of a muted track is forwarded, and the others see that it is muted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mute {
@@ -50,8 +39,8 @@ impl Mute {
         let source = match fields.string("source", 64)? {
             None => None,
             Some(word) => Some(
-                source_from_word(word)
-                    .ok_or_else(|| wrong("source", format_args!("{}", SOURCE_WORDS)))?,
+                word.parse()
+                    .map_err(|()| wrong("source", format_args!("{}", SOURCE_WORDS)))?,
             ),
         };
         let target = match (mid, source) {

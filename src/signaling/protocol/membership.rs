@@ -17,7 +17,12 @@ pub struct Username {
 impl Username {
     pub(super) fn read(fields: &Fields) -> Result<Self, ProtocolError> {
         // The bound of the member itself only keeps nonsense away; a name that is too long is `bad-name`.
-        let name = fields.required_string("name", 4096)?.trim();
+        Self::new(fields.required_string("name", 4096)?)
+    }
+
+    /// The name that `text` is after trimming.
+    pub fn new(text: &str) -> Result<Self, ProtocolError> {
+        let name = text.trim();
         if name.is_empty() || name.chars().count() > MAX_NAME_CHARACTERS {
             return Err(ProtocolError::new(
                 ErrorCode::BadName,

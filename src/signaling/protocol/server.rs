@@ -7,6 +7,7 @@ use super::{
     CallName, ErrorCode, HangUpReason, ParticipantState, ProtocolError, StatsEntry, TimelineLine,
     TrackInfo,
 };
+use crate::access::Grants;
 use crate::negotiation::Source;
 use crate::rtp::MediaKind;
 
@@ -34,6 +35,12 @@ pub enum ServerMessage<'a> {
         /// everybody there follows, as for a newcomer.
         #[serde(skip_serializing_if = "Option::is_none")]
         resumed: Option<bool>,
+        /// The name that the client's token gives it, which `username` may change.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        name: Option<&'a str>,
+        /// What the client's token allows; absent where the server asks for none and all may do all but moderate.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        grants: Option<Grants>,
     },
     /// The name that was asked for is not free, or no name; this one is the client's.
     #[serde(rename = "rejectusername")]
