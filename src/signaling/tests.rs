@@ -14,8 +14,8 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use super::*;
-use crate::entrance::{self, HalfOpen};
 use crate::access::{KeySource, Keys};
+use crate::entrance::{self, HalfOpen};
 use crate::negotiation;
 use crate::room::{Limits, Rooms, RoomsConfig, ShardAddress};
 use crate::shard::{Command, Event, Fingerprint, FingerprintHash};
@@ -448,6 +448,8 @@ async fn who_does_not_finish_a_request_or_says_nothing_is_not_waited_for() {
     let took = began.elapsed();
     assert!(took > Duration::from_secs(60), "{took:?}");
     assert!(took < Duration::from_secs(200), "{took:?}");
+}
+
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 
 fn token(claims: &Value) -> String {

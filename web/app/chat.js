@@ -54,6 +54,7 @@ export class Chat {
       this.#say();
     }, { signal });
     this.#input.addEventListener("input", () => this.#grow(), { signal });
+    crosspoint.addEventListener("state", () => this.#showWhetherToWrite(), { signal });
     button("chat-public").addEventListener("click", () => {
       this.writeTo(null);
       this.focus();
@@ -66,6 +67,14 @@ export class Chat {
 
   focus() {
     this.#input.focus();
+  }
+
+  /** Some are invited to read only. */
+  #showWhetherToWrite() {
+    const may = this.#crosspoint.grants.chat;
+    this.#input.disabled = button("chat-send").disabled = !may;
+    if (may) this.writeTo(this.#target === null ? null : this.#crosspoint.participants.get(this.#target) ?? null);
+    else this.#input.placeholder = "Your invitation is to read only";
   }
 
   /**

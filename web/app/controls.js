@@ -42,7 +42,7 @@ export class Controls {
     }
     this.#share.addEventListener("click", () => void this.toggleScreen(), { signal });
     this.#share.hidden = !LocalMedia.canShareScreen();
-    for (const type of ["local", "call"]) crosspoint.addEventListener(type, () => this.#show(), { signal });
+    for (const type of ["local", "call", "state"]) crosspoint.addEventListener(type, () => this.#show(), { signal });
     signal.addEventListener("abort", crosspoint.on("ended", ({ source }) => {
       if (source === "microphone" || source === "camera") void this.#lost(source);
     }));
@@ -57,24 +57,32 @@ export class Controls {
   async prepare() {
     await this.#releasing; // of the call before, or it would take away what is opened now
     const { tracks } = this.#media;
-    const { microphone, camera } = this.#intent;
+    const microphone = this.#intent.microphone && this.#may("microphone");
+    const camera = this.#intent.camera && this.#may("camera");
     if (microphone && camera && tracks.microphone === null && tracks.camera === null) {
       for (const { device, error } of await this.#media.openBoth()) this.#tell(error, device);
     } else {
       for (const device of /** @type {const} */ (["microphone", "camera"])) {
-        if (!this.#intent[device] || tracks[device] !== null) continue;
+        if (!(device === "microphone" ? microphone : camera) || tracks[device] !== null) continue;
         await this.#media.open(device).catch((error) => this.#tell(error, device));
       }
     }
     for (const device of /** @type {const} */ (["microphone", "camera"])) {
       const track = tracks[device];
-      if (track !== null) await this.#crosspoint.publish(device, track);
+      if (track === null) continue;
+      if (this.#may(device)) await this.#crosspoint.publish(device, track);
+      else this.#media.close(device);
     }
+  }
+
+  /** @param {import("../client/protocol.js").Source} source */
+  #may(source) {
+    return this.#crosspoint.grants.publish.includes(source);
   }
 
   /** How the next call begins, for whoever is about to accept one. */
   describe() {
-    const { microphone, camera } = this.#intent;
+    const [microphone, camera] = [this.isOn("microphone"), this.isOn("camera")];
     if (microphone && camera) return "Your microphone and camera will be on.";
     return microphone ? "Only your microphone will be on." : camera ? "Only your camera will be on." : "Your microphone and camera stay off.";
   }
@@ -90,7 +98,7 @@ export class Controls {
 
   /** @param {Device} device */
   async toggle(device) {
-    if (this.#busy.has(device)) return;
+    if (this.#busy.has(device) || !this.#may(device)) return;
     this.#intent[device] = !this.isOn(device);
     if (this.#crosspoint.call === null) {
       this.#show();
@@ -110,7 +118,7 @@ export class Controls {
   }
 
   async toggleScreen() {
-    if (this.#busy.has("screen") || this.#crosspoint.call === null) return;
+    if (this.#busy.has("screen") || this.#crosspoint.call === null || !this.#may("screen")) return;
     const sharing = this.#crosspoint.sources.get("screen")?.track;
     this.#busy.add("screen");
     try {
@@ -126,7 +134,7 @@ export class Controls {
 
   /** @param {Device} device */
   isOn(device) {
-    if (this.#crosspoint.call === null) return this.#intent[device];
+    if (this.#crosspoint.call === null) return this.#intent[device] && this.#may(device);
     const source = this.#crosspoint.sources.get(device);
     return source !== undefined && source.track !== null && !source.muted;
   }
@@ -161,7 +169,8 @@ export class Controls {
     const [audio] = stream.getAudioTracks();
     video.contentHint = "detail";
     await this.#crosspoint.publish("screen", video);
-    if (audio !== undefined) await this.#crosspoint.publish("screen-audio", audio);
+    if (audio !== undefined && !this.#may("screen-audio")) audio.stop();
+    else if (audio !== undefined) await this.#crosspoint.publish("screen-audio", audio);
   }
 
   async #stopScreen() {
@@ -195,10 +204,12 @@ export class Controls {
       element.classList.toggle("off", !on);
       setIcon(element, on ? SYMBOLS[device] : `${SYMBOLS[device]}-off`);
       const does = inCall ? (on ? "Turn off" : "Turn on") : on ? "Begin without" : "Begin with";
-      label(element, `${does} ${inCall ? "the " : ""}${NAMES[device]}`, KEYS[device]);
+      element.disabled = !this.#may(device);
+      if (element.disabled) label(element, `Your invitation does not include the ${NAMES[device]}`);
+      else label(element, `${does} ${inCall ? "the " : ""}${NAMES[device]}`, KEYS[device]);
     }
     const sharing = Boolean(this.#crosspoint.sources.get("screen")?.track);
-    this.#share.disabled = !inCall;
+    this.#share.disabled = !inCall || !this.#may("screen");
     this.#share.setAttribute("aria-pressed", String(sharing));
     this.#share.classList.toggle("active", sharing);
     setIcon(this.#share, sharing ? "screen-off" : "screen");

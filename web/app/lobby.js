@@ -4,6 +4,7 @@
 import { cleanName, isRoomName } from "../crosspoint.js";
 import { button, byId, icon, label, make, setIcon } from "./dom.js";
 import { fillDevices } from "./media.js";
+import { invitationTo, readInvitation } from "./invitation.js";
 import { meter } from "./meter.js";
 import { Secret } from "./secret.js";
 import { recall, remember } from "./settings.js";
@@ -68,7 +69,11 @@ export class Lobby {
   open(room, problem = "") {
     this.#element.hidden = false;
     document.title = `${room} · Crosspoint`;
-    this.#name.value ||= recall("name");
+    const invitation = invitationTo(room);
+    const invited = invitation === undefined ? {} : readInvitation(invitation);
+    this.#name.value ||= invited.name ?? recall("name");
+    byId("lobby-foot", HTMLElement).textContent = `${invitation === undefined
+      ? "Anyone with the room’s link can join it." : "You have an invitation to this room."} Media passes through this server, which records nothing.`;
     this.#room.value = room;
     this.#secret.read();
     this.#say("room", problem);

@@ -1,6 +1,7 @@
 // Where the page begins: reads the address, shows the lobby, and opens a room when somebody enters one.
 
 import { Crosspoint, isRoomName } from "../crosspoint.js";
+import { invitationTo, takeInvitation } from "./invitation.js";
 import { Lobby } from "./lobby.js";
 import { LocalMedia } from "./media.js";
 import { Room } from "./room.js";
@@ -37,7 +38,7 @@ function roomOfAddress() {
 async function enter({ name, room: roomName, key, how }) {
   const query = new URLSearchParams(location.search);
   const client = new Crosspoint({
-    room: roomName, name, token: query.get("token") ?? undefined, key: key ?? undefined, simulcast: query.get("simulcast") !== "off",
+    room: roomName, name, token: invitationTo(roomName), key: key ?? undefined, simulcast: query.get("simulcast") !== "off",
   });
   // For debugging and for the browser tests: the live client, with `pc`, `participants` and `tracks`.
   Object.assign(window, { crosspoint: client });
@@ -53,12 +54,12 @@ async function enter({ name, room: roomName, key, how }) {
     await client.connect();
   } catch (error) {
     view.close();
-    return explainError(error instanceof Error ? error.message : "", "");
+    return error instanceof Error ? explainError(error.message, String(error.cause ?? "")) : explainError("", "");
   }
   crosspoint = client;
   room = view;
-  client.on("state", ({ state, reason }) => {
-    if (state === "closed" && crosspoint === client) void leave(explainError(reason, ""));
+  client.on("state", ({ state, reason, words }) => {
+    if (state === "closed" && crosspoint === client) void leave(explainError(reason, words));
   });
   lobby.close();
   if (how === "media") media.stopWaiting(); // a light that comes on later would be news to whoever is behind it
@@ -89,6 +90,7 @@ function showAddress(roomName) {
 }
 
 window.addEventListener("popstate", () => {
+  takeInvitation();
   if (crosspoint !== null) void leave("");
   else lobby.open(roomOfAddress());
 });
@@ -98,4 +100,5 @@ window.addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();
 });
 
+takeInvitation();
 lobby.open(roomOfAddress());

@@ -256,7 +256,8 @@ export class Room {
     const link = linkTo(room, encrypted);
     try {
       await navigator.clipboard.writeText(link);
-      toast(encrypted ? "The link is copied, and the key with it. Whoever opens it can join, see and hear." : "The link is copied. Whoever opens it can join.");
+      if (this.#crosspoint.admittedByToken) toast("The link is copied. Whoever opens it needs an invitation, too.");
+      else toast(encrypted ? "The link is copied, and the key with it. Whoever opens it can join, see and hear." : "The link is copied. Whoever opens it can join.");
     } catch {
       toast(link, { title: "Copy this link" });
     }

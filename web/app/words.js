@@ -86,6 +86,10 @@ export function explainError(code, message) {
     case "bad-sdp": return "The server and this browser could not agree on the call.";
     case "bad-room": return "The server does not accept this room name.";
     case "bad-name": return "The server does not accept this name.";
+    case "token-required": return "Only people with an invitation can join here. Open the whole link that you were sent, or ask for one.";
+    case "bad-token": return "This invitation is not valid here. Open the whole link that you were sent, or ask for a new one.";
+    case "token-expired": return "This invitation has expired. Ask whoever invited you for a new one.";
+    case "wrong-room": return "This invitation is for another room.";
     case "unreachable": return "The server cannot be reached. Check your connection, or try again later.";
     case "encryption-unsupported": return UNABLE_TO_ENCRYPT;
     case "encryption-failed": return "End-to-end encryption did not start, so you did not join. Load the page again.";

@@ -5,7 +5,7 @@ import { Call } from "./call.js";
 import { Encryption } from "./e2ee/encryption.js";
 import { Emitter } from "./emitter.js";
 import { Health } from "./health.js";
-import { ENCRYPTED, KNOWN_TYPES, LIMITS, cleanName, isRoomName } from "./protocol.js";
+import { ENCRYPTED, KNOWN_TYPES, LIMITS, cleanName, isRoomName, readGrants } from "./protocol.js";
 import { Roster } from "./roster.js";
 import { Socket } from "./socket.js";
 import { Wants } from "./wants.js";
@@ -45,7 +45,8 @@ import { Wants } from "./wants.js";
 
 /**
  * @typedef {object} CrosspointEvents
- * @property {{state: import("./socket.js").SocketState, reason: string}} state the session with the server
+ * @property {{state: import("./socket.js").SocketState, reason: string, words: string}} state the session with the server; `words` of
+ *   the server's for people, where it ended the session
  * @property {{name: string, rejected: string | null}} name our name; `rejected` is the one that was taken
  * @property {{participant: Participant, change: "joined" | "updated" | "left"}} participant
  * @property {import("./protocol.js").ChatMessage} message
@@ -95,6 +96,7 @@ export class Crosspoint extends Emitter {
   /** @type {{resolve: (stats: any[] | null) => void, promise: Promise<any[] | null>} | null} */
   #statsRequest = null;
   #lastError = "";
+  #lastWords = "";
   /** Kept after the other one left. @type {string | null} */
   #peerName = null;
   /** @type {ReturnType<typeof setInterval> | undefined} */
@@ -106,6 +108,10 @@ export class Crosspoint extends Emitter {
   name;
   /** The server's version. */
   server = "";
+  /** What we may do here, from the first connection on. */
+  grants = readGrants(null);
+  /** Whether the server admitted us by a token, and so nobody without one. */
+  admittedByToken = false;
   /** Who rings now. @type {Ring | null} */
   ring = null;
 
@@ -193,7 +199,8 @@ export class Crosspoint extends Emitter {
 
   /**
    * Connects and takes the name. From then on the socket is kept up until `close`.
-   * @returns {Promise<void>} rejected with an Error whose message is the reason, if the first connection fails
+   * @returns {Promise<void>} rejected with an Error whose message is the reason, if the first connection fails; its cause is what the
+   *   server said to people, if anything
    */
   async connect() {
     const { key } = this.#options;
@@ -208,11 +215,11 @@ export class Crosspoint extends Emitter {
   /** @returns {Promise<void>} */
   #open() {
     return new Promise((resolve, reject) => {
-      const stop = this.on("state", ({ state, reason }) => {
+      const stop = this.on("state", ({ state, reason, words }) => {
         if (state !== "open" && state !== "closed") return;
         stop();
         if (state === "open") resolve();
-        else reject(new Error(reason));
+        else reject(new Error(reason, { cause: words }));
       });
       this.#watch = setInterval(() => {
         if (performance.now() - this.#socket.lastHeard > SILENCE_MS) void this.#probe();
@@ -490,6 +497,8 @@ export class Crosspoint extends Emitter {
   #receiveId(message) {
     this.id = Number(message.id);
     this.server = String(message.server ?? "");
+    this.admittedByToken = message.grants !== undefined;
+    this.grants = readGrants(message.grants);
     this.#iceServers = Array.isArray(message.iceServers) ? message.iceServers : [];
     if (message.resumed === true) {
       this.#roster.startRollCall();
@@ -529,7 +538,10 @@ export class Crosspoint extends Emitter {
     const code = String(message.code ?? "");
     const request = String(message.request ?? "");
     const error = { code, message: String(message.message ?? ""), request, fatal: message.fatal === true };
-    if (error.fatal) this.#lastError = code;
+    if (error.fatal) {
+      this.#lastError = code;
+      this.#lastWords = error.message;
+    }
     if (request === "stats") this.#answerStats(null);
     if (request === "timeline") this.#health.refuseTimelines();
     if (request === "video-offer" && this.#call !== null && !error.fatal) {
@@ -688,7 +700,7 @@ export class Crosspoint extends Emitter {
 
   #callChanged() {
     if (this.#call === null || this.#call.state === "ended") return;
-    if (this.#call.state === "active" && this.encrypted) this.#socket.send({ type: ENCRYPTED });
+    if (this.#call.state === "active" && this.encrypted && this.grants.chat) this.#socket.send({ type: ENCRYPTED });
     this.emit("call", this.#view(this.#call));
   }
 
@@ -738,7 +750,7 @@ export class Crosspoint extends Emitter {
   #participantChanged(participant, change) {
     if (change === "left") this.#health.forgetParticipant(participant.id);
     // Those who were there before us heard it when our call began.
-    if (change === "joined" && this.encrypted && this.#call?.state === "active") {
+    if (change === "joined" && this.encrypted && this.grants.chat && this.#call?.state === "active") {
       this.#socket.send({ type: ENCRYPTED, target: participant.id });
     }
     for (const { track, muted } of participant.tracks) this.#call?.subscriptions.setMuted(track, muted);
@@ -757,7 +769,8 @@ export class Crosspoint extends Emitter {
       this.#end("gone");
       this.#roster.clear();
     }
-    this.emit("state", { state, reason: state === "closed" && reason !== "left" ? this.#lastError || reason : reason });
+    const ended = state === "closed" && reason !== "left";
+    this.emit("state", { state, reason: ended ? this.#lastError || reason : reason, words: ended ? this.#lastWords : "" });
   }
 
   /** A socket can be dead for minutes before the browser knows; in a call the server answers `stats` at once. */

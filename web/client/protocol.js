@@ -42,6 +42,12 @@ export const LIMITS = {
   channelMessageBytes: 65536,
 };
 
+/**
+ * What one may do in a room: of which sources one may send tracks, whether one receives those of others, whether one may say
+ * something to others, and whether one may mute, remove and admit them.
+ * @typedef {{publish: Source[], subscribe: boolean, chat: boolean, moderate: boolean}} Grants
+ */
+
 /** How long a server keeps a session whose socket broke, by default. */
 export const RESUME_WINDOW_MS = 30_000;
 
@@ -67,6 +73,19 @@ export const KNOWN_TYPES = new Set([
  */
 export function kindOf(source) {
   return source === "microphone" || source === "screen-audio" ? "audio" : "video";
+}
+
+/**
+ * `grants` of the server's `id`; without them everything but moderating is allowed.
+ * @param {unknown} value
+ * @returns {Grants}
+ */
+export function readGrants(value) {
+  const { publish, subscribe, chat, moderate } = /** @type {Record<string, unknown>} */ (Object(value));
+  return {
+    publish: Array.isArray(publish) ? SOURCES.filter((source) => publish.includes(source)) : [...SOURCES],
+    subscribe: subscribe !== false, chat: chat !== false, moderate: moderate === true,
+  };
 }
 
 /**

@@ -6,7 +6,11 @@ import { KNOWN_TYPES, RESUME_WINDOW_MS, SUBPROTOCOL, parseMessage } from "./prot
 /** Close codes of the server's (protocol, "What bad input gets", and its limits). */
 const CLOSE_POLICY = 1008;
 const CLOSE_TRY_LATER = 1013;
+const CLOSE_UNAUTHORIZED = 4401;
+const CLOSE_FORBIDDEN = 4403;
 const CLOSE_RESUME_FAILED = 4404;
+/** Dialling again would bring the same answer. */
+const FINAL = new Set([CLOSE_POLICY, CLOSE_UNAUTHORIZED, CLOSE_FORBIDDEN]);
 
 const BACK_OFF_FIRST_MS = 250;
 const BACK_OFF_LAST_MS = 8000;
@@ -149,7 +153,7 @@ export class Socket {
       this.#failingSince = performance.now();
     }
     // A limit met at the door is an answer; one met on the way back may be our own ghost, so that is tried again.
-    if (code === CLOSE_POLICY || (code === CLOSE_TRY_LATER && !this.#everOpen)) {
+    if (FINAL.has(code) || (code === CLOSE_TRY_LATER && !this.#everOpen)) {
       this.close(reason || "refused");
       return;
     }
