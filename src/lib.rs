@@ -28,7 +28,9 @@ pub mod config;
 pub mod entrance;
 pub mod forward;
 pub mod load;
+pub mod metrics;
 pub mod negotiation;
+pub mod post;
 pub mod room;
 pub mod rtp;
 pub mod runtime;
@@ -36,6 +38,7 @@ pub mod server;
 pub mod shard;
 pub mod signaling;
 pub mod transport;
+pub mod webhooks;
 
 #[cfg(test)]
 #[path = "../tests/network/link.rs"]

@@ -15,14 +15,16 @@ use tokio::task::JoinSet;
 use crate::access::{KeyError, Keys};
 use crate::config::{Config, ListenAddress};
 use crate::entrance::{self, CertificateError, CertificateSource, HalfOpen, Tls};
+use crate::metrics::Sources;
 use crate::negotiation;
-use crate::room::{self, Rooms, RoomsConfig};
+use crate::room::{self, Notice, Rooms, RoomsConfig};
 use crate::runtime::{
-    BindError, MediaSocket, Metrics, Runtime, RuntimeSettings, ShardAddress, shard_addresses,
+    BindError, MediaSocket, Runtime, RuntimeSettings, ShardAddress, shard_addresses,
 };
 use crate::shard::{Command, Shard, ShardConfig};
 use crate::signaling::{self, MetricsSource, Phase, Readiness, Shards, SignalingSettings};
 use crate::transport::{ChannelLimits, Identity, IdentityError};
+use crate::webhooks::{WebhookCounts, WebhookQueues, Webhooks};
 
 /// Data channels that one peer may have open: its own, and one for each sender of each label.
 const MAX_CHANNELS: usize = 1_024;
@@ -38,6 +40,8 @@ pub struct Server {
     sockets: Vec<MediaSocket>,
     tls: Option<Tls>,
     keys: Option<Keys>,
+    webhooks: Option<(Webhooks, WebhookQueues)>,
+    webhook_counts: Arc<WebhookCounts>,
 }
 
 /// Why the server cannot start, or had to end.
@@ -56,6 +60,8 @@ pub enum ServerError {
     Tls(CertificateError),
     /// A key for tokens cannot be used.
     TokenKey(KeyError),
+    /// The receivers of webhooks cannot be trusted.
+    Webhooks(io::Error),
     /// The certificate of media cannot be made.
     Identity(IdentityError),
     /// The system refuses threads or sockets.
@@ -77,6 +83,10 @@ impl fmt::Display for ServerError {
             Self::Media(error) => error.fmt(f),
             Self::Tls(error) => error.fmt(f),
             Self::TokenKey(error) => error.fmt(f),
+            Self::Webhooks(error) => write!(
+                f,
+                "--webhook-url with https needs the system's certificate authorities: install ca-certificates ({error})"
+            ),
             Self::Identity(error) => write!(f, "cannot make a certificate: {error}"),
             Self::System(error) => write!(f, "the system refused: {error}"),
         }
@@ -121,12 +131,17 @@ impl Server {
         let addresses = reached_by(config);
         let tls = config.tls.as_ref();
         let tls = tls.map(|source| Tls::start(source, &addresses));
+        let webhook_counts = Arc::<WebhookCounts>::default();
+        let webhooks = config.webhooks.clone();
+        let webhooks = webhooks.map(|config| Webhooks::start(config, Arc::clone(&webhook_counts)));
         Ok(Self {
             config: config.clone(),
             listeners,
             sockets,
             tls: tls.transpose().map_err(ServerError::Tls)?,
             keys,
+            webhooks: webhooks.transpose().map_err(ServerError::Webhooks)?,
+            webhook_counts,
         })
     }
 
@@ -179,6 +194,8 @@ impl Server {
             sockets,
             tls,
             keys,
+            webhooks,
+            webhook_counts,
         } = self;
         if keys.is_none() {
             tracing::warn!(
@@ -199,10 +216,23 @@ impl Server {
         };
         let (runtime, events) = Runtime::start(pairs, settings).map_err(ServerError::System)?;
         let runtime = Arc::new(runtime);
-        let (control, rooms) = signaling::spawn(rooms, ToShards(Arc::clone(&runtime)), events);
+        let (webhooks, mut queues) = webhooks.unzip();
+        let notices = move |room: &str, notice: &Notice| {
+            if let Some(queues) = &mut queues {
+                queues.tell(room, notice);
+            }
+        };
+        let shards = ToShards(Arc::clone(&runtime));
+        let (control, rooms) = signaling::spawn(rooms, shards, events, notices);
         let readiness = Readiness::default();
+        let sources = Sources {
+            shards: runtime.metrics(),
+            webhooks: webhook_counts,
+            readiness: readiness.clone(),
+            started: SystemTime::now(),
+        };
         let settings = Arc::new(SignalingSettings {
-            metrics: Some(metrics_source(runtime.metrics())),
+            metrics: Some(MetricsSource::new(move |rooms| sources.render(rooms))),
             allowed_origins: (!config.allowed_origins.is_empty())
                 .then(|| config.allowed_origins.clone()),
             operator_token: config.operator_token.clone(),
@@ -238,6 +268,9 @@ impl Server {
         while serving.join_next().await.is_some() {}
         // The rooms are the last to hold the runtime; their farewells to the peers are queued by now.
         let _ = rooms.await;
+        if let Some(webhooks) = webhooks {
+            webhooks.finish().await;
+        }
         if let Some(runtime) = Arc::into_inner(runtime) {
             let _ = tokio::task::spawn_blocking(|| runtime.stop()).await;
         }
@@ -250,10 +283,6 @@ fn reached_by(config: &Config) -> Vec<IpAddr> {
     let candidates = shard_addresses(0, &config.announce, true).candidates;
     let addresses = candidates.iter().map(SocketAddr::ip);
     addresses.filter(|ip| !ip.is_loopback()).collect()
-}
-
-fn metrics_source(metrics: Metrics) -> MetricsSource {
-    MetricsSource::new(move || metrics.render())
 }
 
 /// Control's way to the shards.

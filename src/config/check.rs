@@ -4,12 +4,15 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use axum::http::Uri;
+
 use super::values::{KeyFile, KeySecret, Secret, TlsMode};
 use super::{Config, Limits, Options};
 use crate::access::KeySource;
 use crate::entrance::CertificateSource;
 use crate::forward::LoudestLimits;
 use crate::signaling::OperatorToken;
+use crate::webhooks::{WebhookConfig, WebhookSecret};
 
 /// Shortest operator token: 16 random letters cannot be guessed.
 const MIN_TOKEN_BYTES: usize = 16;
@@ -106,6 +109,8 @@ impl Options {
             token_secret: self.token_secret.or(other.token_secret),
             token_public_key: self.token_public_key.or(other.token_public_key),
             require_tokens: self.require_tokens.or(other.require_tokens),
+            webhook_url: self.webhook_url.or(other.webhook_url),
+            webhook_secret: self.webhook_secret.or(other.webhook_secret),
             red: self.red.or(other.red),
             loudest: self.loudest.or(other.loudest),
             loudest_above: self.loudest_above.or(other.loudest_above),
@@ -236,6 +241,7 @@ impl Options {
                 self.token_public_key,
                 self.require_tokens.unwrap_or_default(),
             )?,
+            webhooks: webhooks(self.webhook_url, self.webhook_secret)?,
             red: self.red.unwrap_or(default.red),
             loudest: LoudestLimits {
                 tracks: n("loudest", self.loudest, default.loudest.tracks, 0, 1_000)?,
@@ -343,6 +349,32 @@ fn token_keys(
         ));
     }
     Ok(keys)
+}
+
+/// Neither error repeats what was given: it may be secret.
+fn webhooks(
+    urls: Option<Vec<String>>,
+    secret: Option<Secret>,
+) -> Result<Option<WebhookConfig>, ConfigError> {
+    let urls = urls.unwrap_or_default();
+    let secret = secret.map(|Secret(word)| {
+        let allowed = "`whsec_` and base64 of 16 bytes or more, or a word of 16 characters or more";
+        WebhookSecret::new(&word).map_err(|_| wrong("webhook-secret", "***", allowed))
+    });
+    let secret = match (urls.is_empty(), secret.transpose()?) {
+        (true, _) => return Ok(None),
+        (false, Some(secret)) => secret,
+        (false, None) => {
+            return Err(wrong("webhook-url", "***", "only with --webhook-secret"));
+        }
+    };
+    let urls = urls.into_iter().map(|url| {
+        let url = url.parse::<Uri>().ok();
+        url.filter(|url| matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some())
+            .ok_or_else(|| wrong("webhook-url", "***", "a URL of http or https"))
+    });
+    let urls = urls.collect::<Result<_, _>>()?;
+    Ok(Some(WebhookConfig { urls, secret }))
 }
 
 fn is_origin(text: &str) -> bool {

@@ -21,6 +21,7 @@ use crate::access::KeySource;
 use crate::entrance::CertificateSource;
 use crate::forward::LoudestLimits;
 use crate::signaling::OperatorToken;
+use crate::webhooks::WebhookConfig;
 
 /// All options with a value, checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,6 +58,8 @@ pub struct Config {
     pub operator_token: Option<OperatorToken>,
     /// The keys of tokens, without which nobody comes in; empty for an open server.
     pub token_keys: Vec<KeySource>,
+    /// Who is told what happens in the rooms; `None` for nobody.
+    pub webhooks: Option<WebhookConfig>,
     /// Whether clients that can are asked to send redundant audio.
     pub red: bool,
     /// Which audio of a large call is forwarded.
@@ -106,6 +109,7 @@ impl Default for Config {
             max_hold: Duration::from_millis(5),
             operator_token: None,
             token_keys: Vec::new(),
+            webhooks: None,
             red: true,
             loudest: LoudestLimits::default(),
         }

@@ -175,6 +175,26 @@ pub struct Options {
         default_missing_value = "true"
     )]
     pub require_tokens: Option<bool>,
+
+    /// Tell this URL what happens in the rooms (who comes and goes, what is published); may be repeated; needs --webhook-secret
+    #[arg(
+        long,
+        env = "CROSSPOINT_WEBHOOK_URL",
+        value_name = "URL",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    pub webhook_url: Option<Vec<String>>,
+
+    /// Sign webhooks with this: `whsec_` and base64, or any word of at least 16 characters; better in the environment or the
+    /// file
+    #[arg(
+        long,
+        env = "CROSSPOINT_WEBHOOK_SECRET",
+        value_name = "SECRET",
+        hide_env_values = true
+    )]
+    pub webhook_secret: Option<Secret>,
 }
 
 /// A number on the command line or in the environment; its range is checked with the file's.

@@ -131,6 +131,32 @@ fn a_server_that_requires_tokens_does_not_start_without_keys() {
 }
 
 #[test]
+fn webhooks_are_signed_and_their_urls_never_shown() {
+    let url = ["--webhook-url", "https://example.org/a?token=secret"];
+    let key = ["--webhook-secret", "0123456789abcdef"];
+    let both = [url, key].concat();
+    let webhooks = options(&both).unwrap().webhooks.unwrap();
+    assert_eq!(webhooks.urls.len(), 1);
+    assert_eq!(options(&key).unwrap().webhooks, None);
+    for (args, words) in [
+        (&url[..], "only with --webhook-secret"),
+        (
+            &["--webhook-url", "ftp://a", key[0], key[1]],
+            "http or https",
+        ),
+        (&["--webhook-url", "/path", key[0], key[1]], "http or https"),
+        (&[url[0], url[1], "--webhook-secret", "abc"], "whsec_"),
+    ] {
+        let error = options(args).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+        assert!(
+            !error.contains("token=") && !error.contains("abc"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn a_certificate_is_made_or_read_from_two_files() {
     let source = |args: &[&str]| options(args).map(|config| config.tls);
     assert_eq!(source(&["--tls", "off"]), Ok(None));

@@ -137,6 +137,10 @@ impl Rooms {
         let Some(participant) = self.participants.get_mut(&owner) else {
             return;
         };
+        match call.kind {
+            CallKind::Room => self.tally.room_joins += 1,
+            CallKind::Direct(_) => self.tally.direct_joins += 1,
+        }
         call.members.insert(owner);
         participant.peer = Some(peer);
         self.participant_by_peer.insert(id, owner);

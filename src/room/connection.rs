@@ -47,6 +47,7 @@ impl Rooms {
     /// A new socket. It is answered with `id`; or with an error and [`Output::Close`](super::Output::Close).
     pub fn handle_connect(&mut self, now: Instant, session: SessionId, connect: Connect) {
         if let Err((error, code)) = self.connect(now, session, &connect) {
+            self.tally.refused(&error);
             if connect.dialect == Dialect::V1 {
                 let text = ServerMessage::error(&error, true).to_text().into();
                 self.outputs
@@ -119,6 +120,7 @@ impl Rooms {
         self.admit_session(now, name, connect.address)
             .map_err(|error| (error, CloseCode::TryAgainLater))?;
 
+        self.tally.sessions += 1;
         let id = ParticipantId(self.next_id());
         let room = self.room(name);
         room.participants.insert(id);

@@ -163,9 +163,13 @@ impl Rooms {
 
     pub(super) fn act_on_event(&mut self, now: Instant, shard: usize, event: Event) {
         match event {
-            Event::Connected { peer } => self.consent(now, peer, true),
+            Event::Connected { peer } => {
+                self.tally.connections += 1;
+                self.consent(now, peer, true);
+            }
             Event::Consent { peer, fresh } => self.consent(now, peer, fresh),
             Event::Failed { peer, reason } => {
+                self.tally.failed(reason);
                 if let Some(&id) = self.participant_by_peer.get(&peer) {
                     tracing::debug!(participant = id.0, ?reason, "a peer failed");
                     // A client that closes its connection is about to say so here too, and knows.
@@ -233,6 +237,7 @@ impl Rooms {
             .and_then(|peer| peer.consent_due)
             .is_some_and(|due| due <= now)
         {
+            self.tally.timed_out();
             self.leave_call(id, Some(HangUpReason::Timeout), HangUpReason::Timeout);
             return;
         }

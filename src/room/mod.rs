@@ -36,7 +36,7 @@ mod timer;
 
 pub use config::{Limits, RoomsConfig, ShardAddress};
 pub use connection::{Connect, Departure};
-pub use counts::RoomCounts;
+pub use counts::{RoomCounts, TallySnapshot};
 pub use limits::network_of;
 pub use notice::{Notice, Somebody};
 pub use operator::{

@@ -36,6 +36,7 @@ impl Rooms {
         self.participant_by_session.insert(session, id);
         self.forget_address(old_address);
         self.count_address(connect.address);
+        self.tally.resumes += 1;
         self.welcome(id, true);
         if let Link::Broken { kept, .. } = link {
             for text in kept {

@@ -10,6 +10,7 @@ use rand::rngs::StdRng;
 
 use super::admission::Admission;
 use super::call::Call;
+use super::counts::Tally;
 use super::membership::Room;
 use super::participant::{Link, Participant};
 use super::peer::Peer;
@@ -42,6 +43,7 @@ pub struct Rooms {
     /// What each shard has to do: its peers, and the tracks that they receive.
     pub(super) load_by_shard: Vec<usize>,
     pub(super) timers: Timers,
+    pub(super) tally: Tally,
     /// Whose `participant` `updated` is due.
     pub(super) changed: BTreeSet<ParticipantId>,
     /// Whose negotiation may have something to say.
@@ -70,6 +72,7 @@ impl Rooms {
             publisher_by_track: HashMap::new(),
             participants_by_address: HashMap::new(),
             timers: Timers::default(),
+            tally: Tally::default(),
             changed: BTreeSet::new(),
             touched: BTreeSet::new(),
             emptied: Vec::new(),
@@ -138,6 +141,10 @@ impl Rooms {
             }
             self.send(id, &ServerMessage::error(&error, true));
             self.close(id, CloseCode::Restart, &error.message);
+            let tracks = self.peer(id).map(Peer::track_infos).unwrap_or_default();
+            for track in tracks {
+                self.notice_about(id, |who| Notice::TrackUnpublished(who, track));
+            }
             self.notice_about(id, Notice::ParticipantLeft);
         }
         for name in std::mem::take(&mut self.room_by_name).into_keys() {
@@ -189,6 +196,7 @@ impl Rooms {
 
     /// Tells a client that its message was refused. The third piece of nonsense in ten seconds ends its socket.
     fn refuse(&mut self, now: Instant, id: ParticipantId, error: &ProtocolError) {
+        self.tally.refused(error);
         let Some(participant) = self.participants.get_mut(&id) else {
             return;
         };

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::forward::DropCounts;
+use crate::shard::Population;
 
 /// The counters of one shard since its start, as its thread last published them: at most a fraction of a
 /// second ago.
@@ -24,6 +25,8 @@ pub struct ShardCounters {
     pub drops: DropCounts,
     /// The share of its time that the thread works, 0 to 1, over the last tenth of a second.
     pub busy: f64,
+    /// What it has to do.
+    pub population: Population,
 }
 
 /// Where a thread publishes its counters. Clones are the same place.

@@ -1,10 +1,9 @@
-//! The shards' counters in Prometheus' text format.
-
-use std::fmt::Write;
+//! The shards' counters, as Prometheus reads them.
 
 use super::counters::{CounterCell, ShardCounters};
 use super::kernel::kernel_drops;
 use crate::forward::DropReason;
+use crate::metrics::{Kind, Text};
 
 /// Reads what the shards count. Clones read the same, also after the shards' end.
 #[derive(Clone, Debug, Default)]
@@ -13,84 +12,106 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Everything in Prometheus' text format, version 0.0.4.
-    pub fn render(&self) -> String {
+    /// Writes all that shards count.
+    pub(crate) fn write(&self, text: &mut Text) {
         let ports: Vec<u16> = self.shards.iter().map(|(port, _)| *port).collect();
         let counters: Vec<_> = self.shards.iter().map(|(_, cell)| cell.read()).collect();
-        render(&counters, &kernel_drops(&ports))
+        write(text, &counters, &kernel_drops(&ports));
     }
 }
 
-/// A counter's name, what it counts, and how it is read.
-type Counter = (&'static str, &'static str, fn(&ShardCounters) -> u64);
+/// A metric's name, what it counts, and how it is read.
+type Metric = (&'static str, Kind, &'static str, fn(&ShardCounters) -> f64);
 
-const COUNTERS: [Counter; 6] = [
+const METRICS: [Metric; 10] = [
     (
-        "received_datagrams",
+        "crosspoint_received_datagrams_total",
+        Kind::Counter,
         "Datagrams read from the media sockets.",
-        |c| c.datagrams_in,
+        |c| c.datagrams_in as f64,
     ),
-    ("received_bytes", "Their bytes.", |c| c.bytes_in),
-    ("sent_datagrams", "Datagrams given to the kernel.", |c| {
-        c.datagrams_out
-    }),
-    ("sent_bytes", "Their bytes.", |c| c.bytes_out),
     (
-        "sends",
+        "crosspoint_received_bytes_total",
+        Kind::Counter,
+        "Their bytes.",
+        |c| c.bytes_in as f64,
+    ),
+    (
+        "crosspoint_sent_datagrams_total",
+        Kind::Counter,
+        "Datagrams given to the kernel.",
+        |c| c.datagrams_out as f64,
+    ),
+    (
+        "crosspoint_sent_bytes_total",
+        Kind::Counter,
+        "Their bytes.",
+        |c| c.bytes_out as f64,
+    ),
+    (
+        "crosspoint_sends_total",
+        Kind::Counter,
         "System calls that gave them to the kernel, each with one or more datagrams.",
-        |c| c.sends,
+        |c| c.sends as f64,
     ),
     (
-        "refused_datagrams",
+        "crosspoint_refused_datagrams_total",
+        Kind::Counter,
         "Datagrams that the kernel did not take.",
-        |c| c.refused,
+        |c| c.refused as f64,
+    ),
+    (
+        "crosspoint_shard_busy_ratio",
+        Kind::Gauge,
+        "The share of its time that a shard's thread works, 0 to 1.",
+        |c| c.busy,
+    ),
+    (
+        "crosspoint_shard_peers",
+        Kind::Gauge,
+        "Peer connections of a shard.",
+        |c| c.population.peers as f64,
+    ),
+    (
+        "crosspoint_shard_tracks",
+        Kind::Gauge,
+        "Tracks that a shard forwards, those included that come from other shards.",
+        |c| c.population.tracks as f64,
+    ),
+    (
+        "crosspoint_shard_subscriptions",
+        Kind::Gauge,
+        "Copies of tracks that a shard makes, one for each receiver.",
+        |c| c.population.subscriptions as f64,
     ),
 ];
 
-fn render(shards: &[ShardCounters], kernel: &[Option<u64>]) -> String {
-    let mut out = String::new();
-    for (name, help, read) in COUNTERS {
-        head(&mut out, &format!("{name}_total"), "counter", help);
-        for (shard, counters) in shards.iter().enumerate() {
-            line(&mut out, &format!("{name}_total"), shard, read(counters));
-        }
+fn write(text: &mut Text, shards: &[ShardCounters], kernel: &[Option<u64>]) {
+    let shard = |index: usize| ("shard", index.to_string());
+    for (name, kind, help, read) in METRICS {
+        let counters = shards.iter().enumerate();
+        let samples = counters.map(|(index, counters)| (vec![shard(index)], read(counters)));
+        text.family(name, kind, help, samples);
     }
-    let name = "kernel_dropped_datagrams_total";
-    let help =
-        "Datagrams that the kernel dropped before they could be read, mostly for want of buffer.";
-    head(&mut out, name, "counter", help);
-    for (shard, drops) in kernel.iter().enumerate() {
-        if let Some(drops) = drops {
-            line(&mut out, name, shard, drops);
-        }
-    }
-    let help = "Packets, and copies of packets, that were not forwarded.";
-    head(&mut out, "dropped_packets_total", "counter", help);
-    for (shard, counters) in shards.iter().enumerate() {
-        for reason in DropReason::ALL {
-            let (name, count) = (reason.name(), counters.drops.of(reason));
-            let _ = writeln!(
-                out,
-                "crosspoint_dropped_packets_total{{shard=\"{shard}\",reason=\"{name}\"}} {count}"
-            );
-        }
-    }
-    let help = "The share of its time that a shard's thread works, 0 to 1.";
-    head(&mut out, "shard_busy_ratio", "gauge", help);
-    for (shard, counters) in shards.iter().enumerate() {
-        line(&mut out, "shard_busy_ratio", shard, counters.busy);
-    }
-    out
-}
-
-// Writing to a string cannot fail.
-fn head(out: &mut String, name: &str, kind: &str, help: &str) {
-    let _ = writeln!(out, "# HELP crosspoint_{name} {help}");
-    let _ = writeln!(out, "# TYPE crosspoint_{name} {kind}");
-}
-
-fn line(out: &mut String, name: &str, shard: usize, value: impl std::fmt::Display) {
-    let _ = writeln!(out, "crosspoint_{name}{{shard=\"{shard}\"}} {value}");
+    let kernel = kernel.iter().enumerate();
+    text.family(
+        "crosspoint_kernel_dropped_datagrams_total",
+        Kind::Counter,
+        "Datagrams that the kernel dropped before they could be read, mostly for want of buffer.",
+        kernel.filter_map(|(index, drops)| Some((vec![shard(index)], (*drops)? as f64))),
+    );
+    let drops = shards.iter().enumerate().flat_map(|(index, counters)| {
+        DropReason::ALL.into_iter().map(move |reason| {
+            let labels = vec![shard(index), ("reason", reason.name().to_owned())];
+            (labels, counters.drops.of(reason) as f64)
+        })
+    });
+    text.family(
+        "crosspoint_dropped_packets_total",
+        Kind::Counter,
+        "Packets, and copies of packets, that were not forwarded.",
+        drops,
+    );
 }
 
 #[cfg(test)]
@@ -105,7 +126,13 @@ mod tests {
             ..ShardCounters::default()
         };
         busy.drops.count(DropReason::Muted);
-        let text = render(&[ShardCounters::default(), busy], &[Some(3), None]);
+        let mut text = Text::default();
+        write(
+            &mut text,
+            &[ShardCounters::default(), busy],
+            &[Some(3), None],
+        );
+        let text = text.finish();
         let mut declared = "";
         for line in text.lines() {
             if let Some(words) = line.strip_prefix("# TYPE ") {

@@ -283,6 +283,7 @@ impl Tick {
                 self.counters.publish(ShardCounters {
                     drops: *self.shard.drops(),
                     busy: self.hold.share(),
+                    population: self.shard.population(),
                     ..self.socket.counters()
                 });
             }

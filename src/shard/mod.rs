@@ -124,6 +124,17 @@ pub struct Shard {
     current: Option<Current>,
 }
 
+/// How much a shard has to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Population {
+    /// Peers.
+    pub peers: usize,
+    /// Tracks, those included whose publisher is on another shard.
+    pub tracks: usize,
+    /// Subscriptions.
+    pub subscriptions: usize,
+}
+
 /// Whose business a panic would be.
 #[derive(Clone, Copy, Debug)]
 enum Current {
@@ -233,6 +244,15 @@ impl Shard {
     /// The next event, oldest first.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
+    }
+
+    /// How much it has to do.
+    pub fn population(&self) -> Population {
+        Population {
+            peers: self.peers.len(),
+            tracks: self.tracks.len(),
+            subscriptions: self.subscriptions.len(),
+        }
     }
 
     /// How many packets were dropped, by reason.

@@ -11,8 +11,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::room::{
-    CloseCode, Connect, Departure, OperatorAnswer, OperatorRequest, Output, RequestId, RoomCounts,
-    Rooms, SessionId,
+    CloseCode, Connect, Departure, Notice, OperatorAnswer, OperatorRequest, Output, RequestId,
+    RoomCounts, Rooms, SessionId,
 };
 use crate::shard::{Command, Event};
 
@@ -196,11 +196,12 @@ impl ToClient {
 
 /// Starts the task that owns `rooms`. It ends with [`ControlHandle::shutdown`], or with its last handle.
 ///
-/// `events` are the shards' events with the shard's number.
+/// `events` are the shards' events with the shard's number. `notices` is told what happens in which room; it must not wait.
 pub fn spawn(
     rooms: Rooms,
     shards: impl Shards,
     events: mpsc::Receiver<(usize, Event)>,
+    notices: impl FnMut(&str, &Notice) + Send + 'static,
 ) -> (ControlHandle, JoinHandle<()>) {
     let (sender, inputs) = mpsc::channel(MAX_INPUTS);
     let handle = ControlHandle {
@@ -211,6 +212,7 @@ pub fn spawn(
     let control = Control {
         rooms,
         shards,
+        notices,
         outgoing_by_session: HashMap::new(),
         operators: HashMap::new(),
         last_request: 0,
@@ -218,16 +220,17 @@ pub fn spawn(
     (handle, tokio::spawn(control.run(inputs, events)))
 }
 
-struct Control<S> {
+struct Control<S, N> {
     rooms: Rooms,
     shards: S,
+    notices: N,
     outgoing_by_session: HashMap<SessionId, Outgoing>,
     /// Who waits for an answer.
     operators: HashMap<RequestId, oneshot::Sender<OperatorAnswer>>,
     last_request: u64,
 }
 
-impl<S: Shards> Control<S> {
+impl<S: Shards, N: FnMut(&str, &Notice)> Control<S, N> {
     async fn run(
         mut self,
         mut inputs: mpsc::Receiver<Input>,
@@ -307,7 +310,7 @@ impl<S: Shards> Control<S> {
                     self.outgoing_by_session.remove(&session);
                 }
                 Output::Command { shard, command } => self.shards.send(shard, command),
-                Output::Notice { .. } => {}
+                Output::Notice { room, notice } => (self.notices)(&room, &notice),
                 Output::Answer { request, answer } => {
                     if let Some(operator) = self.operators.remove(&request) {
                         // An error means that it does not wait any more.

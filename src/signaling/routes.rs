@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::rejection::QueryRejection;
@@ -13,6 +14,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Deserialize;
+use tokio::time::timeout;
 
 use super::control::ControlHandle;
 use super::files::{Files, not_found};
@@ -25,7 +27,7 @@ use super::protocol::{
 use super::readiness::Readiness;
 use super::session::{self, MAX_FRAME_BYTES};
 use crate::access::{Access, Keys, TokenError};
-use crate::room::Connect;
+use crate::room::{Connect, RoomCounts};
 
 /// What the front door is told at its start.
 #[derive(Clone, Debug, Default)]
@@ -47,11 +49,11 @@ pub struct SignalingSettings {
 
 /// Writes the metrics anew each time they are asked for.
 #[derive(Clone)]
-pub struct MetricsSource(Arc<dyn Fn() -> String + Send + Sync>);
+pub struct MetricsSource(Arc<Render>);
 
 impl MetricsSource {
-    /// Asks `render` for the text. It must not wait.
-    pub fn new(render: impl Fn() -> String + Send + Sync + 'static) -> Self {
+    /// Asks `render` for the text, telling it what the rooms count if they did so in time. It must not wait.
+    pub fn new(render: impl Fn(Option<&RoomCounts>) -> String + Send + Sync + 'static) -> Self {
         Self(Arc::new(render))
     }
 }
@@ -61,6 +63,12 @@ impl fmt::Debug for MetricsSource {
         f.write_str("MetricsSource")
     }
 }
+
+/// How long `/metrics` waits for the rooms.
+const ROOMS_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Writes the metrics, from what the rooms count.
+type Render = dyn Fn(Option<&RoomCounts>) -> String + Send + Sync;
 
 struct Door {
     control: ControlHandle,
@@ -150,7 +158,10 @@ async fn metrics(State(door): SharedDoor) -> Response {
         header::CONTENT_TYPE,
         "text/plain; version=0.0.4; charset=utf-8",
     );
-    ([text_format], render()).into_response()
+    // Rooms that are too busy to tell are one more reason to look at the rest.
+    let rooms = timeout(ROOMS_PATIENCE, door.control.counts()).await;
+    let rooms = rooms.ok().and_then(Result::ok);
+    ([text_format], render(rooms.as_ref())).into_response()
 }
 
 async fn file(State(door): SharedDoor, Path(path): Path<String>, headers: HeaderMap) -> Response {

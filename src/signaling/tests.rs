@@ -58,7 +58,7 @@ async fn start(settings: SignalingSettings) -> Server {
         started_unix_ms: 0,
     });
     let (events, received) = mpsc::channel(8);
-    let (handle, control) = spawn(rooms, FakeShards::default(), received);
+    let (handle, control) = spawn(rooms, FakeShards::default(), received, |_, _| {});
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
@@ -288,8 +288,9 @@ async fn metrics_are_written_anew_for_each_request() {
     assert!(head.starts_with("http/1.1 404"), "{head}");
 
     let requests = std::sync::atomic::AtomicUsize::new(0);
-    let source = MetricsSource::new(move || {
+    let source = MetricsSource::new(move |rooms| {
         let before = requests.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(rooms.map(|rooms| rooms.rooms), Some(0));
         format!("requests {before}\n")
     });
     let server = start(SignalingSettings {

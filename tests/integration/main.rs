@@ -31,3 +31,4 @@ mod shards;
 mod simulcast;
 mod tls;
 mod tokens;
+mod webhooks;

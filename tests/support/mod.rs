@@ -6,6 +6,7 @@
 #![allow(dead_code)]
 
 pub mod client;
+pub mod collector;
 pub mod contract;
 pub mod frames;
 pub mod peer;

@@ -1,9 +1,11 @@
 //! `error`: what went wrong, in a word for programs and a sentence for people.
 
+use std::fmt;
+
 use serde::Serialize;
 
 /// The `code` of an `error` message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorCode {
     /// Text that is not JSON, or not an object.
@@ -62,6 +64,13 @@ pub enum ErrorCode {
     NotGranted,
     /// The server cannot do it now, or is going down (then it ends the socket).
     ServerBusy,
+}
+
+impl fmt::Display for ErrorCode {
+    /// As it stands in the message.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
 }
 
 /// Why a message was refused, before or while it was acted on.
