@@ -119,17 +119,27 @@ impl Rooms {
         }
         self.admit_session(now, name, connect.address)
             .map_err(|error| (error, CloseCode::TryAgainLater))?;
+        let waits = match self.room_by_name.get(name) {
+            Some(room) => self
+                .check_order(room, connect)
+                .map_err(|error| (error, CloseCode::Forbidden))?,
+            None => false,
+        };
 
         self.tally.sessions += 1;
         let id = ParticipantId(self.next_id());
         let room = self.room(name);
-        room.participants.insert(id);
+        match waits {
+            true => room.waiting.insert(id),
+            false => room.participants.insert(id),
+        };
         let participant = Participant {
             room: Arc::clone(&room.name),
             dialect: connect.dialect,
             address: connect.address,
             access: connect.access.clone(),
             link: Link::Connected(session),
+            waits_until: None,
             token: None,
             name: None,
             peer: None,
@@ -139,6 +149,9 @@ impl Rooms {
         self.participants.insert(id, participant);
         self.participant_by_session.insert(session, id);
         self.count_address(connect.address);
+        if waits {
+            self.start_waiting(now, id);
+        }
         self.welcome(id, false);
         if let Some(name) = &connect.access.name {
             self.take_name(id, name);
@@ -158,6 +171,7 @@ impl Rooms {
                 resumed: None,
                 name: None,
                 grants: None,
+                waiting: None,
             };
             self.send(id, &message);
             return;
@@ -183,9 +197,17 @@ impl Rooms {
             resumed: Some(resumed),
             name: name.as_deref(),
             grants: by_token.then_some(grants),
+            waiting: self.is_waiting(id).then_some(true),
         };
         self.send(id, &message);
+        if self.is_waiting(id) {
+            self.tell_waiting(id);
+            self.tell_moderators(&room);
+            return;
+        }
+        self.tell_unusual_room_state(id);
         self.tell_who_is_there(id);
+        self.tell_waiting_of_moderator(id);
     }
 
     /// Gives a participant a new token, in place of the one it had.

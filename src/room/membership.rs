@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::moderation::Order;
 use super::{Notice, RoomSettings, Rooms};
 use crate::negotiation::Source;
 use crate::shard::{CallId, ParticipantId};
@@ -21,9 +22,13 @@ pub(super) struct Room {
     pub(super) name: Arc<str>,
     /// In the order in which they came.
     pub(super) participants: BTreeSet<ParticipantId>,
+    /// Who waits to be let in, in the order in which they came.
+    pub(super) waiting: BTreeSet<ParticipantId>,
     pub(super) participant_by_name: BTreeMap<Arc<str>, ParticipantId>,
     /// The room's call, while somebody is in it.
     pub(super) call: Option<CallId>,
+    /// What moderators want of it.
+    pub(super) order: Order,
     /// What operators want of it.
     pub(super) settings: RoomSettings,
     /// Until when it stays although nobody is in it.
@@ -35,11 +40,18 @@ impl Room {
         Self {
             name,
             participants: BTreeSet::new(),
+            waiting: BTreeSet::new(),
             participant_by_name: BTreeMap::new(),
             call: None,
+            order: Order::default(),
             settings: RoomSettings::default(),
             empty_until: None,
         }
+    }
+
+    /// Whether nobody is in it, nor waits for it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.participants.is_empty() && self.waiting.is_empty()
     }
 
     /// `wanted`, with a number appended if somebody but `id` has it.
@@ -84,6 +96,13 @@ impl Rooms {
         let Some(participant) = self.participants.get_mut(&id) else {
             return;
         };
+        if participant.waits_until.is_some() {
+            // It is nobody's as long as its bearer is not in the room.
+            participant.name = Some(wanted.into());
+            let room = Arc::clone(&participant.room);
+            self.tell_moderators(&room);
+            return;
+        }
         let Some(room) = self.room_by_name.get_mut(&participant.room) else {
             return;
         };
@@ -151,16 +170,22 @@ impl Rooms {
             .ok_or_else(|| ProtocolError::new(ErrorCode::NoName, "take a name first: `username`"))
     }
 
-    /// Whom `target` means to `id`. Somebody without a name is nobody yet.
+    /// Whom `target` means to `id`.
     pub(super) fn resolve(
         &self,
         id: ParticipantId,
         target: &Target,
     ) -> Result<ParticipantId, ProtocolError> {
-        let room = self
-            .participants
-            .get(&id)
-            .and_then(|participant| self.room_by_name.get(&participant.room));
+        let participant = self.participants.get(&id);
+        self.find(
+            participant.map_or("", |participant| &participant.room),
+            target,
+        )
+    }
+
+    /// Whom `target` means in a room. Somebody without a name is nobody yet.
+    pub(super) fn find(&self, room: &str, target: &Target) -> Result<ParticipantId, ProtocolError> {
+        let room = self.room_by_name.get(room);
         let found = match target {
             Target::Name(name) => {
                 room.and_then(|room| room.participant_by_name.get(name.as_str()).copied())
@@ -189,8 +214,10 @@ impl Rooms {
         self.leave_call(id, None, HangUpReason::Gone);
         self.changed.remove(&id);
         self.touched.remove(&id);
-        self.announce(id, ParticipantState::Left);
-        self.notice_about(id, Notice::ParticipantLeft);
+        if !self.is_waiting(id) {
+            self.announce(id, ParticipantState::Left);
+            self.notice_about(id, Notice::ParticipantLeft);
+        }
         let mates = self.room_mates(id);
         let Some(participant) = self.participants.remove(&id) else {
             return;
@@ -203,12 +230,24 @@ impl Rooms {
             self.participant_by_token.remove(&token);
         }
         if let Some(room) = self.room_by_name.get_mut(&participant.room) {
+            if room.waiting.remove(&id) {
+                if room.is_empty() {
+                    self.emptied.push(Arc::clone(&participant.room));
+                }
+                self.tell_moderators(&participant.room);
+                return;
+            }
             room.participants.remove(&id);
             if let Some(name) = &participant.name {
                 room.participant_by_name.remove(name);
             }
-            if room.participants.is_empty() {
+            if room.is_empty() {
                 self.emptied.push(Arc::clone(&participant.room));
+            }
+        }
+        if participant.access.grants.moderate {
+            for waiting in self.waiting(&participant.room) {
+                self.tell_waiting(waiting);
             }
         }
         if participant.name.is_some()
@@ -264,6 +303,7 @@ impl Rooms {
             state,
             call,
             tracks: &tracks,
+            moderator: participant.access.grants.moderate,
         };
         Some(message.to_text())
     }

@@ -20,6 +20,7 @@ mod direct_call;
 mod limits;
 mod media;
 mod membership;
+mod moderation;
 mod notice;
 mod operator;
 mod output;
@@ -33,6 +34,7 @@ mod rooms;
 mod speakers;
 mod subscription;
 mod timer;
+mod waiting;
 
 pub use config::{Limits, RoomsConfig, ShardAddress};
 pub use connection::{Connect, Departure};

@@ -26,6 +26,8 @@ pub(super) struct Participant {
     /// Who it is, and what it may do.
     pub(super) access: Access,
     pub(super) link: Link,
+    /// Until when it waits to be let into its room; `None` for those who are in it.
+    pub(super) waits_until: Option<Instant>,
     /// What resumes the session; only in v1.
     pub(super) token: Option<Arc<str>>,
     /// Nobody is announced, called or heard before it has one.

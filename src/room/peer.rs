@@ -21,6 +21,8 @@ pub(super) struct Peer {
     pub(super) negotiation: Negotiation,
     /// What the others of the call were given to receive.
     pub(super) published: Vec<PublishedTrack>,
+    /// Those that a moderator stopped, which nobody is given any more.
+    pub(super) stopped: BTreeSet<TrackId>,
     /// What it offered to send and may not, as far as its client was told.
     pub(super) refused: Vec<(Mid, Source)>,
     /// Which of them are muted.
@@ -58,6 +60,7 @@ impl Peer {
             load: 0,
             negotiation,
             published: Vec::new(),
+            stopped: BTreeSet::new(),
             refused: Vec::new(),
             muted: BTreeSet::new(),
             wishes: BTreeMap::new(),

@@ -115,6 +115,7 @@ impl Rooms {
                 Timer::Speakers(call) => self.tell_speakers(now, call),
                 Timer::Peer(id) => self.look_at_peer(now, id),
                 Timer::Room(name) => self.expire_room(now, &name),
+                Timer::Waiting(id) => self.expire_waiting(now, id),
             }
         }
         self.settle(now);
@@ -180,6 +181,10 @@ impl Rooms {
                 self.take_name(id, &username.name);
                 Ok(())
             }
+            _ if self.is_waiting(id) => Err(ProtocolError::new(
+                ErrorCode::NotAdmittedYet,
+                "wait until a moderator lets you in",
+            )),
             ClientMessage::Message(message) => self.chat(now, id, message),
             ClientMessage::PassThrough(message) => self.pass_through(id, message),
             ClientMessage::VideoOffer(offer) => self.take_offer(now, id, offer),
@@ -190,6 +195,7 @@ impl Rooms {
             ClientMessage::Receive(receive) => self.receive(id, receive),
             ClientMessage::Stats => self.ask_stats(id),
             ClientMessage::Timeline(request) => self.ask_timeline(id, request.track),
+            ClientMessage::Moderate(moderation) => self.take_moderation(id, &moderation),
         }
         .map_err(|error| error.about(request))
     }
@@ -326,6 +332,9 @@ fn is_known_to(dialect: Dialect, message: &ServerMessage<'_>) -> bool {
         | ServerMessage::Speakers { .. }
         | ServerMessage::Quality { .. }
         | ServerMessage::Stats { .. }
+        | ServerMessage::Moderated { .. }
+        | ServerMessage::RoomState { .. }
+        | ServerMessage::Waiting { .. }
         | ServerMessage::Timeline { .. } => dialect == Dialect::V1,
     }
 }

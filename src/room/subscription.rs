@@ -13,10 +13,13 @@ impl Rooms {
         let Some(peer) = self.peer_mut(id) else {
             return;
         };
-        if peer.published == peer.negotiation.tracks() {
+        let mut published = peer.negotiation.tracks().to_vec();
+        peer.stopped
+            .retain(|stopped| published.iter().any(|one| one.track == *stopped));
+        published.retain(|one| !peer.stopped.contains(&one.track));
+        if peer.published == published {
             return;
         }
-        let published = peer.negotiation.tracks().to_vec();
         let old = std::mem::replace(&mut peer.published, published);
         let is_old = |track: TrackId| old.iter().any(|old| old.track == track);
         let added: Vec<SubscribedTrack> = peer

@@ -18,6 +18,8 @@ pub(super) enum Timer {
     Speakers(CallId),
     /// Offers held back or not answered; consent.
     Peer(ParticipantId),
+    /// Whether it waited to be let in for long enough.
+    Waiting(ParticipantId),
     /// Whether it was empty for long enough.
     Room(Arc<str>),
 }

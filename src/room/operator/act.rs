@@ -8,11 +8,12 @@ use bytes::Bytes;
 use super::{Answered, OperatorAnswer, Refusal, RefusalKind, nobody, not_in_call, shown, to_json};
 use crate::negotiation;
 use crate::room::membership::Room;
+use crate::room::moderation::Moderator;
 use crate::room::timer::Timer;
 use crate::room::{CloseCode, Notice, Rooms};
 use crate::shard::{Command, ParticipantId};
 use crate::signaling::protocol::{
-    ErrorCode, HangUpReason, MAX_NAME_CHARACTERS, MAX_TEXT_CHARACTERS, ProtocolError,
+    ErrorCode, HangUpReason, MAX_NAME_CHARACTERS, MAX_TEXT_CHARACTERS, Moderation, ProtocolError,
     ServerMessage, Target, is_room_name,
 };
 use crate::transport::MessageKind;
@@ -91,7 +92,7 @@ impl Rooms {
         tracing::info!(room = name, ?settings, "an operator changed a room");
         self.room(name).settings = settings;
         let view = shown(self.room_view(name)?);
-        if self.known_room(name)?.participants.is_empty() {
+        if self.known_room(name)?.is_empty() {
             self.emptied.push(name.into());
             self.settle(now);
         }
@@ -117,7 +118,8 @@ impl Rooms {
     }
 
     pub(super) fn close_room(&mut self, name: &str) -> Answered {
-        let members = self.known_room(name)?.participants.clone();
+        let room = self.known_room(name)?;
+        let members = &room.participants | &room.waiting;
         tracing::info!(
             room = name,
             participants = members.len(),
@@ -138,13 +140,29 @@ impl Rooms {
         Ok(Some(OperatorAnswer::Done))
     }
 
+    /// As a moderator, in whose words it is said what is wrong.
+    pub(super) fn operator_moderates(&mut self, room: &str, moderation: &Moderation) -> Answered {
+        self.known_room(room)?;
+        self.moderate(Moderator::Operator, room, moderation)
+            .map_err(|error| {
+                let (kind, code) = match error.code {
+                    ErrorCode::NoSuchUser => (RefusalKind::NotFound, "no-such-participant"),
+                    ErrorCode::NoSuchTrack => (RefusalKind::Conflict, "no-such-track"),
+                    ErrorCode::RoomFull => (RefusalKind::Conflict, "room-full"),
+                    _ => (RefusalKind::Invalid, "bad-message"),
+                };
+                Refusal::new(kind, code, error.message)
+            })?;
+        Ok(Some(OperatorAnswer::Done))
+    }
+
     /// Looks after rooms in which nobody is any more.
     pub(in crate::room) fn end_empty_rooms(&mut self, now: Instant) {
         for name in std::mem::take(&mut self.emptied) {
             let Some(room) = self.room_by_name.get_mut(&name) else {
                 continue;
             };
-            if !room.participants.is_empty() {
+            if !room.is_empty() {
                 continue;
             }
             match room.settings.empty_timeout {
@@ -162,7 +180,7 @@ impl Rooms {
     pub(in crate::room) fn expire_room(&mut self, now: Instant, name: &Arc<str>) {
         let room = self.room_by_name.get(name);
         let is_over = room.is_some_and(|room| {
-            room.participants.is_empty() && room.empty_until.is_some_and(|until| until <= now)
+            room.is_empty() && room.empty_until.is_some_and(|until| until <= now)
         });
         if is_over {
             self.end_room(name);

@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use super::{Output, Rooms};
 use crate::shard::ParticipantId;
-use crate::signaling::protocol::Target;
+use crate::signaling::protocol::{Moderation, Target};
 use crate::transport::MessageKind;
 
 pub use act::{RoomChange, RoomSettings};
@@ -64,6 +64,13 @@ pub enum OperatorRequest {
     Stats(Member),
     /// What happened to the tracks that somebody is sent.
     Timelines(Member),
+    /// What a moderator may do as well.
+    Moderate {
+        /// The room's name.
+        room: String,
+        /// What.
+        moderation: Moderation,
+    },
     /// A line of chat.
     Say {
         /// The room's name.
@@ -176,6 +183,9 @@ impl Rooms {
             OperatorRequest::Tracks(room) => shown(self.track_list(&room)?),
             OperatorRequest::Stats(member) => self.operator_asks_stats(id, &member),
             OperatorRequest::Timelines(member) => self.operator_asks_timelines(id, &member),
+            OperatorRequest::Moderate { room, moderation } => {
+                self.operator_moderates(&room, &moderation)
+            }
             OperatorRequest::Say {
                 room,
                 target,

@@ -6,6 +6,7 @@ mod connections;
 mod direct_calls;
 mod grants;
 mod hostile;
+mod moderation;
 mod operator;
 mod room_calls;
 mod timeline;
@@ -115,7 +116,7 @@ impl World {
         self.named(connect, name)
     }
 
-    fn named(&mut self, connect: Connect, name: &str) -> User {
+    pub(super) fn named(&mut self, connect: Connect, name: &str) -> User {
         let (session, told) = self.connect(connect);
         let id = told[0]["id"].as_u64().expect("the first message is `id`");
         let user = User { session, id };

@@ -55,7 +55,10 @@ impl PassThrough {
     /// Whether the type is one of the server's to clients of [`Dialect::V1`](super::Dialect::V1), who must not get it
     /// from anybody else.
     pub fn is_of_server(&self) -> bool {
-        self.type_name() == "timeline"
+        matches!(
+            self.type_name(),
+            "timeline" | "moderated" | "room-state" | "waiting"
+        )
     }
 
     /// The message as others see it: as it came, but from `name` with `id`.

@@ -62,6 +62,20 @@ pub enum ErrorCode {
     WrongRoom,
     /// The sender's token does not allow it.
     NotGranted,
+    /// A moderator cannot do that to itself.
+    SelfTarget,
+    /// The room is locked. Ends the socket.
+    RoomLocked,
+    /// A moderator removed the receiver. Ends the socket.
+    Removed,
+    /// A moderator banned the receiver, now or before. Ends the socket.
+    Banned,
+    /// What was asked is for those in the room; the sender still waits to be let in.
+    NotAdmittedYet,
+    /// Nobody let the receiver in who waited for it, or could. Ends the socket.
+    NotAdmitted,
+    /// As many wait for the room as may. Ends the socket.
+    WaitingRoomFull,
     /// The server cannot do it now, or is going down (then it ends the socket).
     ServerBusy,
 }

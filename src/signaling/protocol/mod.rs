@@ -28,6 +28,14 @@
 //! | `quality` | S→C | no | [`ServerMessage::Quality`] |
 //! | `stats` | both | no | [`ServerMessage::Stats`] |
 //! | `timeline` | both | no | [`TimelineRequest`], [`ServerMessage::Timeline`], [`TimelineLine`] |
+//! | `moderate` | C→S | no | [`Moderation`] |
+//! | `moderated` | S→C | no | [`ServerMessage::Moderated`]: what a moderator did to the receiver |
+//! | `room-state` | S→C | no | [`ServerMessage::RoomState`]: whether the room is locked, who waits |
+//! | `waiting` | S→C | no | [`ServerMessage::Waiting`], all that is said to whoever waits to be let in |
+//!
+//! Where the server asks for tokens (`GET /ws?room=NAME&token=JWT`, see [`crate::access`]), a client without a good one gets `error`
+//! (`token-required`, `bad-token`, `token-expired`, `wrong-room`) and the close code 4401, or, if it does not speak v1, 401 or 403
+//! instead of a socket. A token that has expired meanwhile ends no session, and none is needed to resume one.
 //!
 //! # Limits
 //! A message is at most [`MAX_MESSAGE_BYTES`] long, one that is passed through [`MAX_PASS_THROUGH_BYTES`], a chat
@@ -41,6 +49,7 @@ mod error;
 mod fields;
 mod media;
 mod membership;
+mod moderation;
 mod server;
 mod stats;
 mod timeline;
@@ -51,6 +60,7 @@ pub use error::{ErrorCode, ProtocolError};
 pub use fields::Target;
 pub use media::{Mute, MuteTarget, Receive};
 pub use membership::{CallName, ParticipantState, TrackInfo, Username, is_room_name};
+pub use moderation::{Moderation, Person, WaitingState};
 pub use server::{IceServer, ServerMessage, SessionDescription, TrackLine};
 pub use stats::{StatsEntry, stats_entries};
 pub use timeline::{
@@ -82,7 +92,8 @@ pub const SUBPROTOCOL_CLASSIC: &str = "json";
 pub const DEFAULT_ROOM: &str = "lobby";
 
 /// Which of the two vocabularies a client speaks. It decides what the server sends. Both are read the same way, but for
-/// `timeline`: a classic client may use that word for something of its own, which is passed through to classic clients.
+/// `timeline` and the words of moderation: a classic client may use those for something of its own, which is passed through, what
+/// the server says itself to classic clients only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     /// MDN's "Signaling and video calling" sample: `json`, or no subprotocol.
@@ -114,6 +125,8 @@ pub enum ClientMessage {
     Stats,
     /// `timeline`: asks for [`ServerMessage::Timeline`].
     Timeline(TimelineRequest),
+    /// `moderate`
+    Moderate(Moderation),
     /// Any type that is not listed here.
     PassThrough(PassThrough),
 }
@@ -166,13 +179,14 @@ impl ClientMessage {
             "receive" => Self::Receive(Receive::read(&fields)?),
             "stats" => Self::Stats,
             "timeline" if dialect == Dialect::V1 => Self::Timeline(TimelineRequest::read(&fields)?),
+            "moderate" if dialect == Dialect::V1 => Self::Moderate(Moderation::read(&fields)?),
+            "moderated" | "room-state" | "waiting" if dialect == Dialect::V1 => {
+                return Err(only_from_server(kind));
+            }
             // Passed through, these would let one client speak with the server's voice.
             "id" | "rejectusername" | "userlist" | "participant" | "error" | "layers"
             | "wanted" | "speakers" | "quality" => {
-                return Err(ProtocolError::new(
-                    ErrorCode::BadMessage,
-                    format!("`{kind}` is only sent by the server"),
-                ));
+                return Err(only_from_server(kind));
             }
             _ => Self::PassThrough(PassThrough::read(fields, bytes)?),
         })
@@ -191,9 +205,15 @@ impl ClientMessage {
             Self::Receive(_) => "receive",
             Self::Stats => "stats",
             Self::Timeline(_) => "timeline",
+            Self::Moderate(_) => "moderate",
             Self::PassThrough(message) => message.type_name(),
         }
     }
+}
+
+fn only_from_server(kind: &str) -> ProtocolError {
+    let message = format!("`{kind}` is only sent by the server");
+    ProtocolError::new(ErrorCode::BadMessage, message)
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::membership::media_kind;
 use super::{
-    CallName, ErrorCode, HangUpReason, ParticipantState, ProtocolError, StatsEntry, TimelineLine,
-    TrackInfo,
+    CallName, ErrorCode, HangUpReason, ParticipantState, Person, ProtocolError, StatsEntry,
+    TimelineLine, TrackInfo, WaitingState,
 };
 use crate::access::Grants;
 use crate::negotiation::Source;
@@ -41,6 +41,9 @@ pub enum ServerMessage<'a> {
         /// What the client's token allows; absent where the server asks for none and all may do all but moderate.
         #[serde(skip_serializing_if = "Option::is_none")]
         grants: Option<Grants>,
+        /// Whether the client has to wait until it is let in: then [`ServerMessage::Waiting`] follows, and nothing else.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        waiting: Option<bool>,
     },
     /// The name that was asked for is not free, or no name; this one is the client's.
     #[serde(rename = "rejectusername")]
@@ -68,6 +71,9 @@ pub enum ServerMessage<'a> {
         call: Option<CallName>,
         /// What it publishes; empty when it left.
         tracks: &'a [TrackInfo],
+        /// Whether it may moderate the room; absent where it may not.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        moderator: bool,
     },
     /// A line of chat, to the room with the sender included, or to one user and the sender.
     Message {
@@ -177,6 +183,38 @@ pub enum ServerMessage<'a> {
     Stats {
         /// One entry for the transport, one for each stream.
         stats: &'a [StatsEntry],
+    },
+    /// What a moderator did to the receiver.
+    Moderated {
+        /// `mute` or `stop-screen`.
+        action: &'a str,
+        /// What was muted.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        source: Option<Source>,
+        /// Who did it; `null` for the server's operator.
+        by: Option<Person<'a>>,
+    },
+    /// How the receiver's room is ordered: to newcomers, if that is unusual, and at every change.
+    #[serde(rename_all = "camelCase")]
+    RoomState {
+        /// Newcomers are refused, but for moderators.
+        locked: bool,
+        /// Newcomers wait until they are admitted, but for moderators.
+        waiting_room: bool,
+        /// Who waits; for moderators only.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        waiting: Option<Vec<Person<'a>>>,
+        /// Who may not come back; for moderators only.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        bans: Option<Vec<Person<'a>>>,
+    },
+    /// The receiver waits to be let in, for ten minutes at most, or has been. While it waits it may take a name, and no more.
+    Waiting {
+        /// Which.
+        state: WaitingState,
+        /// Whether a moderator is in the room now; absent once the receiver is in.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        moderator: Option<bool>,
     },
     /// The answer to a client's `timeline`.
     Timeline {
