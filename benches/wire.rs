@@ -24,7 +24,7 @@ use crosspoint::rtp::{
 };
 use crosspoint::runtime::{MediaSocket, Runtime, RuntimeSettings};
 use crosspoint::shard::{Shard, ShardConfig, TrackId};
-use crosspoint::transport::{DatagramKind, Identity, Path, TransportEvent, classify};
+use crosspoint::transport::{DatagramKind, Identity, Path, Protocol, TransportEvent, classify};
 use tokio::net::UdpSocket;
 
 use client::{Client, LIMITS, Source, extensions, publish, subscribe};
@@ -248,6 +248,7 @@ async fn connect(runtime: &Runtime, identity: &Identity, index: usize, server: S
     let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(4 << 20);
     let address = socket.local_addr().expect("an address");
     let path = Path {
+        protocol: Protocol::Udp,
         remote: server,
         local: None,
     };

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::net::TcpListener;
@@ -13,17 +13,20 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::access::{KeyError, Keys};
-use crate::config::{Config, ListenAddress};
-use crate::entrance::{self, CertificateError, CertificateSource, HalfOpen, Tls};
+use crate::config::{Config, IceTcp, ListenAddress};
+use crate::entrance::{
+    self, CertificateError, CertificateSource, HalfOpen, MediaCaller, MediaCallers, Tls,
+};
 use crate::metrics::Sources;
 use crate::negotiation;
 use crate::room::{self, Notice, Rooms, RoomsConfig};
 use crate::runtime::{
-    BindError, MediaSocket, Runtime, RuntimeSettings, ShardAddress, shard_addresses,
+    BindError, MediaSocket, MediaStream, Runtime, RuntimeSettings, ShardAddress, ShardPorts,
+    shard_addresses,
 };
-use crate::shard::{Command, Shard, ShardConfig};
+use crate::shard::{Command, Shard, ShardConfig, shard_of_ufrag};
 use crate::signaling::{self, MetricsSource, Phase, Readiness, Shards, SignalingSettings};
-use crate::transport::{ChannelLimits, Identity, IdentityError};
+use crate::transport::{ChannelLimits, Identity, IdentityError, stun_username};
 use crate::webhooks::{WebhookCounts, WebhookQueues, Webhooks};
 
 /// Data channels that one peer may have open: its own, and one for each sender of each label.
@@ -38,6 +41,8 @@ pub struct Server {
     config: Config,
     listeners: Vec<TcpListener>,
     sockets: Vec<MediaSocket>,
+    /// Where media by TCP has a port of its own.
+    ice_tcp: Option<TcpListener>,
     tls: Option<Tls>,
     keys: Option<Keys>,
     webhooks: Option<(Webhooks, WebhookQueues)>,
@@ -128,6 +133,10 @@ impl Server {
             })
             .collect::<Result<_, _>>()
             .map_err(ServerError::Media)?;
+        let ice_tcp = match config.ice_tcp {
+            IceTcp::Own(address) => Some(listen(address).await?),
+            IceTcp::Page | IceTcp::Off => None,
+        };
         let addresses = reached_by(config);
         let tls = config.tls.as_ref();
         let tls = tls.map(|source| Tls::start(source, &addresses));
@@ -138,6 +147,7 @@ impl Server {
             config: config.clone(),
             listeners,
             sockets,
+            ice_tcp,
             tls: tls.transpose().map_err(ServerError::Tls)?,
             keys,
             webhooks: webhooks.transpose().map_err(ServerError::Webhooks)?,
@@ -180,6 +190,19 @@ impl Server {
             .collect()
     }
 
+    /// Where connections for media by TCP are let in.
+    fn tcp_doors(&self) -> Vec<SocketAddr> {
+        match self.config.ice_tcp {
+            IceTcp::Page => self.addresses(),
+            IceTcp::Off => Vec::new(),
+            IceTcp::Own(_) => {
+                let own = self.ice_tcp.iter();
+                own.filter_map(|listener| listener.local_addr().ok())
+                    .collect()
+            }
+        }
+    }
+
     /// The UDP ports of the shards.
     pub fn media_ports(&self) -> Vec<u16> {
         self.sockets.iter().map(MediaSocket::port).collect()
@@ -188,10 +211,12 @@ impl Server {
     /// Serves until `shutdown` resolves; then clients are told, and within 5 s everything is closed.
     /// Must be called on a tokio runtime with I/O and time.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), ServerError> {
+        let tcp_doors = self.tcp_doors();
         let Self {
             config,
             listeners,
             sockets,
+            ice_tcp,
             tls,
             keys,
             webhooks,
@@ -204,7 +229,7 @@ impl Server {
             );
         }
         let identity = Identity::generate().map_err(ServerError::Identity)?;
-        let rooms = Rooms::new(rooms_config(&config, &identity, &sockets));
+        let rooms = Rooms::new(rooms_config(&config, &identity, &sockets, &tcp_doors));
         let pairs = sockets
             .into_iter()
             .enumerate()
@@ -243,6 +268,13 @@ impl Server {
         let (stop, stopped) = watch::channel(());
         let mut serving = JoinSet::new();
         let half_open = HalfOpen::default();
+        let mut bringing = JoinSet::new();
+        if let Some(listener) = ice_tcp {
+            bringing.spawn(bring_in(
+                entrance::open_for_media(listener, half_open.clone()),
+                Arc::downgrade(&runtime),
+            ));
+        }
         for listener in listeners {
             let doors = entrance::open(listener, tls.clone(), half_open.clone());
             let stopped = || {
@@ -254,6 +286,9 @@ impl Server {
             };
             let (control, settings) = (control.clone(), Arc::clone(&settings));
             serving.spawn(signaling::serve(doors.main, control, settings, stopped()));
+            if config.ice_tcp == IceTcp::Page {
+                bringing.spawn(bring_in(doors.media, Arc::downgrade(&runtime)));
+            }
             if let Some(plain) = doors.plain {
                 serving.spawn(signaling::redirect(plain, stopped()));
             }
@@ -265,6 +300,7 @@ impl Server {
             Some(ended) = serving.join_next() => ended.unwrap_or_else(|e| Err(io::Error::other(e))),
         };
         drop(stop);
+        bringing.shutdown().await;
         while serving.join_next().await.is_some() {}
         // The rooms are the last to hold the runtime; their farewells to the peers are queued by now.
         let _ = rooms.await;
@@ -278,10 +314,30 @@ impl Server {
     }
 }
 
+/// Brings those who send media by TCP to the shards of their peers, which their first checks name.
+async fn bring_in(mut callers: MediaCallers, runtime: Weak<Runtime>) {
+    while let Some(MediaCaller { stream, first }) = callers.recv().await {
+        let Some(runtime) = runtime.upgrade() else {
+            return;
+        };
+        // The first two bytes are the frame's length.
+        let ufrag = first.get(2..).and_then(stun_username);
+        let shard = ufrag.and_then(shard_of_ufrag);
+        if let (Some(shard), Ok(stream)) = (shard, stream.into_std()) {
+            runtime.take_stream(shard, MediaStream { stream, first });
+        }
+    }
+}
+
 /// The addresses under which others reach this machine.
 fn reached_by(config: &Config) -> Vec<IpAddr> {
-    let candidates = shard_addresses(0, &config.announce, true).candidates;
-    let addresses = candidates.iter().map(SocketAddr::ip);
+    let ports = ShardPorts {
+        udp: 0,
+        ipv6: true,
+        tcp: &[],
+    };
+    let candidates = shard_addresses(ports, &config.announce).candidates;
+    let addresses = candidates.iter().map(|candidate| candidate.address.ip());
     addresses.filter(|ip| !ip.is_loopback()).collect()
 }
 
@@ -309,11 +365,21 @@ fn new_shard(index: usize, config: &Config, identity: &Identity) -> Shard {
     })
 }
 
-fn rooms_config(config: &Config, identity: &Identity, sockets: &[MediaSocket]) -> RoomsConfig {
+fn rooms_config(
+    config: &Config,
+    identity: &Identity,
+    sockets: &[MediaSocket],
+    tcp: &[SocketAddr],
+) -> RoomsConfig {
     let limits = &config.limits;
     let shards = sockets
         .iter()
-        .map(|socket| shard_addresses(socket.port(), &config.announce, socket.ipv6()))
+        .map(|socket| ShardPorts {
+            udp: socket.port(),
+            ipv6: socket.ipv6(),
+            tcp,
+        })
+        .map(|ports| shard_addresses(ports, &config.announce))
         .map(
             |ShardAddress {
                  local_candidates,

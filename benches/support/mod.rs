@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crosspoint::rtp::{ExtensionValues, HeaderFields, own_extensions, write_header};
 use crosspoint::shard::{Batch, Command, Shard, ShardConfig};
-use crosspoint::transport::{DatagramKind, Identity, Path, TransportEvent, classify};
+use crosspoint::transport::{DatagramKind, Identity, Path, Protocol, TransportEvent, classify};
 
 #[allow(unused_imports, reason = "each bench and test uses a part")]
 pub(crate) use client::{Client, LIMITS, Source, extensions, publish, subscribe};
@@ -28,6 +28,7 @@ pub(crate) type Datagram = Vec<u8>;
 
 fn server_path() -> Path {
     Path {
+        protocol: Protocol::Udp,
         remote: ([203, 0, 113, 1], 7880).into(),
         local: None,
     }
@@ -160,11 +161,13 @@ impl Memory {
     /// Hands the shard a datagram of a client. What it sends stays in the batch.
     pub(crate) fn deliver(&mut self, client: usize, datagram: &mut [u8]) {
         let path = Path {
+            protocol: Protocol::Udp,
             remote: self.clients[client].address,
             local: None,
         };
         let shard = &mut self.shards[self.clients[client].shard];
-        shard.handle_datagram(self.now, path, datagram, &mut self.batch);
+        let taken = shard.handle_datagram(self.now, path, datagram, &mut self.batch);
+        assert!(taken.is_ok(), "the shard knows its clients");
     }
 
     /// Carries what shards have for each other, until they have nothing more.

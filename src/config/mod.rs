@@ -15,7 +15,7 @@ use std::time::Duration;
 
 pub use check::ConfigError;
 pub use options::Options;
-pub use values::{KeyFile, KeySecret, ListenAddress, LogFormat, Secret, TlsMode};
+pub use values::{IceTcp, KeyFile, KeySecret, ListenAddress, LogFormat, Secret, TlsMode};
 
 use crate::access::KeySource;
 use crate::entrance::CertificateSource;
@@ -34,6 +34,8 @@ pub struct Config {
     pub tls: Option<CertificateSource>,
     /// First UDP port, or 0 for free ones.
     pub udp_port: u16,
+    /// Where TCP connections for media are let in.
+    pub ice_tcp: IceTcp,
     /// Addresses of the media ports that are told to clients; empty means this machine's own.
     pub announce: Vec<IpAddr>,
     /// Number of shards, 1 to 64.
@@ -97,6 +99,7 @@ impl Default for Config {
             listen_is_default: true,
             tls: None,
             udp_port: 7880,
+            ice_tcp: IceTcp::default(),
             announce: Vec::new(),
             shards: std::thread::available_parallelism().map_or(1, |n| n.get().min(64)),
             log: "info".to_owned(),

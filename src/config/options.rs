@@ -7,7 +7,7 @@ use std::str::FromStr;
 use clap::Parser;
 use serde::Deserialize;
 
-use super::values::{KeyFile, KeySecret, ListenAddress, LogFormat, Secret, TlsMode};
+use super::values::{IceTcp, KeyFile, KeySecret, ListenAddress, LogFormat, Secret, TlsMode};
 
 /// Hosts group calls in the browser: serves the page, carries the signalling and forwards the media.
 #[derive(Parser, Deserialize, Clone, Debug, Default)]
@@ -45,6 +45,11 @@ pub struct Options {
     /// First UDP port for media; each shard takes one, counting up; 0 takes free ones [default: 7880]
     #[arg(long, env = "CROSSPOINT_UDP_PORT", value_name = "PORT", value_parser = |text: &str| number::<u16>(text, "0 to 65535"))]
     pub udp_port: Option<u16>,
+
+    /// Where clients that UDP is blocked for may send media by TCP: `page`, by the ports of --listen; ADDR:PORT, by one of
+    /// its own; or `off` [default: page]
+    #[arg(long, env = "CROSSPOINT_ICE_TCP", value_name = "WHERE")]
+    pub ice_tcp: Option<IceTcp>,
 
     /// Address under which clients reach the media ports; may be repeated [default: this machine's addresses]
     #[arg(long,

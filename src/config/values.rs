@@ -195,6 +195,41 @@ impl FromStr for ListenAddress {
     }
 }
 
+/// Where TCP connections for media are let in.
+#[derive(Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[serde(try_from = "String")]
+pub enum IceTcp {
+    /// Where the page is.
+    #[default]
+    Page,
+    /// Nowhere.
+    Off,
+    /// By a port of its own.
+    Own(ListenAddress),
+}
+
+impl FromStr for IceTcp {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "page" => Ok(Self::Page),
+            "off" => Ok(Self::Off),
+            other => other.parse().map(Self::Own).map_err(|error: String| {
+                format!("allowed is `page`, `off`, or an address of its own; {error}")
+            }),
+        }
+    }
+}
+
+impl TryFrom<String> for IceTcp {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
 impl TryFrom<String> for ListenAddress {
     type Error = String;
 

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
@@ -15,7 +16,14 @@ use super::tls::Tls;
 /// The first byte of whoever speaks TLS: a record that holds a handshake (RFC 8446 section 5.1).
 const HANDSHAKE_RECORD: u8 = 0x16;
 
-/// How long a client may take until its handshake is over.
+/// The first byte of whoever sends media: of the length of a STUN request, which is less than 512 bytes (RFC 4571).
+/// No request of HTTP begins so.
+const FRAMED: std::ops::RangeInclusive<u8> = 0..=1;
+
+/// Bytes 4 to 8 of each STUN message (RFC 8489 section 5).
+const STUN_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
+
+/// How long a client may take until it is known what it speaks, its handshake included.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// After the system refused a connection, for want of file handles mostly.
@@ -50,24 +58,53 @@ pub struct Doors {
     pub main: Door,
     /// Who speaks no TLS where it is expected.
     pub plain: Option<Door>,
+    /// Who sends media. Once this is dropped, they are turned away.
+    pub media: MediaCallers,
+}
+
+/// Who comes to send media by TCP.
+pub type MediaCallers = mpsc::Receiver<MediaCaller>;
+
+/// Somebody who sends media in frames of a TCP connection (RFC 6544).
+#[derive(Debug)]
+pub struct MediaCaller {
+    /// The connection, after its first frame.
+    pub stream: TcpStream,
+    /// The first frame with its length: a connectivity check, most likely.
+    pub first: Vec<u8>,
 }
 
 /// Lets clients in until the main door is closed. Listeners may share their `half_open`. Must be called on a tokio runtime.
 pub fn open(listener: TcpListener, tls: Option<Tls>, half_open: HalfOpen) -> Doors {
     let (to_main, main) = mpsc::channel(WAITING);
     let (to_plain, plain) = mpsc::channel(WAITING);
+    let (to_media, media) = mpsc::channel(WAITING);
     let is_plain_expected = tls.is_none();
     let hall = Hall {
         tls,
-        main: to_main,
-        plain: to_plain,
+        http: Some((to_main, to_plain)),
+        media: to_media,
         half_open,
     };
     tokio::spawn(hall.receive(listener));
     Doors {
         main: Door(main),
         plain: (!is_plain_expected).then_some(Door(plain)),
+        media,
     }
+}
+
+/// Lets in who sends media and nobody else, until the receiver is dropped. Must be called on a tokio runtime.
+pub fn open_for_media(listener: TcpListener, half_open: HalfOpen) -> MediaCallers {
+    let (to_media, media) = mpsc::channel(WAITING);
+    let hall = Hall {
+        tls: None,
+        http: None,
+        media: to_media,
+        half_open,
+    };
+    tokio::spawn(hall.receive(listener));
+    media
 }
 
 impl Door {
@@ -81,8 +118,9 @@ impl Door {
 #[derive(Clone)]
 struct Hall {
     tls: Option<Tls>,
-    main: mpsc::Sender<Admitted>,
-    plain: mpsc::Sender<Admitted>,
+    /// The main door and the plain one, where HTTP is served.
+    http: Option<(mpsc::Sender<Admitted>, mpsc::Sender<Admitted>)>,
+    media: mpsc::Sender<MediaCaller>,
     half_open: HalfOpen,
 }
 
@@ -90,11 +128,11 @@ impl Hall {
     async fn receive(self, listener: TcpListener) {
         loop {
             let accepted = tokio::select! {
-                () = self.main.closed() => return,
+                () = self.closed() => return,
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, address)) => self.welcome(stream, address).await,
+                Ok((stream, address)) => self.welcome(stream, address),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted; is the limit of open files too low (ulimit -n)?");
@@ -105,59 +143,99 @@ impl Hall {
         }
     }
 
-    async fn welcome(&self, stream: TcpStream, address: SocketAddr) {
+    /// Resolves when nobody is let in any more.
+    async fn closed(&self) {
+        match &self.http {
+            Some((main, _)) => main.closed().await,
+            None => self.media.closed().await,
+        }
+    }
+
+    fn welcome(&self, stream: TcpStream, address: SocketAddr) {
         // Signalling is short messages that somebody waits for. Failing to say so only costs time.
         let _ = stream.set_nodelay(true);
         let (place, mut loss) = self.half_open.enter(address.ip());
-        let Some(tls) = self.tls.clone() else {
-            let admitted = Admitted {
-                stream: Stream::Plain(stream),
-                address,
-                place,
-                loss,
-            };
-            let _ = self.main.send(admitted).await;
-            return;
-        };
         let hall = self.clone();
         tokio::spawn(async move {
             let told = tokio::select! {
-                told = timeout(PATIENCE, Self::tell_apart(&tls, stream)) => told,
+                told = timeout(PATIENCE, tell_apart(hall.tls.as_ref(), stream)) => told,
                 () = loss.happened() => return tracing::debug!(%address, "too many say nothing"),
             };
-            let stream = match told {
-                Ok(Ok(stream)) => stream,
-                Ok(Err(error)) => return tracing::debug!(%address, %error, "no handshake"),
-                Err(_) => return tracing::debug!(%address, "no handshake in time"),
-            };
-            place.heard();
-            let door = match stream {
-                Stream::Tls(_) => &hall.main,
-                Stream::Plain(_) => &hall.plain,
-            };
-            let _ = door
-                .send(Admitted {
-                    stream,
-                    address,
-                    place,
-                    loss,
-                })
-                .await;
+            match told {
+                Ok(Ok(Guest::Media(caller))) => {
+                    // Where nobody takes it, it is closed.
+                    let _ = hall.media.send(caller).await;
+                }
+                Ok(Ok(Guest::Http(stream))) => {
+                    place.heard();
+                    hall.show_in(Admitted {
+                        stream,
+                        address,
+                        place,
+                        loss,
+                    })
+                    .await;
+                }
+                Ok(Err(error)) => tracing::debug!(%address, %error, "nothing that is spoken here"),
+                Err(_) => tracing::debug!(%address, "said nothing in time"),
+            }
         });
     }
 
-    async fn tell_apart(tls: &Tls, stream: TcpStream) -> io::Result<Stream> {
-        let mut first = [0];
-        if stream.peek(&mut first).await? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        if first == [HANDSHAKE_RECORD] {
-            let stream = tls.acceptor().accept(stream).await?;
-            Ok(Stream::Tls(Box::new(stream)))
-        } else {
-            Ok(Stream::Plain(stream))
-        }
+    /// Leads who speaks HTTP to its door.
+    async fn show_in(&self, admitted: Admitted) {
+        let Some((main, plain)) = &self.http else {
+            tracing::debug!(address = %admitted.address, "no media");
+            return;
+        };
+        let is_expected = matches!(admitted.stream, Stream::Tls(_)) == self.tls.is_some();
+        let door = if is_expected { main } else { plain };
+        let _ = door.send(admitted).await;
     }
+}
+
+/// What a client turned out to speak.
+enum Guest {
+    /// HTTP, most likely.
+    Http(Stream),
+    Media(MediaCaller),
+}
+
+async fn tell_apart(tls: Option<&Tls>, mut stream: TcpStream) -> io::Result<Guest> {
+    let mut first = [0];
+    if stream.peek(&mut first).await? == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    match (first, tls) {
+        ([byte], _) if FRAMED.contains(&byte) => {
+            let first = read_check(&mut stream).await?;
+            Ok(Guest::Media(MediaCaller { stream, first }))
+        }
+        ([HANDSHAKE_RECORD], Some(tls)) => {
+            let stream = tls.acceptor().accept(stream).await?;
+            Ok(Guest::Http(Stream::Tls(Box::new(stream))))
+        }
+        _ => Ok(Guest::Http(Stream::Plain(stream))),
+    }
+}
+
+/// Reads the first frame, which has to be a STUN message.
+async fn read_check(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    /// The frame's length, and a STUN header (RFC 8489 section 5).
+    const HEAD: usize = 2 + 20;
+    let mut frame = vec![0; HEAD];
+    stream.read_exact(&mut frame).await?;
+    let length = 2 + usize::from(u16::from_be_bytes([frame[0], frame[1]]));
+    let is_stun = frame[6..10] == STUN_COOKIE;
+    if !is_stun || length < HEAD {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "no connectivity check",
+        ));
+    }
+    frame.resize(length, 0);
+    stream.read_exact(&mut frame[HEAD..]).await?;
+    Ok(frame)
 }
 
 /// Whether the client went away before it was accepted.

@@ -1,8 +1,8 @@
-//! The TCP door: accepts connections, ends TLS, and tells by the first byte who speaks TLS and who does not.
+//! The TCP door: accepts connections, ends TLS, and tells by the first bytes who speaks what.
 //!
 //! Called by [`crate::server`] at its start, which has HTTP served to whoever comes out of a [`Door`]. Where there is a
-//! certificate, what speaks TLS comes out of one door and what does not out of another, to be sent on to HTTPS. Those that
-//! say nothing are few, whoever comes. It never reads a request, and knows nothing of calls.
+//! certificate, what speaks TLS comes out of one door and what does not out of another, to be sent on to HTTPS. Who
+//! sends media, since UDP is blocked for it, is brought to the shards. Those that say nothing are few, whoever comes. It never reads a request, and knows nothing of calls.
 
 mod certificate;
 mod half_open;
@@ -13,6 +13,6 @@ mod tls;
 
 pub use certificate::{CertificateError, CertificateSource};
 pub use half_open::{HalfOpen, Loss, Place};
-pub use listener::{Admitted, Door, Doors, open};
+pub use listener::{Admitted, Door, Doors, MediaCaller, MediaCallers, open, open_for_media};
 pub use stream::Stream;
 pub use tls::Tls;

@@ -1,6 +1,32 @@
-//! Trickled candidates (RFC 8839 section 5.1), of which only the form is checked.
+//! Candidates (RFC 8839 section 5.1): ours as they are written, and trickled ones, of which only the form is checked.
+
+use std::fmt::Write;
 
 use crate::negotiation::NegotiationError;
+
+use crate::transport::{Endpoint, Protocol};
+
+/// Writes ours as host candidates of falling priority, the ones of TCP after those of UDP (RFC 8445 section 5.1.2.1,
+/// RFC 6544 section 4.2). With TCP it is the other side that connects.
+pub(super) fn write(sdp: &mut String, candidates: &[Endpoint]) {
+    for (index, Endpoint { protocol, address }) in (0_u16..).zip(candidates) {
+        let (name, kind, preference, passive) = match protocol {
+            Protocol::Udp => ("udp", 126, u16::MAX - index, ""),
+            // Libwebrtc's preference for TCP; the direction's own in the upper three bits.
+            Protocol::Tcp => ("tcp", 90, (4 << 13) | (0x1fff - index), " tcptype passive"),
+        };
+        let priority = (kind << 24) | (u32::from(preference) << 8) | 255;
+        // Writing to a string cannot fail.
+        let _ = write!(
+            sdp,
+            "a=candidate:{} 1 {name} {priority} {} {} typ host{passive}\r\n",
+            u32::from(index) + 1,
+            address.ip(),
+            address.port()
+        );
+    }
+    sdp.push_str("a=end-of-candidates\r\n");
+}
 
 /// Longest candidate that is looked at, in bytes.
 const MAX_LEN: usize = 1_024;
@@ -54,6 +80,27 @@ pub(crate) fn check(candidate: &str) -> Result<(), NegotiationError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ours_prefer_udp_and_pass_as_theirs() {
+        let mut sdp = String::new();
+        let candidates = [
+            Endpoint::udp("203.0.113.5:7880".parse().unwrap()),
+            Endpoint::udp("[2001:db8::5]:7880".parse().unwrap()),
+            Endpoint::tcp("203.0.113.5:443".parse().unwrap()),
+        ];
+        write(&mut sdp, &candidates);
+        assert_eq!(
+            sdp,
+            "a=candidate:1 1 udp 2130706431 203.0.113.5 7880 typ host\r\n\
+             a=candidate:2 1 udp 2130706175 2001:db8::5 7880 typ host\r\n\
+             a=candidate:3 1 tcp 1520434687 203.0.113.5 443 typ host tcptype passive\r\n\
+             a=end-of-candidates\r\n"
+        );
+        for line in sdp.lines().take(3) {
+            assert_eq!(check(line), Ok(()), "{line}");
+        }
+    }
 
     #[test]
     fn browsers_candidates_pass() {

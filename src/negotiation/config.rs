@@ -1,9 +1,8 @@
 //! What a negotiation is told at its start.
 
-use std::net::SocketAddr;
-
 use super::Sources;
 use crate::shard::{Fingerprint, IceCredentials, PeerId};
+use crate::transport::Endpoint;
 
 /// What one negotiation is told at its start.
 #[derive(Clone, Debug)]
@@ -16,7 +15,7 @@ pub struct Config {
     /// Our certificate's hash.
     pub fingerprint: Fingerprint,
     /// Our addresses, best first. Every description names all of them.
-    pub candidates: Vec<SocketAddr>,
+    pub candidates: Vec<Endpoint>,
     /// What a client may ask for.
     pub limits: Limits,
     /// Of which sources the client may send tracks. What else it offers to send is answered with a direction that refuses it.

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::net::SocketAddr;
 
+use crate::negotiation::candidate;
 use crate::negotiation::line::MediaLine;
 use crate::negotiation::remote::{LineExtension, LineKind};
 use crate::negotiation::state::State;
@@ -98,7 +99,8 @@ impl<'a> Writer<'a> {
 
     fn line(&mut self, line: &MediaLine, tagged: Option<Mid>) {
         let [media, protocol, format] = &line.words;
-        let address = self.config.candidates.first();
+        let candidates = &self.config.candidates;
+        let address = candidates.first().map(|first| first.address);
         if line.stopped {
             line!(self, "m={media} 0 {protocol} {format}");
             line!(self, "c=IN IP4 0.0.0.0");
@@ -108,7 +110,7 @@ impl<'a> Writer<'a> {
             line!(self, "a=inactive");
             return;
         }
-        let port = address.map_or(9, SocketAddr::port);
+        let port = address.map_or(9, |address| address.port());
         match line.kind {
             LineKind::Rtp(_) => {
                 let _ = write!(self.sdp, "m={media} {port} {protocol}");
@@ -130,7 +132,7 @@ impl<'a> Writer<'a> {
             None => line!(self, "c=IN IP4 0.0.0.0"),
         }
         if line.mid == tagged {
-            self.candidates();
+            candidate::write(&mut self.sdp, &self.config.candidates);
         }
         self.transport();
         if let Some(mid) = line.mid {
@@ -144,23 +146,6 @@ impl<'a> Writer<'a> {
                 line!(self, "a=max-message-size:{max}");
             }
         }
-    }
-
-    /// All of them, as host candidates of falling priority (RFC 8445 section 5.1.2.1).
-    fn candidates(&mut self) {
-        let config = self.config;
-        for (index, address) in (0_u16..).zip(&config.candidates) {
-            let preference = u32::from(u16::MAX - index);
-            let priority = (126 << 24) | (preference << 8) | 255;
-            line!(
-                self,
-                "a=candidate:{} 1 udp {priority} {} {} typ host",
-                u32::from(index) + 1,
-                address.ip(),
-                address.port()
-            );
-        }
-        line!(self, "a=end-of-candidates");
     }
 
     fn transport(&mut self) {

@@ -15,7 +15,7 @@ use super::speakers::CallSpeakers;
 use super::timer::Timer;
 use crate::access::Grants;
 use crate::negotiation::{Config, Negotiation};
-use crate::shard::{CallId, Command, IceCredentials, ParticipantId, PeerId};
+use crate::shard::{CallId, Command, IceCredentials, ParticipantId, PeerId, shard_letter};
 use crate::signaling::protocol::{CallName, HangUpReason, ServerMessage};
 
 /// A call, from its first peer to its last.
@@ -71,7 +71,12 @@ impl Rooms {
         let id = PeerId(self.next_id());
         let local_ice = IceCredentials {
             // The number makes it unique; the rest keeps it from being guessed.
-            ufrag: format!("{:x}{}", id.0, Alphanumeric.sample_string(&mut self.rng, 8)),
+            ufrag: format!(
+                "{}{:x}{}",
+                shard_letter(shard),
+                id.0,
+                Alphanumeric.sample_string(&mut self.rng, 8)
+            ),
             pwd: Alphanumeric.sample_string(&mut self.rng, 32),
         };
         let owner = self.participants.get(&owner);

@@ -1,11 +1,11 @@
 //! What the rooms are told at their start.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::negotiation;
 use crate::shard::Fingerprint;
 use crate::signaling::protocol::IceServer;
+use crate::transport::Endpoint;
 
 /// What the rooms are told at their start.
 #[derive(Clone, Debug)]
@@ -40,9 +40,9 @@ pub struct RoomsConfig {
 #[derive(Clone, Debug, Default)]
 pub struct ShardAddress {
     /// Candidates for clients on this machine.
-    pub loopback: Vec<SocketAddr>,
+    pub loopback: Vec<Endpoint>,
     /// Candidates for everybody else.
-    pub others: Vec<SocketAddr>,
+    pub others: Vec<Endpoint>,
 }
 
 /// How much of everything there may be.

@@ -1,4 +1,4 @@
-//! One thread for each core: a UDP socket, a command queue and the [`Shard`](crate::shard::Shard) they drive.
+//! One thread for each core: a UDP socket, TCP connections for media, a command queue and the [`Shard`](crate::shard::Shard) they drive.
 //!
 //! Called by [`crate::server`]. It never looks into a datagram: it reads batches, tells the shard the
 //! time, sends what the shard wrote, and carries what shards have for each other.
@@ -10,11 +10,13 @@ mod kernel;
 mod links;
 mod metrics;
 mod socket;
+mod streams;
 mod thread;
 mod wait;
 
-pub use addresses::{ShardAddress, shard_addresses};
+pub use addresses::{ShardAddress, ShardPorts, shard_addresses};
 pub use counters::ShardCounters;
 pub use metrics::Metrics;
 pub use socket::{BindError, MediaSocket};
+pub use streams::MediaStream;
 pub use thread::{Runtime, RuntimeSettings, ShardEvent};

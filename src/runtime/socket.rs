@@ -10,9 +10,10 @@ use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::counters::ShardCounters;
+use super::streams::Sent;
 use super::wait::Wait;
 use crate::shard::Lane;
-use crate::transport::Path;
+use crate::transport::{Path, Protocol as Carrier};
 
 /// What the kernel should buffer in each direction: about 30 ms of 1 Gbit/s.
 const KERNEL_BUFFER: usize = 4 * 1024 * 1024;
@@ -165,6 +166,7 @@ impl ShardSocket {
         for index in largest_first(&self.metas[..count]) {
             let (meta, buffer) = (&self.metas[index], &mut self.buffers[index]);
             let path = Path {
+                protocol: Carrier::Udp,
                 remote: canonical(meta.addr),
                 local: meta.dst_ip.map(|ip| ip.to_canonical()),
             };
@@ -210,6 +212,14 @@ impl ShardSocket {
                 }
             }
         }
+    }
+
+    /// Counts what left by connections instead.
+    pub(super) fn count(&mut self, sent: Sent) {
+        self.counters.sends += 1;
+        self.counters.datagrams_out += sent.datagrams;
+        self.counters.bytes_out += sent.bytes;
+        self.counters.refused += sent.refused;
     }
 
     fn transmit(&mut self, transmit: &Transmit<'_>, wait: &mut Wait) -> io::Result<()> {

@@ -13,8 +13,10 @@ use super::hold::Hold;
 use super::links::Links;
 use super::metrics::Metrics;
 use super::socket::{MediaSocket, ShardSocket};
+use super::streams::{MediaStream, Streams};
 use super::wait::{Bell, Wait};
 use crate::shard::{Batch, Command, Event, LinkBatch, Shard};
+use crate::transport::{Path, Protocol};
 
 /// Batches read in one tick before what they caused is sent: bounds memory and delay under load.
 const READS_PER_TICK: usize = 8;
@@ -24,6 +26,9 @@ const LINKS_PER_TICK: usize = 64;
 
 /// Counters are published this often while there is something to count.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Connections for media that may wait for a shard's thread.
+const STREAM_QUEUE: usize = 256;
 
 /// Events that may wait for control; what does not fit stays in the shard until there is room.
 const EVENT_QUEUE: usize = 4_096;
@@ -58,6 +63,7 @@ pub struct Runtime {
 #[derive(Debug)]
 struct ShardHandle {
     commands: Commands,
+    streams: mpsc::Sender<MediaStream>,
     thread: JoinHandle<()>,
     port: u16,
     counters: CounterCell,
@@ -77,6 +83,7 @@ impl Runtime {
         let parts = pairs.into_iter().zip(links).zip(waits);
         for (index, (((socket, shard), links), wait)) in parts.enumerate() {
             let (commands, queue) = mpsc::unbounded_channel();
+            let (streams, opened) = mpsc::channel(STREAM_QUEUE);
             let events = events.clone();
             let port = socket.port();
             let socket = ShardSocket::new(socket, settings.segments, &wait)?;
@@ -90,6 +97,8 @@ impl Runtime {
                         index,
                         wait,
                         socket,
+                        opened,
+                        streams: Streams::new(),
                         shard,
                         batch: Batch::new(),
                         links,
@@ -107,6 +116,7 @@ impl Runtime {
                     queue: Some(commands),
                     bell,
                 },
+                streams,
                 thread,
                 port,
                 counters,
@@ -142,6 +152,15 @@ impl Runtime {
     pub fn send(&self, shard: usize, command: Command) {
         if let Some(handle) = self.shards.get(shard) {
             handle.commands.send(command);
+        }
+    }
+
+    /// Hands a connection for media to one shard. It is closed when the shard is over, or does not keep up.
+    pub fn take_stream(&self, shard: usize, stream: MediaStream) {
+        if let Some(handle) = self.shards.get(shard)
+            && handle.streams.try_send(stream).is_ok()
+        {
+            handle.commands.bell.ring();
         }
     }
 
@@ -187,6 +206,9 @@ struct Tick {
     index: usize,
     wait: Wait,
     socket: ShardSocket,
+    /// Connections that are new.
+    opened: mpsc::Receiver<MediaStream>,
+    streams: Streams,
     shard: Shard,
     batch: Batch,
     links: Links,
@@ -201,7 +223,12 @@ impl Tick {
     fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) -> io::Result<()> {
         loop {
             self.hold.rest(Instant::now());
-            let timeout = [self.shard.poll_timeout(), self.publish_at, self.batch.due()];
+            let timeout = [
+                self.shard.poll_timeout(),
+                self.publish_at,
+                self.batch.due(),
+                self.streams.due(),
+            ];
             let readable = self.wait.sleep(timeout.into_iter().flatten().min())?;
             self.begin();
             if readable {
@@ -210,6 +237,7 @@ impl Tick {
             while let Ok(command) = commands.try_recv() {
                 self.command(command);
             }
+            self.read_streams();
             self.take_links();
             let now = Instant::now();
             if self.shard.poll_timeout().is_some_and(|due| due <= now) {
@@ -243,9 +271,7 @@ impl Tick {
         let (shard, batch) = (&mut self.shard, &mut self.batch);
         for _ in 0..READS_PER_TICK {
             let more = self.socket.read(|path, datagram| {
-                if catch(|| shard.handle_datagram(now, path, datagram, batch)).is_err() {
-                    shard.abandon_current(now, batch);
-                }
+                take(shard, now, path, datagram, batch);
             })?;
             if !more {
                 return Ok(());
@@ -253,6 +279,34 @@ impl Tick {
         }
         self.wait.has_more();
         Ok(())
+    }
+
+    /// Takes new connections over, and reads those that something came by.
+    fn read_streams(&mut self) {
+        let now = Instant::now();
+        let mut unread = self.wait.take_ready();
+        while let Ok(new) = self.opened.try_recv() {
+            match self.streams.add(now, new, &self.wait) {
+                // There is something to read in what came with it.
+                Ok(index) => unread.push(index),
+                Err(error) => tracing::debug!(%error, "a connection for media was not taken"),
+            }
+        }
+        unread.retain(|&index| {
+            self.streams.flush(index);
+            let (shard, batch) = (&mut self.shard, &mut self.batch);
+            let unread = self.streams.read(now, index, |path, datagram| {
+                take(shard, now, path, datagram, batch);
+            });
+            let unknown = self.streams.unknown(index);
+            if unknown.is_some_and(|origin| shard.knows(origin)) {
+                self.streams.recognize(index);
+            }
+            unread
+        });
+        self.wait.put_back_ready(unread);
+        let shard = &self.shard;
+        self.streams.expire(now, |origin| shard.knows(origin));
     }
 
     /// Reads what other shards have sent.
@@ -270,7 +324,10 @@ impl Tick {
     fn flush(&mut self, all: bool) {
         let now = (!all).then(Instant::now);
         while let Some(lane) = self.batch.next_due(now) {
-            self.socket.send(&lane, &mut self.wait);
+            match lane.path().protocol {
+                Protocol::Udp => self.socket.send(&lane, &mut self.wait),
+                Protocol::Tcp => self.socket.count(self.streams.send(&lane)),
+            }
         }
     }
 
@@ -329,7 +386,16 @@ impl Tick {
     }
 }
 
+/// Gives the shard a datagram. One that is nobody's is dropped.
+fn take(shard: &mut Shard, now: Instant, path: Path, datagram: &mut [u8], batch: &mut Batch) {
+    match catch(|| shard.handle_datagram(now, path, datagram, batch)) {
+        Ok(Ok(())) => {}
+        Ok(Err(stray)) => shard.drop_stray(stray),
+        Err(()) => shard.abandon_current(now, batch),
+    }
+}
+
 /// A panic is our bug; it may end the peer that met it and nobody else.
-fn catch(work: impl FnOnce()) -> Result<(), ()> {
+fn catch<T>(work: impl FnOnce() -> T) -> Result<T, ()> {
     catch_unwind(AssertUnwindSafe(work)).map_err(drop)
 }

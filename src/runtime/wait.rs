@@ -8,11 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use mio::net::UdpSocket;
+use mio::net::{TcpStream, UdpSocket};
 use mio::{Events, Interest, Poll, Token, Waker};
 
 const SOCKET: Token = Token(0);
 const BELL: Token = Token(1);
+/// From here on tokens are those of connections.
+const FIRST_STREAM: usize = 2;
 
 /// How long a full socket is waited for at a time.
 const WRITABLE_TIMEOUT: Duration = Duration::from_millis(100);
@@ -48,6 +50,8 @@ pub(super) struct Wait {
     unread: bool,
     /// Somebody has woken the thread while it waited for something else.
     woken: bool,
+    /// Connections that can be read or written, each once for each time that the kernel says so.
+    ready: Vec<usize>,
 }
 
 impl Wait {
@@ -61,6 +65,7 @@ impl Wait {
             bell: Arc::new(Bell { waker, rung }),
             unread: false,
             woken: false,
+            ready: Vec::new(),
         })
     }
 
@@ -73,6 +78,25 @@ impl Wait {
     pub(super) fn register(&self, socket: &mut UdpSocket) -> io::Result<()> {
         let registry = self.poll.registry();
         registry.register(socket, SOCKET, Interest::READABLE)
+    }
+
+    /// From now on the connection of this index ends the sleep: when there is something to read, and when one that was
+    /// full takes more.
+    pub(super) fn register_stream(&self, stream: &mut TcpStream, index: usize) -> io::Result<()> {
+        let both = Interest::READABLE | Interest::WRITABLE;
+        let token = Token(FIRST_STREAM + index);
+        self.poll.registry().register(stream, token, both)
+    }
+
+    /// The connections that can be read or written.
+    pub(super) fn take_ready(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.ready)
+    }
+
+    /// These connections were not read to their end: the next sleep is none.
+    pub(super) fn put_back_ready(&mut self, unread: Vec<usize>) {
+        self.woken |= !unread.is_empty();
+        self.ready = unread;
     }
 
     /// Sleeps until there is something to read, the bell rings, or `timeout` has come, and says whether there may be
@@ -119,7 +143,8 @@ impl Wait {
         for event in &self.events {
             match event.token() {
                 SOCKET => self.unread = true,
-                _ => self.woken = true,
+                BELL => self.woken = true,
+                Token(stream) => self.ready.push(stream - FIRST_STREAM),
             }
         }
         Ok(())

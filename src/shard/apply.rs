@@ -516,7 +516,7 @@ impl Shard {
         for ufrag in &peer.ufrags {
             self.demux.remove_ufrag(ufrag);
         }
-        for address in &peer.addresses {
+        for &address in &peer.addresses {
             self.demux.remove_address(address, index);
         }
         self.leave_call(peer.call, index, participant);

@@ -393,9 +393,11 @@ impl Lane {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::Protocol;
 
     fn path(port: u16) -> Path {
         Path {
+            protocol: Protocol::Udp,
             remote: ([127, 0, 0, 1], port).into(),
             local: None,
         }

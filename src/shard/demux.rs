@@ -1,9 +1,10 @@
 //! Whose datagram is it? By address for what flows, by ICE user name for the first check from one.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 
 use rustc_hash::FxHashMap;
+
+use crate::transport::Endpoint;
 
 /// Addresses that one peer may have at a time: a phone has a few, an attacker gets no more.
 const MAX_ADDRESSES_PER_PEER: usize = 16;
@@ -12,14 +13,14 @@ const MAX_ADDRESSES_PER_PEER: usize = 16;
 /// nobody can fill it, or choose keys that collide, without being in a call.
 #[derive(Debug, Default)]
 pub(super) struct Demux {
-    peer_by_address: FxHashMap<SocketAddr, usize>,
+    peer_by_address: FxHashMap<Endpoint, usize>,
     peer_by_ufrag: HashMap<String, usize>,
 }
 
 impl Demux {
     /// The peer that sends from this address.
-    pub(super) fn by_address(&self, address: &SocketAddr) -> Option<usize> {
-        self.peer_by_address.get(address).copied()
+    pub(super) fn by_address(&self, address: Endpoint) -> Option<usize> {
+        self.peer_by_address.get(&address).copied()
     }
 
     /// The peer whose local ICE user name fragment this is.
@@ -46,16 +47,16 @@ impl Demux {
     /// oldest entry when it is full. An address that was another peer's moves: its check was valid.
     pub(super) fn insert_address(
         &mut self,
-        address: SocketAddr,
+        address: Endpoint,
         peer: usize,
-        addresses: &mut Vec<SocketAddr>,
+        addresses: &mut Vec<Endpoint>,
     ) {
-        if self.by_address(&address) == Some(peer) {
+        if self.by_address(address) == Some(peer) {
             return;
         }
         if addresses.len() >= MAX_ADDRESSES_PER_PEER {
             let oldest = addresses.remove(0);
-            self.remove_address(&oldest, peer);
+            self.remove_address(oldest, peer);
         }
         addresses.retain(|known| *known != address);
         addresses.push(address);
@@ -63,9 +64,9 @@ impl Demux {
     }
 
     /// Forgets an address, unless another peer has it by now.
-    pub(super) fn remove_address(&mut self, address: &SocketAddr, peer: usize) {
+    pub(super) fn remove_address(&mut self, address: Endpoint, peer: usize) {
         if self.by_address(address) == Some(peer) {
-            self.peer_by_address.remove(address);
+            self.peer_by_address.remove(&address);
         }
     }
 }
@@ -74,8 +75,8 @@ impl Demux {
 mod tests {
     use super::*;
 
-    fn address(port: u16) -> SocketAddr {
-        ([192, 0, 2, 1], port).into()
+    fn address(port: u16) -> Endpoint {
+        Endpoint::udp(([192, 0, 2, 1], port).into())
     }
 
     #[test]
@@ -86,8 +87,8 @@ mod tests {
             demux.insert_address(address(port), 7, &mut own);
         }
         assert_eq!(own.len(), MAX_ADDRESSES_PER_PEER);
-        assert_eq!(demux.by_address(&address(0)), None);
-        assert_eq!(demux.by_address(&address(1)), Some(7));
+        assert_eq!(demux.by_address(address(0)), None);
+        assert_eq!(demux.by_address(address(1)), Some(7));
     }
 
     #[test]
@@ -96,7 +97,7 @@ mod tests {
         let (mut old, mut new) = (Vec::new(), Vec::new());
         demux.insert_address(address(1), 1, &mut old);
         demux.insert_address(address(1), 2, &mut new);
-        demux.remove_address(&address(1), 1);
-        assert_eq!(demux.by_address(&address(1)), Some(2));
+        demux.remove_address(address(1), 1);
+        assert_eq!(demux.by_address(address(1)), Some(2));
     }
 }

@@ -37,6 +37,7 @@ mod tests;
 mod timeline;
 mod timers;
 mod track;
+mod ufrag;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
@@ -58,9 +59,11 @@ pub use parameters::{
     TransportParameters, Wish,
 };
 
+pub(crate) use ufrag::{shard_letter, shard_of_ufrag};
+
 use crate::forward::{DropCounts, DropReason, Loudest, LoudestLimits, Speakers};
 use crate::transport::{
-    ChannelLimits, DatagramKind, Identity, Path, TransportEvent, classify, stun_username,
+    ChannelLimits, DatagramKind, Endpoint, Identity, Path, TransportEvent, classify, stun_username,
 };
 use demux::Demux;
 use link::{Outbox, Outlet, RemoteChannel};
@@ -144,6 +147,10 @@ enum Current {
     Mirror(usize),
 }
 
+/// Why a datagram is none of this shard's peers'. It is dropped, unless somebody else knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stray(DropReason);
+
 /// What the peers of one call share.
 #[derive(Debug)]
 struct Call {
@@ -192,14 +199,15 @@ impl Shard {
         }
     }
 
-    /// Takes one datagram, which is decrypted in place.
+    /// Takes one datagram, which is decrypted in place. One that is a stray is as it was, and nothing was done with it:
+    /// who finds nobody else to take it says so to [`drop_stray`](Self::drop_stray).
     pub fn handle_datagram(
         &mut self,
         now: Instant,
         path: Path,
         datagram: &mut [u8],
         batch: &mut Batch,
-    ) {
+    ) -> Result<(), Stray> {
         let result = match classify(datagram) {
             Some(DatagramKind::Stun) => self.handle_stun(now, path, datagram, batch),
             Some(DatagramKind::Dtls) => self.handle_dtls(now, path, datagram, batch),
@@ -211,11 +219,27 @@ impl Shard {
                 .and_then(|peer| self.handle_rtcp(now, peer, datagram, batch)),
             None => Err(DropReason::Malformed),
         };
-        if let Err(reason) = result {
-            self.drops.count(reason);
-            tracing::trace!(from = %path.remote, reason = reason.name(), "dropped");
+        // Whoever's it is was noted before anything was done with it.
+        let is_stray = self.current.take().is_none();
+        let Err(reason) = result else {
+            return Ok(());
+        };
+        if is_stray {
+            return Err(Stray(reason));
         }
-        self.current = None;
+        self.drops.count(reason);
+        tracing::trace!(from = %path.remote, reason = reason.name(), "dropped");
+        Ok(())
+    }
+
+    /// Counts a stray that nobody took.
+    pub fn drop_stray(&mut self, stray: Stray) {
+        self.drops.count(stray.0);
+    }
+
+    /// Whether one of the peers sends from this address.
+    pub fn knows(&self, origin: Endpoint) -> bool {
+        self.demux.by_address(origin).is_some()
     }
 
     /// Carries out one command.
@@ -286,7 +310,7 @@ impl Shard {
     fn accept(&mut self, path: Path, datagram: &[u8]) -> Result<usize, DropReason> {
         let index = self
             .demux
-            .by_address(&path.remote)
+            .by_address(path.origin())
             .ok_or(DropReason::WrongPath)?;
         self.current = Some(Current::Peer(index));
         let peer = self.peers.get_mut(index).ok_or(DropReason::WrongPath)?;
@@ -313,9 +337,9 @@ impl Shard {
         peer.count_received(datagram);
         let result = peer.transport.handle_stun(now, path, datagram);
         // Whoever forges a check for a peer that left an address does not get it back there.
-        if result.is_ok() && peer.transport.accepts(&path.remote) {
+        if result.is_ok() && peer.transport.accepts(path.origin()) {
             self.demux
-                .insert_address(path.remote, index, &mut peer.addresses);
+                .insert_address(path.origin(), index, &mut peer.addresses);
         }
         self.pump(now, index, batch);
         result.map_err(|_| DropReason::AuthenticationFailed)
@@ -330,7 +354,7 @@ impl Shard {
     ) -> Result<(), DropReason> {
         let index = self
             .demux
-            .by_address(&path.remote)
+            .by_address(path.origin())
             .ok_or(DropReason::WrongPath)?;
         self.current = Some(Current::Peer(index));
         let peer = self.peers.get_mut(index).ok_or(DropReason::WrongPath)?;

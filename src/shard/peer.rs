@@ -1,6 +1,5 @@
 //! One peer connection as the shard keeps it.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
@@ -13,7 +12,7 @@ use super::{LaneSlot, ParticipantId, PeerId, Quality, ReceiveParameters};
 use crate::forward::{Bandwidth, ProbeId, RepairBudget, TransportCcRecorder};
 use crate::rtp::sequence::extend;
 use crate::rtp::{Extension, ExtensionMap};
-use crate::transport::{Path, ReplayWindow, Transport};
+use crate::transport::{Endpoint, Path, ReplayWindow, Transport};
 
 /// SSRCs that one peer may send: two for each of the layers it could have.
 const MAX_STREAMS: usize = 512;
@@ -34,7 +33,7 @@ pub(super) struct Peer {
     /// Where the video of any of its subscriptions was written last.
     pub(super) video_lane: LaneSlot,
     /// The addresses it has in the demultiplexer, oldest first.
-    pub(super) addresses: Vec<SocketAddr>,
+    pub(super) addresses: Vec<Endpoint>,
     /// The user name fragments it has in the demultiplexer: the current one last.
     pub(super) ufrags: Vec<String>,
     pub(super) extensions: ExtensionMap,

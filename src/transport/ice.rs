@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use ring::hmac;
 
-use super::Path;
 use super::stun::{BindingRequest, StunError, StunMessage, integrity_key};
+use super::{Endpoint, Path};
 use crate::shard::IceCredentials;
 
 /// Paths that one peer may have validated; a browser with many networks has a dozen.
@@ -94,8 +94,8 @@ impl IceLite {
     }
 
     /// Whether checks made an address a valid source of DTLS and media.
-    pub(super) fn accepts(&self, remote: &std::net::SocketAddr) -> bool {
-        self.paths.iter().any(|valid| valid.path.remote == *remote)
+    pub(super) fn accepts(&self, origin: Endpoint) -> bool {
+        self.paths.iter().any(|valid| valid.path.origin() == origin)
     }
 
     pub(super) fn handle(

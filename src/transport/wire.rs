@@ -1,12 +1,10 @@
 //! [`Transport`]: the protocols of one peer's wire, put on top of each other.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
-use super::Path;
 use super::channel::{ChannelError, ChannelInfo, ChannelLimits, ChannelReliability, MessageKind};
 use super::dtls::{Dtls, DtlsError, DtlsEvent};
 use super::ice::IceLite;
@@ -14,6 +12,7 @@ use super::identity::Identity;
 use super::sctp::Sctp;
 use super::srtp::{Srtp, SrtpError};
 use super::stun::StunError;
+use super::{Endpoint, Path};
 use crate::shard::{FailReason, IceCredentials, SctpParameters, TransportParameters};
 
 /// A datagram other than media that is to be sent: a STUN response or DTLS records.
@@ -151,7 +150,7 @@ impl Transport {
         path: Path,
         datagram: &[u8],
     ) -> Result<(), DtlsError> {
-        if !self.accepts(&path.remote) {
+        if !self.accepts(path.origin()) {
             return Err(DtlsError::UnknownPath);
         }
         let mut out = Vec::new();
@@ -162,8 +161,8 @@ impl Transport {
     }
 
     /// Whether checks made an address a valid source of DTLS and media. At most 16 are.
-    pub fn accepts(&self, remote: &SocketAddr) -> bool {
-        self.ice.accepts(remote)
+    pub fn accepts(&self, origin: Endpoint) -> bool {
+        self.ice.accepts(origin)
     }
 
     /// Where to send media. `None` before the first check, and without consent.

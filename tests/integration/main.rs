@@ -15,6 +15,7 @@ mod dtmf;
 mod endpoint;
 mod hostile;
 mod ice;
+mod ice_tcp;
 mod leaving;
 mod limits;
 mod load;

@@ -9,7 +9,7 @@ use super::registration::Registration;
 use crate::rtp::HeaderView;
 use crate::rtp::sequence::extend;
 use crate::shard::{Batch, LaneSlot};
-use crate::transport::{DatagramKind, Path, Srtp, classify};
+use crate::transport::{DatagramKind, Path, Protocol, Srtp, classify};
 
 /// Endpoints of one run.
 const MAX_ENDPOINTS: usize = 20_000;
@@ -60,6 +60,7 @@ impl Forwarder {
             };
         }
         let path = Path {
+            protocol: Protocol::Udp,
             remote: SocketAddr::new(path.remote.ip(), registration.port),
             ..path
         };
@@ -153,6 +154,7 @@ mod tests {
 
     fn path(endpoint: u32) -> Path {
         Path {
+            protocol: Protocol::Udp,
             remote: ([192, 0, 2, 1], 1_000 + endpoint as u16).into(),
             local: None,
         }

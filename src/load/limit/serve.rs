@@ -9,7 +9,7 @@ use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 
 use super::forwarder::Forwarder;
 use crate::shard::Batch;
-use crate::transport::Path;
+use crate::transport::{Path, Protocol};
 
 /// As the server asks for: see [`crate::runtime`].
 const KERNEL_BUFFER: usize = 4 * 1024 * 1024;
@@ -117,6 +117,7 @@ fn read(
     };
     for (meta, buffer) in metas.iter().zip(buffers).take(count) {
         let path = Path {
+            protocol: Protocol::Udp,
             remote: meta.addr,
             local: meta.dst_ip,
         };

@@ -9,6 +9,7 @@ use crate::shard::{
     Command, DtlsRole, Fingerprint, FingerprintHash, IceCredentials, ParticipantId, PeerId,
     ReceiveParameters, SendParameters,
 };
+use crate::transport::Endpoint;
 
 fn credentials(name: &str) -> IceCredentials {
     IceCredentials {
@@ -44,7 +45,7 @@ fn server() -> Negotiation {
         peer: PeerId(1),
         local_ice: credentials("server"),
         fingerprint: fingerprint(2),
-        candidates: vec![([127, 0, 0, 1], 7_880).into()],
+        candidates: vec![Endpoint::udp(([127, 0, 0, 1], 7_880).into())],
         limits: Limits::default(),
         may_publish: crate::negotiation::Sources::ALL,
         data_channels: true,

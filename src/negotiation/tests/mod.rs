@@ -11,6 +11,7 @@ mod view;
 use crate::negotiation::{Config, Limits, Negotiation, SubscribedTrack};
 use crate::rtp::{Codec, MediaKind};
 use crate::shard::{Fingerprint, FingerprintHash, IceCredentials, ParticipantId, PeerId, TrackId};
+use crate::transport::Endpoint;
 
 /// A server's end before any description.
 fn negotiation() -> Negotiation {
@@ -30,8 +31,8 @@ fn config() -> Config {
             bytes: vec![0xab; 32],
         },
         candidates: vec![
-            "192.0.2.1:7880".parse().unwrap(),
-            "[2001:db8::1]:7880".parse().unwrap(),
+            Endpoint::udp("192.0.2.1:7880".parse().unwrap()),
+            Endpoint::udp("[2001:db8::1]:7880".parse().unwrap()),
         ],
         limits: Limits::default(),
         may_publish: crate::negotiation::Sources::ALL,

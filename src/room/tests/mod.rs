@@ -25,6 +25,7 @@ use crate::access::Access;
 use crate::negotiation;
 use crate::shard::{Command, Event, Fingerprint, FingerprintHash, PeerId};
 use crate::signaling::protocol::Dialect;
+use crate::transport::Endpoint;
 
 /// A user of the world below: its newest socket and its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,8 +52,8 @@ const STARTED_UNIX_MS: u64 = 1_700_000_000_000;
 
 fn config(now: Instant) -> RoomsConfig {
     let shard = |port: u16| ShardAddress {
-        loopback: vec![([127, 0, 0, 1], port).into()],
-        others: vec![([192, 0, 2, 1], port).into()],
+        loopback: vec![Endpoint::udp(([127, 0, 0, 1], port).into())],
+        others: vec![Endpoint::udp(([192, 0, 2, 1], port).into())],
     };
     RoomsConfig {
         limits: Limits::default(),

@@ -21,8 +21,8 @@ use crate::rtp::{
 use crate::shard::{IceCredentials, PeerId};
 use crate::transport::tests::pair::Check;
 use crate::transport::{
-    ChannelReliability, DatagramKind, MessageKind, Path, Transmit, Transport, TransportEvent,
-    classify,
+    ChannelReliability, DatagramKind, MessageKind, Path, Protocol, Transmit, Transport,
+    TransportEvent, classify,
 };
 
 /// How often a client looks for what it misses.
@@ -175,6 +175,7 @@ impl Client {
         let check = Check::new(&self.server_ice, &self.ice);
         self.out.push_back(check.encode());
         let path = Path {
+            protocol: Protocol::Udp,
             remote: ([203, 0, 113, 1], 7880).into(),
             local: None,
         };
@@ -186,6 +187,7 @@ impl Client {
     pub(super) fn handle_datagram(&mut self, now: Instant, datagram: &mut [u8]) {
         self.now = now;
         let path = Path {
+            protocol: Protocol::Udp,
             remote: ([203, 0, 113, 1], 7880).into(),
             local: None,
         };

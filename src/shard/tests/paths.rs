@@ -2,6 +2,7 @@
 
 use super::sim::{SimNet, Source, ms};
 use crate::shard::Event;
+use crate::transport::Endpoint;
 
 fn consents(sim: &SimNet, client: usize) -> Vec<bool> {
     let peer = sim.clients[client].peer;
@@ -100,6 +101,7 @@ fn a_forged_check_does_not_take_back_an_address() {
     sim.run(ms(500));
     // The address of the first client becomes the second's, as behind one router.
     let address = sim.clients[0].address;
+    let origin = Endpoint::udp(address);
     sim.clients[0].checking = false;
     sim.move_to(0, ([198, 51, 100, 90], 4000).into());
     sim.move_to(1, address);
@@ -107,10 +109,10 @@ fn a_forged_check_does_not_take_back_an_address() {
     sim.clients[1].check(now);
     sim.send_up(1);
     sim.run(ms(100));
-    assert_eq!(sim.shards[0].demux.by_address(&address), Some(1));
+    assert_eq!(sim.shards[0].demux.by_address(origin), Some(1));
     let mut forged = sim.clients[0].server_ice.clone();
     forged.pwd = "not-the-password-of-anybody".into();
     let check = crate::transport::tests::pair::Check::new(&forged, &sim.clients[0].ice);
     sim.inject(address, &check.encode());
-    assert_eq!(sim.shards[0].demux.by_address(&address), Some(1));
+    assert_eq!(sim.shards[0].demux.by_address(origin), Some(1));
 }

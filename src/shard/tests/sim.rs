@@ -18,7 +18,7 @@ use crate::shard::{
     ShardConfig, SsrcPair, TimelineEntry, TrackId, TransportParameters, Wish,
 };
 use crate::transport::tests::pair::LIMITS;
-use crate::transport::{DatagramKind, Identity, Path, Transport, classify};
+use crate::transport::{DatagramKind, Identity, Path, Protocol, Transport, classify};
 
 /// Rounds at one instant: with more somebody asks for the time again and again.
 const MAX_ROUNDS: usize = 1_000;
@@ -581,11 +581,15 @@ impl SimNet {
 
     fn inject_to(&mut self, shard: usize, address: SocketAddr, datagram: &[u8]) {
         let path = Path {
+            protocol: Protocol::Udp,
             remote: address,
             local: None,
         };
         let mut datagram = datagram.to_vec();
-        self.shards[shard].handle_datagram(self.now, path, &mut datagram, &mut self.batch);
+        let (taker, batch) = (&mut self.shards[shard], &mut self.batch);
+        if let Err(stray) = taker.handle_datagram(self.now, path, &mut datagram, batch) {
+            taker.drop_stray(stray);
+        }
         self.flush(shard);
     }
 

@@ -83,7 +83,7 @@ fn strangers_get_no_answer() {
     assert_eq!(wrong_user, Err(StunError::Username));
     assert_eq!(agent.transport.poll_transmit(), None);
     assert_eq!(agent.transport.selected_path(), None);
-    assert!(!agent.transport.accepts(&path(from).remote));
+    assert!(!agent.transport.accepts(path(from).origin()));
     assert_eq!(agent.transport.poll_timeout(), None);
 
     // Once the remote ufrag is known, it counts too.
@@ -239,8 +239,8 @@ fn paths_are_few_and_go_stale() {
         agent.check(&from, |check| check.nominate = false).unwrap();
     }
     let accepted = |agent: &Agent| {
-        let remote = |port| path(&format!("192.0.2.1:{port}")).remote;
-        let accepted = |&port: &u16| agent.transport.accepts(&remote(port));
+        let remote = |port| path(&format!("192.0.2.1:{port}")).origin();
+        let accepted = |&port: &u16| agent.transport.accepts(remote(port));
         (1..100).filter(accepted).collect::<Vec<_>>()
     };
     let kept = std::iter::once(1).chain(85..100).collect::<Vec<_>>();

@@ -16,7 +16,8 @@ use rand::{Rng, SeedableRng};
 
 use crate::shard::{DtlsRole, Fingerprint, IceCredentials, SctpParameters, TransportParameters};
 use crate::transport::{
-    ChannelLimits, DatagramKind, Identity, Path, Transmit, Transport, TransportEvent, classify,
+    ChannelLimits, DatagramKind, Identity, Path, Protocol, Transmit, Transport, TransportEvent,
+    classify,
 };
 
 pub(crate) const LIMITS: ChannelLimits = ChannelLimits {
@@ -34,6 +35,7 @@ pub(super) fn credentials(name: &str) -> IceCredentials {
 
 pub(super) fn path(remote: &str) -> Path {
     Path {
+        protocol: Protocol::Udp,
         remote: remote.parse().unwrap(),
         local: Some(IpAddr::from([192, 0, 2, 1])),
     }
@@ -216,6 +218,7 @@ impl Pair {
             while end.queue.front().is_some_and(|(due, _)| *due <= now) {
                 let (_, datagram) = end.queue.pop_front().unwrap();
                 let path = Path {
+                    protocol: Protocol::Udp,
                     remote: from,
                     local: None,
                 };
@@ -252,6 +255,7 @@ impl Pair {
         for at in [CLIENT, SERVER] {
             let check = Check::new(&self.ends[at].ice, &self.ends[1 - at].ice).encode();
             let path = Path {
+                protocol: Protocol::Udp,
                 remote: self.ends[1 - at].address,
                 local: None,
             };

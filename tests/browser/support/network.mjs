@@ -6,24 +6,19 @@
 //
 // Everything vanishes with the network, or, if it is never closed, with this process.
 
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
+import { inside, ip, Namespaces } from './namespaces.mjs';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
-const run = promisify(execFile);
-const ip = (line) => run('ip', line.split(' '));
 const SERVER = '10.77.0.1';
 
-let networks = 0;
-
 export class Network {
-  #name = `xp${process.pid}n${(networks += 1)}`;
+  #namespaces = new Namespaces();
   #places = 0;
-  #guard;
   #wires;
 
   /** Makes the server's side. `seed` decides what gets lost. */
@@ -31,8 +26,7 @@ export class Network {
     const network = new Network();
     try {
       network.#wires = await Wires.start(seed);
-      network.#guard = spawnGuard();
-      network.server = new Place(await network.#namespace('server'), SERVER);
+      network.server = new Place(await network.#namespaces.add('server'), SERVER);
       await ip(`-n ${network.server.namespace} address add ${SERVER}/32 dev lo`);
     } catch (error) {
       await network.close();
@@ -45,8 +39,8 @@ export class Network {
   async place(name, { down, up } = {}) {
     const number = (this.#places += 1);
     const address = `10.77.0.${number + 1}`;
-    const [near, far] = ['s', 'c'].map((side) => `${this.#name}${side}${number}`);
-    const namespace = await this.#namespace(name);
+    const [near, far] = ['s', 'c'].map((side) => `${this.#namespaces.prefix}${side}${number}`);
+    const namespace = await this.#namespaces.add(name);
     await this.#wires.ask({ open: name, server: near, client: far });
     for (const [device, to] of [[near, this.server.namespace], [far, namespace]]) {
       await ip(`link set dev ${device} addrgenmode none netns ${to}`);
@@ -62,16 +56,7 @@ export class Network {
 
   async close() {
     await this.#wires?.stop();
-    this.#guard?.stdin.end();
-    if (this.#guard) await once(this.#guard, 'exit');
-  }
-
-  async #namespace(name) {
-    const namespace = `${this.#name}-${name}`;
-    await ip(`netns add ${namespace}`);
-    this.#guard.stdin.write(`${namespace}\n`);
-    await ip(`-n ${namespace} link set dev lo up`);
-    return namespace;
+    await this.#namespaces.close();
   }
 }
 
@@ -86,7 +71,7 @@ class Place {
 
   /** What to write before a command, so that it runs here. */
   get within() {
-    return ['ip', 'netns', 'exec', this.namespace];
+    return inside(this.namespace);
   }
 
   /** Changes the wire: `rate` (bits a second, 0 for no limit), `queue_ms`, `loss`, `delay_ms`, `jitter_ms`, `reordering`, `duplication`. */
@@ -139,18 +124,4 @@ function wiresPath() {
   const path = process.env.WIRES_BIN ?? ['release', 'debug'].map((profile) => `${target}/${profile}/examples/wires`).find(existsSync);
   if (!path) throw new Error('no wires: cargo build --release --example wires, or set WIRES_BIN');
   return path;
-}
-
-// It is told the namespaces, and when its input ends, even because this process was killed, it ends what still runs in
-// them and deletes them.
-const GUARD = `
-names=
-while read -r name; do names="$names $name"; done
-for name in $names; do
-  ip netns pids "$name" | xargs -r kill
-  ip netns delete "$name"
-done`;
-
-function spawnGuard() {
-  return spawn('setsid', ['sh', '-c', GUARD], { stdio: ['pipe', 'ignore', 'inherit'] });
 }

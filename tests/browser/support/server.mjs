@@ -21,10 +21,10 @@ export class Server {
   #log = '';
 
   /** Starts a server; resolves once it has said the address to open. `within` is a command to start it by. */
-  static async start({ args = [], listen = ['127.0.0.1:0'], env = {}, within = [] } = {}) {
+  static async start({ args = [], listen = ['127.0.0.1:0'], udpPort = 0, env = {}, within = [] } = {}) {
     const server = new Server();
     const listens = listen.flatMap((address) => ['--listen', address]);
-    const [command, ...words] = [...within, binaryPath(), ...listens, '--udp-port', '0', ...args];
+    const [command, ...words] = [...within, binaryPath(), ...listens, '--udp-port', `${udpPort}`, ...args];
     server.process = spawn(command, words, {
       cwd: root,
       env: { ...process.env, ...env },
