@@ -22,6 +22,7 @@ mod load;
 mod load_limit;
 mod loss;
 mod memory;
+mod moderation;
 mod muting;
 mod operator;
 mod process;

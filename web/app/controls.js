@@ -80,6 +80,16 @@ export class Controls {
     return this.#crosspoint.grants.publish.includes(source);
   }
 
+  /**
+   * A moderator muted a source of ours: the camera's light is to go, too.
+   * @param {import("../client/protocol.js").Source} source
+   */
+  muted(source) {
+    if (source === "microphone" || source === "camera") this.#intent[source] = false;
+    if (source === "camera") void this.#switchOff("camera");
+    this.#show();
+  }
+
   /** How the next call begins, for whoever is about to accept one. */
   describe() {
     const [microphone, camera] = [this.isOn("microphone"), this.isOn("camera")];

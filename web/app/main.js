@@ -5,6 +5,7 @@ import { invitationTo, takeInvitation } from "./invitation.js";
 import { Lobby } from "./lobby.js";
 import { LocalMedia } from "./media.js";
 import { Room } from "./room.js";
+import { waitToBeLetIn } from "./waitingview.js";
 import { explainError } from "./words.js";
 
 const media = new LocalMedia();
@@ -48,6 +49,10 @@ async function enter({ name, room: roomName, key, how }) {
     microphone: how !== "no-media" && (awaited || media.tracks.microphone !== null),
     camera: how !== "no-media" && (awaited || media.tracks.camera !== null),
   };
+  let ended = "";
+  client.on("state", ({ state, reason, words }) => {
+    if (state === "closed" && reason !== "left") ended = explainError(reason, words);
+  });
   // The parts listen before the first message comes.
   const view = new Room(client, media, intent, () => void leave(""));
   try {
@@ -56,10 +61,23 @@ async function enter({ name, room: roomName, key, how }) {
     view.close();
     return error instanceof Error ? explainError(error.message, String(error.cause ?? "")) : explainError("", "");
   }
+  if (client.waiting !== null) {
+    media.closeAll(); // nobody is to be seen or heard yet
+    lobby.close();
+    crosspoint = client; // so that a page that goes says so
+    const admitted = await waitToBeLetIn(client);
+    crosspoint = null;
+    if (!admitted) {
+      view.close();
+      client.close();
+      lobby.open(roomName);
+      return ended;
+    }
+  }
   crosspoint = client;
   room = view;
   client.on("state", ({ state, reason, words }) => {
-    if (state === "closed" && crosspoint === client) void leave(explainError(reason, words));
+    if (state === "closed" && room === view) void leave(explainError(reason, words));
   });
   lobby.close();
   if (how === "media") media.stopWaiting(); // a light that comes on later would be news to whoever is behind it

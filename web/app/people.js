@@ -1,6 +1,13 @@
 // Who is in the room, what they do, and the buttons to call or write to one of them.
 
 import { button, byId, icon, label, make, paintAvatar } from "./dom.js";
+import { moderateButton } from "./moderator.js";
+
+/**
+ * What can be done with somebody.
+ * @typedef {{call: (participant: Participant) => void, write: (participant: Participant) => void,
+ *   moderate: (participant: Participant) => void}} Actions
+ */
 
 /**
  * @typedef {import("../crosspoint.js").Crosspoint} Crosspoint
@@ -19,7 +26,7 @@ export class People {
 
   /**
    * @param {Crosspoint} crosspoint
-   * @param {{call: (participant: Participant) => void, write: (participant: Participant) => void}} actions
+   * @param {Actions} actions
    */
   constructor(crosspoint, actions) {
     this.#crosspoint = crosspoint;
@@ -45,11 +52,11 @@ export class People {
   }
 
   #update() {
-    const { id, name, call, sources, participants } = this.#crosspoint;
+    const { id, name, call, sources, participants, grants } = this.#crosspoint;
     const own = id ?? 0;
     /** @type {Participant} */
     const self = {
-      id: own, name, call: call === null || call.state === "calling" ? null : call.kind,
+      id: own, name, moderator: grants.moderate, call: call === null || call.state === "calling" ? null : call.kind,
       tracks: [...sources].map(([source, { muted }]) => ({
         track: source, source, muted, kind: source === "camera" || source === "screen" ? "video" : "audio",
       })),
@@ -63,7 +70,7 @@ export class People {
     }
     for (const participant of all) {
       const row = this.#rows.get(participant.id) ?? this.#add(participant, participant === self);
-      row.update(participant);
+      row.update(participant, grants.moderate);
     }
     this.#count.textContent = String(all.length);
     label(button("people-toggle"), `People, ${all.length} in the room`, "p");
@@ -89,20 +96,21 @@ class Row {
   #microphone = make("span", "person-mark", icon("mic-off"));
   #call = make("button", "plain", icon("phone"));
   #write = make("button", "plain", icon("mail"));
+  #moderate = moderateButton();
   element = make("li", "person");
   /** @type {Participant | null} */
   #participant = null;
 
   /**
    * @param {boolean} own
-   * @param {{call: (participant: Participant) => void, write: (participant: Participant) => void}} actions
+   * @param {Actions} actions
    */
   constructor(own, actions) {
     this.#own = own;
     this.#avatar.setAttribute("aria-hidden", "true");
     this.element.append(this.#avatar, make("div", "person-words", this.#name, this.#state), this.#microphone);
     if (own) return;
-    for (const [element, action] of /** @type {const} */ ([[this.#write, actions.write], [this.#call, actions.call]])) {
+    for (const [element, action] of /** @type {const} */ ([[this.#moderate, actions.moderate], [this.#write, actions.write], [this.#call, actions.call]])) {
       element.type = "button";
       element.addEventListener("click", () => {
         if (this.#participant !== null) action(this.#participant);
@@ -114,16 +122,21 @@ class Row {
     this.#write.dataset.testid = "write-button";
   }
 
-  /** @param {Participant} participant */
-  update(participant) {
+  /**
+   * @param {Participant} participant
+   * @param {boolean} moderates whether we do
+   */
+  update(participant, moderates) {
     this.#participant = participant;
     const { id, name, call, tracks } = participant;
-    this.element.dataset.participant = this.#call.dataset.participant = this.#write.dataset.participant = String(id);
+    this.element.dataset.participant = this.#call.dataset.participant = this.#write.dataset.participant = this.#moderate.dataset.participant = String(id);
+    this.#moderate.hidden = !moderates;
+    label(this.#moderate, `Moderate ${name}`);
     if (this.#name.textContent !== name) paintAvatar(this.#avatar, name);
     this.#name.textContent = name;
     const screen = tracks.some(({ source }) => source === "screen");
     const doing = call === "room" ? "In the call" : call === "direct" ? "In a call of two" : "In the room";
-    this.#state.textContent = [this.#own ? "You" : "", doing, screen ? "shares the screen" : ""].filter(Boolean).join(" · ");
+    this.#state.textContent = [this.#own ? "You" : "", participant.moderator ? "Moderator" : "", doing, screen ? "shares the screen" : ""].filter(Boolean).join(" · ");
     const microphone = tracks.find(({ source }) => source === "microphone");
     this.#microphone.hidden = call === null || (microphone !== undefined && !microphone.muted);
     this.#microphone.title = "Microphone off";

@@ -8,6 +8,7 @@ import { Controls } from "./controls.js";
 import { Devices } from "./devices.js";
 import { announce, button, byId, label, setIcon } from "./dom.js";
 import { Lock } from "./lock.js";
+import { Moderator } from "./moderator.js";
 import { People } from "./people.js";
 import { linkTo } from "./secret.js";
 import { installShortcuts } from "./shortcuts.js";
@@ -56,7 +57,8 @@ export class Room {
     this.#crosspoint = crosspoint;
     this.#leave = leave;
     const why = new Why(crosspoint);
-    const stage = new Stage(crosspoint, (tile) => why.open(tile));
+    const moderator = new Moderator(crosspoint, (source) => this.#controls.muted(source));
+    const stage = new Stage(crosspoint, (tile) => why.open(tile), (id) => moderator.openFor(id));
     this.#stage = stage;
     const sound = new Sound(crosspoint);
     this.#controls = new Controls(crosspoint, media, intent);
@@ -64,7 +66,7 @@ export class Room {
     this.#stats = new StatsPanel(crosspoint);
     this.#devices = new Devices(crosspoint, media, sound);
     this.#parts = [
-      stage, why, sound, this.#controls, this.#chat, this.#stats, this.#devices,
+      stage, why, sound, moderator, this.#controls, this.#chat, this.#stats, this.#devices,
       new Speaking(crosspoint, (ids) => stage.setSpeaking(ids)),
       new Calls(crosspoint, this.#controls),
       new Lock(crosspoint),
@@ -74,6 +76,7 @@ export class Room {
           this.#chat.writeTo(participant);
           this.#openPanel("chat");
         },
+        moderate: ({ id }) => moderator.openFor(id),
       }),
     ];
     this.#listen();
@@ -122,6 +125,10 @@ export class Room {
       crosspoint.on("error", ({ code, message, request }) => {
         // A call that failed says so itself, when it ends.
         if (!QUIET_ERRORS.has(code) && request !== "video-offer") toast(explainError(code, message), { tone: "problem" });
+      }),
+      crosspoint.on("waiting", ({ waiting }) => {
+        // Of a session that could not be resumed; a first one waits outside.
+        if (waiting && !this.#element.hidden) toast("The room has a waiting room now. Wait until you are let in again.", { tone: "problem" });
       }),
       crosspoint.on("failure", ({ error, doing }) => console.warn(`crosspoint could not ${doing}:`, error)),
     ];

@@ -14,6 +14,7 @@ import { Tile } from "./tile.js";
 export class Stage {
   #crosspoint;
   #explain;
+  #moderate;
   #element = byId("stage", HTMLElement);
   #alone = byId("stage-alone", HTMLElement);
   /** By key. @type {Map<string, Tile>} */
@@ -33,10 +34,12 @@ export class Stage {
   /**
    * @param {Crosspoint} crosspoint
    * @param {(tile: Tile) => void} explain why a tile looks as it does
+   * @param {(participant: number) => void} moderate shows what can be done with somebody
    */
-  constructor(crosspoint, explain) {
+  constructor(crosspoint, explain, moderate) {
     this.#crosspoint = crosspoint;
     this.#explain = explain;
+    this.#moderate = moderate;
     this.#pager = new Pager(this.#element, (by) => this.turn(by));
     this.#sight = new Sight(crosspoint, () => this.#tiles.values());
     this.#resize.observe(this.#element);
@@ -111,6 +114,7 @@ export class Stage {
     for (const content of contents) {
       const tile = this.#tiles.get(content.key) ?? this.#add(content);
       tile.update(content);
+      tile.moderate.hidden = content.own || !this.#crosspoint.grants.moderate;
       this.#showSpeaking(tile);
     }
     this.#showQuality();
@@ -122,6 +126,7 @@ export class Stage {
     const tile = new Tile(content);
     tile.pin.addEventListener("click", () => this.#togglePin(tile));
     tile.why.addEventListener("click", () => this.#explain(tile));
+    tile.moderate.addEventListener("click", () => this.#moderate(tile.content.participant));
     this.#tiles.set(content.key, tile);
     this.#element.append(tile.element);
     this.#sight.watch(tile);

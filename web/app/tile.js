@@ -2,6 +2,7 @@
 // tiles; a tile knows neither the client nor the others.
 
 import { icon, label, make, paintAvatar } from "./dom.js";
+import { moderateButton } from "./moderator.js";
 import { describeScore } from "./words.js";
 
 /**
@@ -35,6 +36,7 @@ export class Tile {
   #note = make("p", "tile-note", icon("warning"), this.#noteText);
   pin = make("button", "plain", icon("pin"));
   why = make("button", "plain", icon("help"));
+  moderate = moderateButton();
   element = make("div", "tile");
   /** @type {TileContent} */
   content;
@@ -63,7 +65,8 @@ export class Tile {
     this.element.tabIndex = -1; // so that a finger can bring the buttons out
     this.element.dataset.testid = "tile";
     this.element.append(this.#avatar, this.#video, this.#note, make("div", "tile-foot", this.#mark, this.#name, this.#quality),
-      make("div", "tile-actions", this.why, this.pin));
+      make("div", "tile-actions", this.moderate, this.why, this.pin));
+    this.moderate.hidden = true;
     this.setQuality(null);
     this.update(content);
   }
@@ -84,6 +87,7 @@ export class Tile {
     if (this.#noteText.textContent !== note) this.#noteText.textContent = this.#note.title = note;
     this.#note.hidden = note === "";
     this.why.hidden = own;
+    label(this.moderate, `Moderate ${name}`);
     label(this.why, `Why does ${shown} look like this?`, "w");
     paintAvatar(this.#avatar, name);
     this.element.style.setProperty("--hue", this.#avatar.style.getPropertyValue("--hue"));

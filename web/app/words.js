@@ -90,12 +90,41 @@ export function explainError(code, message) {
     case "bad-token": return "This invitation is not valid here. Open the whole link that you were sent, or ask for a new one.";
     case "token-expired": return "This invitation has expired. Ask whoever invited you for a new one.";
     case "wrong-room": return "This invitation is for another room.";
+    case "room-locked": return "The room is locked. Ask somebody in it to open it, then try again.";
+    case "banned": return message.startsWith("you") ? "You are banned from this room." : `${message}.`;
+    case "removed": return `${message}.`;
+    case "not-admitted": return `${message}.`;
+    case "waiting-room-full": return "Too many people wait for this room. Try again later.";
+    case "no-such-track": return "They do not send that now.";
     case "unreachable": return "The server cannot be reached. Check your connection, or try again later.";
     case "encryption-unsupported": return UNABLE_TO_ENCRYPT;
     case "encryption-failed": return "End-to-end encryption did not start, so you did not join. Load the page again.";
     case "": return "The connection was closed.";
     default: return message !== "" ? message : `The server said: ${code}`;
   }
+}
+
+/**
+ * What a moderator did to us, and what we can do.
+ * @param {string} action
+ * @param {string | null} source
+ * @param {string | null} by
+ */
+export function explainModeration(action, source, by) {
+  const who = by ?? "The server’s operator";
+  if (action === "stop-screen") return `${who} ended your screen sharing.`;
+  switch (source) {
+    case "microphone": return `${who} muted you. You can turn your microphone on again.`;
+    case "camera": return `${who} turned your camera off. You can turn it on again.`;
+    case "screen": return `${who} paused your screen.`;
+    default: return `${who} muted the sound that you share.`;
+  }
+}
+
+/** @param {boolean} moderator whether one is there */
+export function describeWaiting(moderator) {
+  return moderator ? "Somebody who moderates the room was told that you are here, and has to let you in."
+    : "Nobody who could let you in is there yet. They will be told that you wait as soon as they come.";
 }
 
 /**

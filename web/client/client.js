@@ -5,7 +5,7 @@ import { Call } from "./call.js";
 import { Encryption } from "./e2ee/encryption.js";
 import { Emitter } from "./emitter.js";
 import { Health } from "./health.js";
-import { ENCRYPTED, KNOWN_TYPES, LIMITS, cleanName, isRoomName, readGrants } from "./protocol.js";
+import { ENCRYPTED, KNOWN_TYPES, LIMITS, SOURCES, cleanName, isRoomName, readGrants, readRoomState } from "./protocol.js";
 import { Roster } from "./roster.js";
 import { Socket } from "./socket.js";
 import { Wants } from "./wants.js";
@@ -65,6 +65,10 @@ import { Wants } from "./wants.js";
  * @property {{mid: string, source: Source | null, rids: string[]}} wanted which of our layers anyone receives
  * @property {{channel: RTCDataChannel, from: number}} channel
  * @property {{from: number, label: string, data: string | ArrayBuffer}} data
+ * @property {import("./protocol.js").RoomState} room whether the room is locked, and for moderators who waits for it
+ * @property {{waiting: boolean}} waiting we wait to be let in, or have been
+ * @property {{action: string, source: Source | null, by: string | null}} moderated what a moderator did to us (`mute`, `stop-screen`), and
+ *   that one's name, null for the server's operator
  * @property {import("./protocol.js").ServerError} error
  * @property {{error: unknown, doing: string}} failure something here failed that should not; for a log
  */
@@ -97,6 +101,8 @@ export class Crosspoint extends Emitter {
   #statsRequest = null;
   #lastError = "";
   #lastWords = "";
+  /** A new session has to wait, and the old one was in the room's call. */
+  #joinsOnceIn = false;
   /** Kept after the other one left. @type {string | null} */
   #peerName = null;
   /** @type {ReturnType<typeof setInterval> | undefined} */
@@ -112,6 +118,10 @@ export class Crosspoint extends Emitter {
   grants = readGrants(null);
   /** Whether the server admitted us by a token, and so nobody without one. */
   admittedByToken = false;
+  /** How the room is ordered. @type {import("./protocol.js").RoomState} */
+  roomState = readRoomState({});
+  /** What we wait for, until we are let in; null once we are in the room. @type {{moderator: boolean} | null} */
+  waiting = null;
   /** Who rings now. @type {Ring | null} */
   ring = null;
 
@@ -267,6 +277,16 @@ export class Crosspoint extends Emitter {
   sendApp(message) {
     if (KNOWN_TYPES.has(message.type)) throw new TypeError(`${message.type} is the protocol's own`);
     this.#socket.send(message);
+  }
+
+  /**
+   * Moderates the room, where that is granted. The actions and their members are those of the protocol's `moderate`: `mute`, `stop-screen`,
+   * `remove`, `ban`, `unban`, `lock`, `waiting-room`, `admit`, `refuse`.
+   * @param {string} action
+   * @param {{target?: number, source?: Source, on?: boolean, ban?: number}} members
+   */
+  moderate(action, members) {
+    this.#socket.send({ type: "moderate", action, ...members });
   }
 
   // Calls.
@@ -483,6 +503,9 @@ export class Crosspoint extends Emitter {
     quality: (message) => this.#receiveQuality(message),
     timeline: (message) => this.#health.receiveTimeline(message),
     [ENCRYPTED]: ({ id }) => this.#receiveEncrypted(Number(id)),
+    moderated: (message) => this.#receiveModerated(message),
+    "room-state": (message) => this.#receiveRoomState(message),
+    waiting: (message) => this.#receiveWaiting(message),
     stats: ({ stats }) => this.#answerStats(Array.isArray(stats) ? stats : null),
   };
 
@@ -500,6 +523,8 @@ export class Crosspoint extends Emitter {
     this.admittedByToken = message.grants !== undefined;
     this.grants = readGrants(message.grants);
     this.#iceServers = Array.isArray(message.iceServers) ? message.iceServers : [];
+    if (message.waiting === true) this.waiting ??= { moderator: false };
+    else this.#letIn();
     if (message.resumed === true) {
       this.#roster.startRollCall();
       this.#call?.resumed();
@@ -509,11 +534,13 @@ export class Crosspoint extends Emitter {
     // A new session: nothing of an older one is left at the server.
     const old = this.#call;
     this.#roster.clear();
+    this.#receiveRoomState({ type: "room-state" });
     this.#endRing("gone");
     this.#sayName();
     if (old !== null) {
       this.#end("gone", old.kind === "room");
-      if (old.kind === "room") this.joinRoom();
+      if (old.kind === "room" && this.waiting === null) this.joinRoom();
+      else this.#joinsOnceIn = old.kind === "room";
     }
   }
 
@@ -531,6 +558,45 @@ export class Crosspoint extends Emitter {
     this.emit("message", {
       text, name: String(name ?? ""), id: Number(id), date: when, ...(target === undefined ? {} : { target }),
     });
+  }
+
+  /** @param {Message} message */
+  #receiveWaiting({ state, moderator }) {
+    if (state !== "waiting") this.#letIn();
+    else {
+      this.waiting = { moderator: moderator === true };
+      this.emit("waiting", { waiting: true });
+    }
+  }
+
+  #letIn() {
+    if (this.waiting === null) return;
+    this.waiting = null;
+    this.emit("waiting", { waiting: false });
+    if (this.#joinsOnceIn && this.#call === null) this.joinRoom();
+    this.#joinsOnceIn = false;
+  }
+
+  /** @param {Message} message */
+  #receiveRoomState(message) {
+    this.roomState = readRoomState(message);
+    this.emit("room", this.roomState);
+  }
+
+  /**
+   * What a moderator took away stays taken away until we give it again ourselves.
+   * @param {Message} message
+   */
+  #receiveModerated({ action, source, by }) {
+    const what = SOURCES.find((one) => one === source) ?? null;
+    if (action === "mute" && what !== null) this.setMuted(what, true);
+    if (action === "stop-screen") {
+      for (const shared of /** @type {const} */ (["screen", "screen-audio"])) {
+        const track = this.#sources.get(shared)?.track;
+        void this.unpublish(shared).then(() => track?.stop());
+      }
+    }
+    this.emit("moderated", { action: String(action), source: what, by: typeof by?.name === "string" ? by.name : null });
   }
 
   /** @param {Message} message */

@@ -19,8 +19,9 @@
 
 /**
  * Somebody else in the room. `call` says which kind of call they are in, if any; `encrypted` that they said their media is
- * encrypted from end to end.
- * @typedef {{id: number, name: string, call: "room" | "direct" | null, tracks: TrackInfo[], encrypted?: boolean}} Participant
+ * encrypted from end to end; `moderator` that they may moderate the room.
+ * @typedef {{id: number, name: string, call: "room" | "direct" | null, tracks: TrackInfo[], encrypted?: boolean,
+ *   moderator: boolean}} Participant
  */
 
 /**
@@ -48,6 +49,12 @@ export const LIMITS = {
  * @typedef {{publish: Source[], subscribe: boolean, chat: boolean, moderate: boolean}} Grants
  */
 
+/**
+ * How the room is ordered. `waiting` and `bans` are empty for who may not moderate; a name is null where none was said.
+ * @typedef {{locked: boolean, waitingRoom: boolean, waiting: {id: number, name: string | null}[],
+ *   bans: {id: number, name: string | null}[]}} RoomState
+ */
+
 /** How long a server keeps a session whose socket broke, by default. */
 export const RESUME_WINDOW_MS = 30_000;
 
@@ -64,6 +71,7 @@ export const ENCRYPTED = "media-encrypted";
 export const KNOWN_TYPES = new Set([
   "id", "username", "rejectusername", "userlist", "participant", "message", "error", "video-offer", "video-answer",
   "new-ice-candidate", "hang-up", "mute", "receive", "layers", "wanted", "speakers", "quality", "stats", "timeline",
+  "moderate", "moderated", "room-state", "waiting",
   ENCRYPTED,
 ]);
 
@@ -86,6 +94,16 @@ export function readGrants(value) {
     publish: Array.isArray(publish) ? SOURCES.filter((source) => publish.includes(source)) : [...SOURCES],
     subscribe: subscribe !== false, chat: chat !== false, moderate: moderate === true,
   };
+}
+
+/**
+ * @param {Partial<Message>} message `room-state`
+ * @returns {RoomState}
+ */
+export function readRoomState({ locked, waitingRoom, waiting, bans }) {
+  const people = (/** @type {unknown} */ list) => (Array.isArray(list) ? list : [])
+    .map((one) => ({ id: Number(one?.id), name: typeof one?.name === "string" ? one.name : null }));
+  return { locked: locked === true, waitingRoom: waitingRoom === true, waiting: people(waiting), bans: people(bans) };
 }
 
 /**

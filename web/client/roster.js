@@ -33,7 +33,9 @@ export class Roster {
     const known = this.participants.get(id);
     const call = message.call === "room" || message.call === "direct" ? message.call : null;
     /** @type {Participant} */
-    const participant = { id, name: String(message.name ?? ""), call, tracks: readTrackInfos(message.tracks) };
+    const participant = {
+      id, name: String(message.name ?? ""), call, tracks: readTrackInfos(message.tracks), moderator: message.moderator === true,
+    };
     if (known === undefined) this.participants.set(id, participant);
     else Object.assign(known, participant);
     this.#changed(known ?? participant, known === undefined ? "joined" : "updated");

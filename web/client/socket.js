@@ -22,7 +22,7 @@ const LATER_PATIENCE_MS = 300_000;
 /** Messages kept while the socket is down; older ones are dropped. */
 const KEPT_MAX = 64;
 /** What a resume says again by itself, or what is worthless late. */
-const NEVER_KEPT = new Set(["video-offer", "video-answer", "mute", "receive", "stats", "timeline"]);
+const NEVER_KEPT = new Set(["video-offer", "video-answer", "mute", "receive", "stats", "timeline", "moderate"]);
 
 /**
  * - `connecting`: never was open

@@ -50,8 +50,8 @@ impl World {
 /// The sources of the tracks of somebody's last `participant`, and whether they are muted.
 fn shown(world: &World, to: User, of: User) -> Vec<(String, bool)> {
     let told = world.inbox.get(&to.session).into_iter().flatten();
-    let last = told.filter(|told| told["type"] == "participant" && told["id"] == of.id);
-    let last = last.last().expect("a participant")["tracks"].clone();
+    let mut last = told.filter(|told| told["type"] == "participant" && told["id"] == of.id);
+    let last = last.next_back().expect("a participant")["tracks"].clone();
     let tracks = last.as_array().expect("tracks").iter();
     let one = |track: &Value| {
         let source = track["source"].as_str().expect("a source").to_owned();
