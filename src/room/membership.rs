@@ -24,6 +24,8 @@ pub(super) struct Room {
     pub(super) participants: BTreeSet<ParticipantId>,
     /// Who waits to be let in, in the order in which they came.
     pub(super) waiting: BTreeSet<ParticipantId>,
+    /// When its moderators were told last who waits.
+    pub(super) waiting_told: Option<Instant>,
     pub(super) participant_by_name: BTreeMap<Arc<str>, ParticipantId>,
     /// The room's call, while somebody is in it.
     pub(super) call: Option<CallId>,
@@ -41,6 +43,7 @@ impl Room {
             name,
             participants: BTreeSet::new(),
             waiting: BTreeSet::new(),
+            waiting_told: None,
             participant_by_name: BTreeMap::new(),
             call: None,
             order: Order::default(),

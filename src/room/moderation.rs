@@ -224,7 +224,10 @@ impl Rooms {
             name: name.as_deref(),
         });
         let message = ServerMessage::Moderated { action, source, by };
-        self.send(id, &message);
+        if self.dialect(id) == Dialect::V1 {
+            let text = message.to_text().into();
+            self.send_text([id], &text, true);
+        }
     }
 
     /// Ends somebody's stay in a room, or its waiting for it. It is told why, a classic client by the close code.

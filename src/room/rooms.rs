@@ -46,6 +46,8 @@ pub struct Rooms {
     pub(super) tally: Tally,
     /// Whose `participant` `updated` is due.
     pub(super) changed: BTreeSet<ParticipantId>,
+    /// Rooms whose moderators are to be told who waits.
+    pub(super) waiting_changed: BTreeSet<Arc<str>>,
     /// Whose negotiation may have something to say.
     pub(super) touched: BTreeSet<ParticipantId>,
     /// Rooms in which nobody may be any more.
@@ -74,6 +76,7 @@ impl Rooms {
             timers: Timers::default(),
             tally: Tally::default(),
             changed: BTreeSet::new(),
+            waiting_changed: BTreeSet::new(),
             touched: BTreeSet::new(),
             emptied: Vec::new(),
             outputs: VecDeque::new(),
@@ -116,6 +119,7 @@ impl Rooms {
                 Timer::Peer(id) => self.look_at_peer(now, id),
                 Timer::Room(name) => self.expire_room(now, &name),
                 Timer::Waiting(id) => self.expire_waiting(now, id),
+                Timer::WaitingList(room) => self.tell_moderators(&room),
             }
         }
         self.settle(now);
@@ -219,6 +223,7 @@ impl Rooms {
         for id in std::mem::take(&mut self.changed) {
             self.announce_change(id);
         }
+        self.settle_waiting(now);
         for id in std::mem::take(&mut self.touched) {
             self.drain_commands(id);
             self.offer(now, id);

@@ -20,6 +20,8 @@ pub(super) enum Timer {
     Peer(ParticipantId),
     /// Whether it waited to be let in for long enough.
     Waiting(ParticipantId),
+    /// Who waits for it is to be told again.
+    WaitingList(Arc<str>),
     /// Whether it was empty for long enough.
     Room(Arc<str>),
 }

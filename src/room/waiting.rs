@@ -13,6 +13,9 @@ use crate::signaling::protocol::{
 /// Most that wait for one room.
 const MAX_WAITING: usize = 64;
 
+/// Moderators are told who waits at most this often.
+const INTERVAL: Duration = Duration::from_millis(500);
+
 /// How long anybody waits.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -105,11 +108,27 @@ impl Rooms {
         }
     }
 
-    /// Tells a room's moderators who waits now.
+    /// Who waits for a room changed, which its moderators are to be told.
     pub(super) fn tell_moderators(&mut self, room: &str) {
-        for id in self.members(room) {
-            if self.may_moderate(id) {
-                self.tell_room_state_to(id);
+        self.waiting_changed.insert(room.into());
+    }
+
+    /// Tells moderators who waits, not too often: strangers could bury them.
+    pub(super) fn settle_waiting(&mut self, now: Instant) {
+        for name in std::mem::take(&mut self.waiting_changed) {
+            let Some(room) = self.room_by_name.get_mut(&name) else {
+                continue;
+            };
+            let next = room.waiting_told.map(|at| at + INTERVAL);
+            if let Some(next) = next.filter(|next| now < *next) {
+                self.timers.set(next, Timer::WaitingList(name));
+                continue;
+            }
+            room.waiting_told = Some(now);
+            for id in self.members(&name) {
+                if self.may_moderate(id) {
+                    self.tell_room_state_to(id);
+                }
             }
         }
     }

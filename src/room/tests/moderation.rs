@@ -135,6 +135,25 @@ fn a_muted_voice_is_not_forwarded_until_it_unmutes_itself() {
 }
 
 #[test]
+fn who_is_muted_while_away_hears_of_it_when_back() {
+    let mut world = World::new();
+    let eve = world.moderator("Eve");
+    let (session, told) = world.connect(request(Dialect::V1, "lobby"));
+    let id = told[0]["id"].as_u64().unwrap();
+    let ada = User { session, id };
+    world.say(ada, json!({"type": "username", "name": "Ada"}));
+    world.join(ada);
+    world.disconnect(ada, false);
+    world.moderate(eve, json!({"action": "mute", "target": "Ada"}));
+    let resume = told[0]["resume"].as_str().map(str::to_owned);
+    let (_, told, _) = world.newcomer(|connect| connect.resume = resume);
+    assert!(
+        told.iter().any(|told| told["type"] == "moderated"),
+        "{told:?}"
+    );
+}
+
+#[test]
 fn a_stopped_screen_is_taken_from_all_even_if_its_client_goes_on() {
     let mut world = World::new();
     let (eve, ada, ben) = (world.moderator("Eve"), world.v1("Ada"), world.v1("Ben"));
@@ -392,6 +411,7 @@ fn who_waits_hears_and_does_nothing_until_admitted() {
         [] as [Value; 0],
         "the name is nobody's yet"
     );
+    world.pass(Duration::from_secs(1));
     let waiting = world.heard_of(eve, "room-state").pop().unwrap()["waiting"].clone();
     assert_eq!(waiting, json!([{"id": bob.id, "name": "Ada"}]));
     assert_eq!(world.heard(ada), [] as [Value; 0], "nobody else is told");
@@ -448,6 +468,7 @@ fn who_waits_hears_and_does_nothing_until_admitted() {
         (&json!("Ada1"), &json!("joined"))
     );
     world.join(bob);
+    world.pass(Duration::from_secs(1));
     assert_eq!(
         world.heard_of(eve, "room-state").pop().unwrap()["waiting"],
         json!([])
@@ -506,6 +527,30 @@ fn those_who_wait_are_refused_expire_or_all_come_in() {
     assert_eq!(world.newcomer(|_| {}).2, Some(4403));
     world.moderate(eve, json!({"action": "admit", "target": 999}));
     assert_eq!(world.error_code(eve), "no-such-user");
+}
+
+#[test]
+fn those_who_wait_cannot_bury_a_moderator() {
+    let mut world = World::new();
+    let eve = world.moderator("Eve");
+    world.moderate(eve, json!({"action": "waiting-room", "on": true}));
+    world.pass(Duration::from_secs(1));
+    let (session, told, _) = world.newcomer(|_| {});
+    let bob = User {
+        session,
+        id: told[0]["id"].as_u64().unwrap(),
+    };
+    world.forget_all();
+    for number in 0..100 {
+        world.say(
+            bob,
+            json!({"type": "username", "name": format!("Bob {number}")}),
+        );
+    }
+    assert_eq!(world.heard_of(eve, "room-state").len(), 0, "just told");
+    world.pass(Duration::from_secs(5));
+    let told = world.heard_one(eve, "room-state");
+    assert_eq!(told["waiting"][0]["name"], "Bob 99");
 }
 
 #[test]
