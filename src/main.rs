@@ -3,7 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -102,7 +102,14 @@ fn put_load(config: &LoadConfig) -> ExitCode {
         Err(error) => return fail(&error),
     };
     let result = executor.block_on(async {
-        let ended = end_asked().map_err(|error| load::LoadError::Run(error.to_string()))?;
+        let (drain, ended) =
+            end_asked().map_err(|error| load::LoadError::Run(error.to_string()))?;
+        let ended = async {
+            tokio::select! {
+                () = drain => {}
+                () = ended => {}
+            }
+        };
         load::run(config, ended).await
     });
     let report = match result {
@@ -136,11 +143,13 @@ fn serve(config: &Config) -> ExitCode {
     let result = executor.block_on(async {
         let server = Server::bind(config).await?;
         // Whoever reads the address may end the program at once.
-        let ended = end_asked().map_err(ServerError::System)?;
+        let (drain, ended) = end_asked().map_err(ServerError::System)?;
         for url in server.urls() {
-            println!("Crosspoint {}: open {url}", env!("CARGO_PKG_VERSION"));
+            // Nobody may read it.
+            let version = env!("CARGO_PKG_VERSION");
+            let _ = writeln!(std::io::stdout(), "Crosspoint {version}: open {url}");
         }
-        server.run(ended).await
+        server.run_and_drain(drain, ended).await
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -169,6 +178,8 @@ fn log_to_stderr(filter: &str, format: LogFormat) {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // A disk may be full. It would be said where it cannot be said, and that is a panic.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal());
     match format {
         LogFormat::Text => log.init(),
@@ -176,26 +187,39 @@ fn log_to_stderr(filter: &str, format: LogFormat) {
     }
 }
 
-/// Resolves at Ctrl-C or SIGTERM, which from now on end nothing by themselves.
+/// The first resolves at SIGTERM, the second at Ctrl-C or another SIGTERM; from now on these end nothing by themselves.
 #[cfg(unix)]
-fn end_asked() -> std::io::Result<impl Future<Output = ()>> {
+fn end_asked() -> std::io::Result<(impl Future<Output = ()>, impl Future<Output = ()>)> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
+    let (first, heard) = tokio::sync::oneshot::channel::<()>();
+    let end = async move {
+        tokio::select! {
+            _ = interrupt.recv() => return,
+            _ = terminate.recv() => {}
+        }
+        let _ = first.send(());
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
-    })
+    };
+    let drain = async {
+        if heard.await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    Ok((drain, end))
 }
 
-/// Resolves at Ctrl-C.
+/// The second resolves at Ctrl-C; there is nothing else to be heard.
 #[cfg(not(unix))]
-fn end_asked() -> std::io::Result<impl Future<Output = ()>> {
-    Ok(async {
+fn end_asked() -> std::io::Result<(impl Future<Output = ()>, impl Future<Output = ()>)> {
+    let end = async {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
-    })
+    };
+    Ok((std::future::pending(), end))
 }

@@ -11,6 +11,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::access::{KeyError, Keys};
 use crate::config::{Config, IceTcp, ListenAddress};
@@ -19,7 +20,7 @@ use crate::entrance::{
 };
 use crate::metrics::Sources;
 use crate::negotiation;
-use crate::room::{self, Notice, Rooms, RoomsConfig};
+use crate::room::{self, Notice, Rooms, RoomsConfig, ServerLoad};
 use crate::runtime::{
     BindError, MediaSocket, MediaStream, Runtime, RuntimeSettings, ShardAddress, ShardPorts,
     shard_addresses,
@@ -211,6 +212,16 @@ impl Server {
     /// Serves until `shutdown` resolves; then clients are told, and within 5 s everything is closed.
     /// Must be called on a tokio runtime with I/O and time.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), ServerError> {
+        self.run_and_drain(std::future::pending(), shutdown).await
+    }
+
+    /// The same; but when `drain` resolves, nobody new is let in any more, and once there is no call left, or the time of
+    /// [`Config::drain_timeout`] is over, it ends as if `shutdown` had resolved.
+    pub async fn run_and_drain(
+        self,
+        drain: impl Future<Output = ()> + Send,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<(), ServerError> {
         let tcp_doors = self.tcp_doors();
         let Self {
             config,
@@ -293,13 +304,18 @@ impl Server {
                 serving.spawn(signaling::redirect(plain, stopped()));
             }
         }
-        drop(control);
         readiness.set(Phase::Ready);
+        let drained = async {
+            drain.await;
+            readiness.set(Phase::Draining);
+            let _ = timeout(config.drain_timeout, control.drain()).await;
+        };
         let ended = tokio::select! {
             () = shutdown => Ok(()),
+            () = drained => Ok(()),
             Some(ended) = serving.join_next() => ended.unwrap_or_else(|e| Err(io::Error::other(e))),
         };
-        drop(stop);
+        drop((stop, control));
         bringing.shutdown().await;
         while serving.join_next().await.is_some() {}
         // The rooms are the last to hold the runtime; their farewells to the peers are queued by now.
@@ -347,6 +363,14 @@ struct ToShards(Arc<Runtime>);
 impl Shards for ToShards {
     fn send(&self, shard: usize, command: Command) {
         self.0.send(shard, command);
+    }
+
+    fn load(&self) -> ServerLoad {
+        let counters = self.0.counters();
+        ServerLoad {
+            busy: counters.iter().map(|shard| shard.busy).collect(),
+            bytes_out: counters.iter().map(|shard| shard.bytes_out).sum(),
+        }
     }
 }
 
@@ -396,6 +420,8 @@ fn rooms_config(
             max_rooms: limits.max_rooms,
             max_sockets_per_address: limits.max_sockets_per_address,
             max_joins_per_second: limits.max_joins_per_second,
+            max_cpu: limits.max_cpu,
+            max_bits_per_second: limits.max_bits_per_second,
             max_messages_per_second: limits.max_messages_per_second,
         },
         negotiation: negotiation::Limits {

@@ -37,7 +37,7 @@ class Crosspoint:
     def start(self, lab, log):
         process = lab.start("server", [
             self.binary, "--listen", f"{SERVER_ADDRESS}:8080", "--udp-port", "7880", "--shards", "1",
-            "--max-sockets-per-address", "2000", "--max-participants", "1000",
+            "--max-sockets-per-address", "2000", "--max-participants", "1000", "--max-joins-per-second", "10000",
             "--max-messages-per-second", "10000", "--max-sdp-bytes", "262144", "--loudest", "0", "--log", "warn"], log)
         wait_for_line(process, r"open http", START_SECONDS, "Crosspoint")
         return Server(process, ["--target", "crosspoint", "--url", f"ws://{SERVER_ADDRESS}:8080/ws"])

@@ -96,6 +96,8 @@ impl Options {
                 .max_sockets_per_address
                 .or(other.max_sockets_per_address),
             max_joins_per_second: self.max_joins_per_second.or(other.max_joins_per_second),
+            max_cpu: self.max_cpu.or(other.max_cpu),
+            max_bandwidth: self.max_bandwidth.or(other.max_bandwidth),
             max_messages_per_second: self
                 .max_messages_per_second
                 .or(other.max_messages_per_second),
@@ -106,6 +108,7 @@ impl Options {
             ring_timeout: self.ring_timeout.or(other.ring_timeout),
             resume_timeout: self.resume_timeout.or(other.resume_timeout),
             max_hold: self.max_hold.or(other.max_hold),
+            drain_timeout: self.drain_timeout.or(other.drain_timeout),
             operator_token: self.operator_token.or(other.operator_token),
             token_secret: self.token_secret.or(other.token_secret),
             token_public_key: self.token_public_key.or(other.token_public_key),
@@ -196,6 +199,15 @@ impl Options {
                     1,
                     100_000,
                 )? as u32,
+                max_cpu: self
+                    .max_cpu
+                    .map(|percent| n("max-cpu", Some(percent), 0, 1, 100).map(|n| n as u8))
+                    .transpose()?,
+                max_bits_per_second: self
+                    .max_bandwidth
+                    .map(|mbit| n("max-bandwidth", Some(mbit), 0, 1, 1_000_000))
+                    .transpose()?
+                    .map(|mbit| mbit as u64 * 1_000_000),
                 max_messages_per_second: n(
                     "max-messages-per-second",
                     self.max_messages_per_second,
@@ -233,6 +245,13 @@ impl Options {
                 default.resume_timeout,
             )?,
             max_hold: Duration::from_millis(n("max-hold", self.max_hold, 5, 0, 50)? as u64),
+            drain_timeout: Duration::from_secs(ranged(
+                "drain-timeout",
+                self.drain_timeout,
+                default.drain_timeout.as_secs() as usize,
+                0,
+                86_400,
+            )? as u64),
             operator_token: self
                 .operator_token
                 .as_ref()

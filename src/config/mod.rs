@@ -54,6 +54,8 @@ pub struct Config {
     pub ring_timeout: Duration,
     /// How long a broken WebSocket can be resumed.
     pub resume_timeout: Duration,
+    /// How long calls have to come to their end when the server is told to drain.
+    pub drain_timeout: Duration,
     /// How long datagrams may wait for more to the same receiver, 0 to 50 ms.
     pub max_hold: Duration,
     /// What admits operators; `None` for nobody.
@@ -79,6 +81,10 @@ pub struct Limits {
     pub max_sockets_per_address: usize,
     /// WebSockets and calls a second that may come from one address.
     pub max_joins_per_second: u32,
+    /// Percent of its core that a shard may work before newcomers are refused; `None` for no bound.
+    pub max_cpu: Option<u8>,
+    /// Bits a second that may be sent before newcomers are refused; `None` for no bound.
+    pub max_bits_per_second: Option<u64>,
     /// Messages a second on one WebSocket.
     pub max_messages_per_second: u32,
     /// Bytes of one SDP.
@@ -109,6 +115,7 @@ impl Default for Config {
             room_per_shard: 16,
             ring_timeout: Duration::from_secs(60),
             resume_timeout: Duration::from_secs(30),
+            drain_timeout: Duration::from_secs(60),
             max_hold: Duration::from_millis(5),
             operator_token: None,
             token_keys: Vec::new(),
@@ -126,6 +133,8 @@ impl Default for Limits {
             max_rooms: 1_000,
             max_sockets_per_address: 256,
             max_joins_per_second: 50,
+            max_cpu: None,
+            max_bits_per_second: None,
             max_messages_per_second: 100,
             max_sdp_bytes: 200_000,
             max_tracks: 16,

@@ -95,6 +95,14 @@ pub struct Options {
     #[arg(long, env = "CROSSPOINT_MAX_JOINS_PER_SECOND", value_name = "N", value_parser = |text: &str| number::<u64>(text, "1 to 100000"))]
     pub max_joins_per_second: Option<u64>,
 
+    /// Percent of its core that a shard may work, 1 to 100: beyond it newcomers are refused, and calls go on [default: no bound]
+    #[arg(long, env = "CROSSPOINT_MAX_CPU", value_name = "PERCENT", value_parser = |text: &str| number::<u64>(text, "1 to 100"))]
+    pub max_cpu: Option<u64>,
+
+    /// Mbit/s that the server may send, 1 to 1000000: beyond it newcomers are refused, and calls go on [default: no bound]
+    #[arg(long, env = "CROSSPOINT_MAX_BANDWIDTH", value_name = "MBIT", value_parser = |text: &str| number::<u64>(text, "1 to 1000000"))]
+    pub max_bandwidth: Option<u64>,
+
     /// Messages a second on one WebSocket, 1 to 100000; twice as many in a burst [default: 100]
     #[arg(long, env = "CROSSPOINT_MAX_MESSAGES_PER_SECOND", value_name = "N", value_parser = |text: &str| number::<u64>(text, "1 to 100000"))]
     pub max_messages_per_second: Option<u64>,
@@ -139,6 +147,11 @@ pub struct Options {
     /// Seconds in which a broken WebSocket can be resumed, 1 to 3600 [default: 30]
     #[arg(long, env = "CROSSPOINT_RESUME_TIMEOUT", value_name = "SECONDS", value_parser = |text: &str| number::<u64>(text, "1 to 3600"))]
     pub resume_timeout: Option<u64>,
+
+    /// Seconds that calls have to come to their end after SIGTERM, 0 to 86400; a second signal, or Ctrl-C, ends them at once
+    /// [default: 60]
+    #[arg(long, env = "CROSSPOINT_DRAIN_TIMEOUT", value_name = "SECONDS", value_parser = |text: &str| number::<u64>(text, "0 to 86400"))]
+    pub drain_timeout: Option<u64>,
 
     /// Let operators ask and act under `/api/v1`, with `Authorization: Bearer TOKEN`; at least 16 characters. Better in the
     /// environment or the file: command lines are seen by everybody on the machine [default: nobody may]

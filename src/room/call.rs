@@ -107,7 +107,7 @@ impl Rooms {
     }
 
     /// The shard of a call's next peer. The two of a one-to-one call are always together.
-    fn place(&self, call: &Call) -> usize {
+    pub(super) fn place(&self, call: &Call) -> usize {
         match call.kind {
             CallKind::Room => place(
                 call.shard,
@@ -148,6 +148,7 @@ impl Rooms {
         }
         call.members.insert(owner);
         participant.peer = Some(peer);
+        participant.was_in_call = true;
         self.participant_by_peer.insert(id, owner);
         let places = call.peers_by_shard.iter().enumerate();
         let shards = places

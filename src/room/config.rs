@@ -56,6 +56,10 @@ pub struct Limits {
     pub max_sockets_per_address: usize,
     /// New sessions and new calls from one such address in the long run; ten times as many at once. At least 1.
     pub max_joins_per_second: u32,
+    /// The share of its core that a shard may work before newcomers to it are refused, in percent; `None` for all.
+    pub max_cpu: Option<u8>,
+    /// Bits a second that all shards together may send before newcomers are refused; `None` for all.
+    pub max_bits_per_second: Option<u64>,
     /// From one socket in the long run; twice as many at once. At least 1.
     pub max_messages_per_second: u32,
 }
@@ -67,6 +71,8 @@ impl Default for Limits {
             max_rooms: 1000,
             max_sockets_per_address: 256,
             max_joins_per_second: 50,
+            max_cpu: None,
+            max_bits_per_second: None,
             max_messages_per_second: 100,
         }
     }

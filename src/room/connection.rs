@@ -117,7 +117,7 @@ impl Rooms {
             );
             return Err((error, CloseCode::Policy));
         }
-        self.admit_session(now, name, connect.address)
+        self.admit_session(now, name, connect)
             .map_err(|error| (error, CloseCode::TryAgainLater))?;
         let waits = match self.room_by_name.get(name) {
             Some(room) => self
@@ -143,6 +143,7 @@ impl Rooms {
             token: None,
             name: None,
             peer: None,
+            was_in_call: false,
             bucket: Bucket::new(now, self.config.limits.max_messages_per_second),
             strikes: Strikes::default(),
         };

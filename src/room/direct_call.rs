@@ -88,7 +88,7 @@ impl Rooms {
     ) -> Result<(), ProtocolError> {
         let callable = self.callable(caller, target);
         let admitted = callable.and_then(|callee| {
-            self.admit_to_call(now, caller)?;
+            self.admit_to_call(now, caller, None)?;
             Ok(callee)
         });
         let callee = match admitted {
@@ -96,9 +96,11 @@ impl Rooms {
             // The sample's client knows one way to hear that its call came to nothing.
             Err(error) if self.dialect(caller) == Dialect::Classic => {
                 let reason = match error.code {
-                    ErrorCode::SelfCall | ErrorCode::InCall | ErrorCode::TooManyJoins => {
-                        HangUpReason::Busy
-                    }
+                    ErrorCode::SelfCall
+                    | ErrorCode::InCall
+                    | ErrorCode::TooManyJoins
+                    | ErrorCode::Overloaded
+                    | ErrorCode::Draining => HangUpReason::Busy,
                     _ => HangUpReason::Gone,
                 };
                 self.tell_hang_up(caller, None, reason);

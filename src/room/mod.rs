@@ -7,7 +7,7 @@
 //! One file for each idea: `rooms` (the doors), `connection` and `resume` (sockets come and go), `membership`
 //! (names, who is announced to whom), `admission` (who may come in), `chat`, `call` (peers and their shard), `room_call`, `direct_call` (the
 //! states of ringing), `description` (offers and answers), `subscription` (who receives what), `media` (mute,
-//! receive, what shards tell), `operator` (what operators ask and do), `notice` (what those outside are told), `counts`, `limits`, `timer`.
+//! receive, what shards tell), `operator` (what operators ask and do), `notice` (what those outside are told), `counts`, `limits`, `load` (how much there is to do), `timer`.
 
 mod admission;
 mod call;
@@ -18,6 +18,7 @@ mod counts;
 mod description;
 mod direct_call;
 mod limits;
+mod load;
 mod media;
 mod membership;
 mod moderation;
@@ -40,6 +41,7 @@ pub use config::{Limits, RoomsConfig, ShardAddress};
 pub use connection::{Connect, Departure};
 pub use counts::{RoomCounts, TallySnapshot};
 pub use limits::network_of;
+pub use load::ServerLoad;
 pub use notice::{Notice, Somebody};
 pub use operator::{
     Member, OperatorAnswer, OperatorRequest, Refusal, RefusalKind, RequestId, RoomChange,

@@ -34,6 +34,8 @@ pub(super) struct Participant {
     pub(super) name: Option<Arc<str>>,
     /// Its peer connection, while it is in a call or one rings.
     pub(super) peer: Option<Peer>,
+    /// It is in a call, or was in one.
+    pub(super) was_in_call: bool,
     pub(super) bucket: Bucket,
     pub(super) strikes: Strikes,
 }

@@ -22,7 +22,7 @@ impl Rooms {
             return Err(failed());
         }
         let Some(&id) = self.participant_by_token.get(token) else {
-            self.admit_arrival(now, connect.address)?;
+            self.admit_arrival(now, connect.address, None)?;
             return Err(failed());
         };
         self.close(

@@ -23,8 +23,8 @@ impl Rooms {
         else {
             return Ok(());
         };
-        self.admit_to_call(now, id)?;
         let existing = self.room_by_name.get(&name).and_then(|room| room.call);
+        self.admit_to_call(now, id, existing)?;
         let call = existing.unwrap_or_else(|| self.new_call(Arc::clone(&name), CallKind::Room));
         let (mut peer, local_ice) = self.new_peer(call, id);
         let taken = peer

@@ -1,6 +1,7 @@
 //! A shard's thread: waits for datagrams, commands and timers, and gives them to the shard in ticks.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -29,6 +30,12 @@ const PUBLISH_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Connections for media that may wait for a shard's thread.
 const STREAM_QUEUE: usize = 256;
+
+/// Below this share of a core a thread is taken to rest.
+const QUIET: f64 = 0.005;
+
+/// Turns in a row that may end in a bug before the thread is taken for broken.
+const MAX_BUGS: u32 = 100;
 
 /// Events that may wait for control; what does not fit stays in the shard until there is room.
 const EVENT_QUEUE: usize = 4_096;
@@ -221,42 +228,69 @@ struct Tick {
 
 impl Tick {
     fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) -> io::Result<()> {
+        let mut bugs = 0;
         loop {
-            self.hold.rest(Instant::now());
-            let timeout = [
-                self.shard.poll_timeout(),
-                self.publish_at,
-                self.batch.due(),
-                self.streams.due(),
-            ];
-            let readable = self.wait.sleep(timeout.into_iter().flatten().min())?;
-            self.begin();
-            if readable {
-                self.read()?;
-            }
-            while let Ok(command) = commands.try_recv() {
-                self.command(command);
-            }
-            self.read_streams();
-            self.take_links();
-            let now = Instant::now();
-            if self.shard.poll_timeout().is_some_and(|due| due <= now) {
-                let (shard, batch) = (&mut self.shard, &mut self.batch);
-                if catch(|| shard.handle_timeout(now, batch)).is_err() {
-                    shard.abandon_current(now, batch);
+            match catch(|| self.turn(&mut commands)) {
+                Ok(turned) => {
+                    bugs = 0;
+                    if turned?.is_break() {
+                        return Ok(());
+                    }
+                }
+                // Outside of what is one peer's business, or in giving that up.
+                Err(()) => {
+                    bugs += 1;
+                    if bugs > MAX_BUGS {
+                        return Err(io::Error::other("one bug after the other"));
+                    }
+                    tracing::error!(shard = self.index, "a bug was met; the shard goes on");
+                    // Nobody knows how far it was written.
+                    self.batch = Batch::new();
                 }
             }
-            // Before the flush, which takes longest: the others go on meanwhile.
-            self.post();
-            // Farewells wait for nobody.
-            let over = commands.is_closed() && commands.is_empty();
-            self.flush(over);
-            if over {
-                return Ok(());
-            }
-            self.tell();
-            self.publish();
         }
+    }
+
+    /// Sleeps until there is something to do, and does it. Breaks once nobody can ask for more.
+    fn turn(
+        &mut self,
+        commands: &mut mpsc::UnboundedReceiver<Command>,
+    ) -> io::Result<ControlFlow<()>> {
+        self.hold.rest(Instant::now());
+        let timeout = [
+            self.shard.poll_timeout(),
+            self.publish_at,
+            self.batch.due(),
+            self.streams.due(),
+        ];
+        let readable = self.wait.sleep(timeout.into_iter().flatten().min())?;
+        self.begin();
+        if readable {
+            self.read()?;
+        }
+        while let Ok(command) = commands.try_recv() {
+            self.command(command);
+        }
+        self.read_streams();
+        self.take_links();
+        let now = Instant::now();
+        if self.shard.poll_timeout().is_some_and(|due| due <= now) {
+            let (shard, batch) = (&mut self.shard, &mut self.batch);
+            if catch(|| shard.handle_timeout(now, batch)).is_err() {
+                shard.abandon_current(now, batch);
+            }
+        }
+        // Before the flush, which takes longest: the others go on meanwhile.
+        self.post();
+        // Farewells wait for nobody.
+        let over = commands.is_closed() && commands.is_empty();
+        self.flush(over);
+        if over {
+            return Ok(ControlFlow::Break(()));
+        }
+        self.tell();
+        self.publish();
+        Ok(ControlFlow::Continue(()))
     }
 
     /// The thread was woken.
@@ -336,7 +370,9 @@ impl Tick {
         let now = Instant::now();
         match self.publish_at {
             Some(at) if at <= now => {
-                self.publish_at = None;
+                // Whoever sleeps for long has said before that there is nothing to do.
+                let is_quiet = self.hold.share() < QUIET;
+                self.publish_at = (!is_quiet).then(|| now + PUBLISH_INTERVAL);
                 self.counters.publish(ShardCounters {
                     drops: *self.shard.drops(),
                     busy: self.hold.share(),
@@ -398,4 +434,100 @@ fn take(shard: &mut Shard, now: Instant, path: Path, datagram: &mut [u8], batch:
 /// A panic is our bug; it may end the peer that met it and nobody else.
 fn catch<T>(work: impl FnOnce() -> T) -> Result<T, ()> {
     catch_unwind(AssertUnwindSafe(work)).map_err(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forward::LoudestLimits;
+    use crate::shard::tests::bugs::Place;
+    use crate::shard::{CallId, IceCredentials, ParticipantId, PeerId, ShardConfig};
+    use crate::transport::{ChannelLimits, Identity};
+
+    fn shard() -> Shard {
+        Shard::new(ShardConfig {
+            index: 0,
+            shards: 1,
+            identity: Identity::generate().unwrap(),
+            channels: ChannelLimits {
+                max_message_bytes: 1_000,
+                max_channels: 1,
+                max_buffered_bytes: 1_000,
+            },
+            loudest: LoudestLimits::default(),
+            seed: 1,
+        })
+    }
+
+    /// Adds a peer, and waits for what the shard tells of it.
+    fn lives(runtime: &Runtime, events: &mut mpsc::Receiver<ShardEvent>, peer: u64) {
+        let id = PeerId(peer);
+        runtime.send(
+            0,
+            Command::AddPeer {
+                peer: id,
+                call: CallId(1),
+                participant: ParticipantId(peer),
+                shards: Vec::new(),
+                local_ice: IceCredentials {
+                    ufrag: format!("user{peer}"),
+                    pwd: "a password that is long".to_owned(),
+                },
+            },
+        );
+        runtime.send(0, Command::Stats { peer: id });
+        loop {
+            match events.blocking_recv() {
+                Some((0, Event::Stats { peer, .. })) if peer == id => return,
+                Some(_) => {}
+                None => panic!("the shard is over"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_bug_anywhere_in_a_shard_does_not_end_its_thread() {
+        for place in [Place::Command, Place::PollTimeout, Place::PollEvent] {
+            let shard = shard();
+            shard.bugs.put(place, 0);
+            let socket = MediaSocket::bind(0).unwrap();
+            let started = Runtime::start(vec![(socket, shard)], RuntimeSettings::default());
+            let (runtime, mut events) = started.unwrap();
+            // The first peer may meet it, and then is told to have failed.
+            if place == Place::Command {
+                let peer = PeerId(1);
+                runtime.send(
+                    0,
+                    Command::AddPeer {
+                        peer,
+                        call: CallId(1),
+                        participant: ParticipantId(1),
+                        shards: Vec::new(),
+                        local_ice: IceCredentials {
+                            ufrag: "first".to_owned(),
+                            pwd: "a password that is long".to_owned(),
+                        },
+                    },
+                );
+                runtime.send(0, Command::Stats { peer });
+                let failed = events.blocking_recv();
+                assert!(
+                    matches!(
+                        failed,
+                        Some((
+                            0,
+                            Event::Failed {
+                                peer: PeerId(1),
+                                ..
+                            }
+                        ))
+                    ),
+                    "{failed:?}"
+                );
+            }
+            lives(&runtime, &mut events, 2);
+            lives(&runtime, &mut events, 3);
+            runtime.stop();
+        }
+    }
 }

@@ -78,9 +78,14 @@ impl Shard {
     }
 
     /// The index of a peer, which is now the one being worked on.
-    fn find(&mut self, peer: PeerId) -> Option<usize> {
+    pub(super) fn find(&mut self, peer: PeerId) -> Option<usize> {
         let index = self.peer_by_id.get(&peer).copied();
         self.current = index.map(Current::Peer).or(self.current);
+        #[cfg(test)]
+        self.bugs.meet(
+            super::tests::bugs::Place::Command,
+            index.unwrap_or(usize::MAX),
+        );
         index
     }
 

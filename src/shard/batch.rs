@@ -222,6 +222,14 @@ impl Batch {
         while self.next_due(None).is_some() {}
     }
 
+    /// After a panic: forgets the part of a datagram that was written then, which may not even be encrypted.
+    pub(super) fn mend(&mut self) {
+        for lane in &mut self.lanes {
+            let whole = lane.sizes.iter().map(|size| usize::from(*size)).sum();
+            lane.buffer.truncate(whole);
+        }
+    }
+
     fn is_open(&self, slot: LaneSlot) -> bool {
         let lane = self.lanes.get(slot.lane);
         lane.is_some_and(|lane| lane.state.is_open_as(slot.epoch))
@@ -435,6 +443,26 @@ mod tests {
     fn a_run_stays_below_the_size_of_a_datagram() {
         let lane = lane_of(&[1_200; 100]);
         assert!(lane.runs(100).all(|(run, _)| run.len() <= 65_000));
+    }
+
+    #[test]
+    fn what_a_bug_leaves_behind_is_not_sent() {
+        let mut batch = Batch::new();
+        let mut slot = LaneSlot::default();
+        let mut write = |batch: &mut Batch, byte: u8, fails: bool| {
+            batch.write(&mut slot, path(1), false, |out| {
+                out.extend([byte; 9]);
+                assert!(!fails, "a bug");
+                true
+            })
+        };
+        write(&mut batch, 1, false);
+        let bug = std::panic::AssertUnwindSafe(|| write(&mut batch, 2, true));
+        assert!(std::panic::catch_unwind(bug).is_err());
+        batch.mend();
+        write(&mut batch, 3, false);
+        let lane = batch.next_due(None).unwrap();
+        assert!(lane.datagrams().eq([[1; 9], [3; 9]]));
     }
 
     #[test]

@@ -118,3 +118,24 @@ pub enum Command {
         peer: PeerId,
     },
 }
+
+impl Command {
+    /// The peer that it is about.
+    pub(in crate::shard) fn peer(&self) -> Option<PeerId> {
+        match self {
+            Self::AddPeer { peer, .. }
+            | Self::SetTransport { peer, .. }
+            | Self::SetExtensions { peer, .. }
+            | Self::SetReceiver { peer, .. }
+            | Self::SetSender { peer, .. }
+            | Self::SetMuted { peer, .. }
+            | Self::SetWish { peer, .. }
+            | Self::Stats { peer }
+            | Self::Timeline { peer, .. }
+            | Self::Timelines { peer }
+            | Self::SendData { peer, .. }
+            | Self::RemovePeer { peer } => Some(*peer),
+            Self::SetSpeakers { .. } => None,
+        }
+    }
+}

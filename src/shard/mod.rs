@@ -33,7 +33,7 @@ mod service;
 mod stats;
 mod subscription;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod timeline;
 mod timers;
 mod track;
@@ -125,6 +125,8 @@ pub struct Shard {
     rtcp: Vec<u8>,
     /// What is being worked on, in case of a panic.
     current: Option<Current>,
+    #[cfg(test)]
+    pub(crate) bugs: tests::bugs::Bugs,
 }
 
 /// How much a shard has to do.
@@ -196,6 +198,8 @@ impl Shard {
             next_epoch: 0,
             rtcp: Vec::new(),
             current: None,
+            #[cfg(test)]
+            bugs: tests::bugs::Bugs::default(),
         }
     }
 
@@ -244,6 +248,8 @@ impl Shard {
 
     /// Carries out one command.
     pub fn handle_command(&mut self, now: Instant, command: Command, batch: &mut Batch) {
+        // Whose business it is, in case of a panic.
+        command.peer().and_then(|peer| self.find(peer));
         self.apply(now, command, batch);
         self.current = None;
     }
@@ -262,11 +268,15 @@ impl Shard {
 
     /// When [`handle_timeout`](Self::handle_timeout) must be called next.
     pub fn poll_timeout(&self) -> Option<Instant> {
+        #[cfg(test)]
+        self.bugs.meet(tests::bugs::Place::PollTimeout, 0);
         self.timers.next()
     }
 
     /// The next event, oldest first.
     pub fn poll_event(&mut self) -> Option<Event> {
+        #[cfg(test)]
+        self.bugs.meet(tests::bugs::Place::PollEvent, 0);
         self.events.pop_front()
     }
 
@@ -287,6 +297,7 @@ impl Shard {
     /// After a panic in one of the doors: ends the peer that was being worked on, here or on the shard where its
     /// packets came from, so that nobody else meets what it left behind.
     pub fn abandon_current(&mut self, now: Instant, batch: &mut Batch) {
+        batch.mend();
         match self.current.take() {
             Some(Current::Peer(index)) if self.peers.contains(index) => {
                 let peer = self.peers[index].id;
@@ -313,6 +324,8 @@ impl Shard {
             .by_address(path.origin())
             .ok_or(DropReason::WrongPath)?;
         self.current = Some(Current::Peer(index));
+        #[cfg(test)]
+        self.bugs.meet(tests::bugs::Place::Datagram, index);
         let peer = self.peers.get_mut(index).ok_or(DropReason::WrongPath)?;
         peer.count_received(datagram);
         if peer.connected {

@@ -73,6 +73,8 @@ impl Shard {
         };
         peer.due = None;
         self.current = Some(Current::Peer(index));
+        #[cfg(test)]
+        self.bugs.meet(super::tests::bugs::Place::Timeout, index);
         if peer.transport.poll_timeout().is_some_and(|due| due <= now) {
             peer.transport.handle_timeout(now);
             self.pump(now, index, batch);

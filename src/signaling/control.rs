@@ -4,15 +4,16 @@ use std::collections::HashMap;
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
 
 use crate::room::{
     CloseCode, Connect, Departure, Notice, OperatorAnswer, OperatorRequest, Output, RequestId,
-    RoomCounts, Rooms, SessionId,
+    RoomCounts, Rooms, ServerLoad, SessionId,
 };
 use crate::shard::{Command, Event};
 
@@ -25,10 +26,18 @@ const MAX_OUTGOING: usize = 1024;
 /// Bytes that wait for one socket.
 const MAX_OUTGOING_BYTES: usize = 4 * 1024 * 1024;
 
+/// How often the load is looked at, where it has a bound.
+const LOOK_AT_LOAD: Duration = Duration::from_millis(500);
+
 /// The way to the shards' command queues.
 pub trait Shards: Send + 'static {
     /// Hands a command over. Must not wait: the rooms stand still meanwhile.
     fn send(&self, shard: usize, command: Command);
+
+    /// What all of them have to do.
+    fn load(&self) -> ServerLoad {
+        ServerLoad::default()
+    }
 }
 
 /// The way to the rooms, for sessions and for the server. Clones are the same way.
@@ -67,6 +76,25 @@ impl ControlHandle {
         let (answer, answered) = oneshot::channel();
         self.send(Input::Counts(answer)).await?;
         answered.await.map_err(|_| Closed)
+    }
+
+    /// Lets nobody in any more; returns once there is no call. Gives how many were in one at first.
+    pub async fn drain(&self) -> usize {
+        let (drained, end) = oneshot::channel();
+        let (answer, in_calls) = oneshot::channel();
+        if self.send(Input::Drain { answer, drained }).await.is_err() {
+            return 0;
+        }
+        let in_calls = in_calls.await.unwrap_or_default();
+        if in_calls > 0 {
+            tracing::info!(
+                in_calls,
+                "draining: nobody new is let in, and calls may come to their end"
+            );
+        }
+        // An error means that the server goes down.
+        let _ = end.await;
+        in_calls
     }
 
     /// Tells everybody that the server goes down, and closes all sockets. Returns once they are closed. Saying it
@@ -110,6 +138,11 @@ pub(super) enum Input {
     },
     Operator(OperatorRequest, oneshot::Sender<OperatorAnswer>),
     Counts(oneshot::Sender<RoomCounts>),
+    /// Answered with how many are in calls, and again when nobody is.
+    Drain {
+        answer: oneshot::Sender<usize>,
+        drained: oneshot::Sender<()>,
+    },
     Shutdown,
 }
 
@@ -216,6 +249,7 @@ pub fn spawn(
         outgoing_by_session: HashMap::new(),
         operators: HashMap::new(),
         last_request: 0,
+        drained: Vec::new(),
     };
     (handle, tokio::spawn(control.run(inputs, events)))
 }
@@ -228,6 +262,8 @@ struct Control<S, N> {
     /// Who waits for an answer.
     operators: HashMap<RequestId, oneshot::Sender<OperatorAnswer>>,
     last_request: u64,
+    /// Who waits for the end of all calls.
+    drained: Vec<oneshot::Sender<()>>,
 }
 
 impl<S: Shards, N: FnMut(&str, &Notice)> Control<S, N> {
@@ -236,6 +272,9 @@ impl<S: Shards, N: FnMut(&str, &Notice)> Control<S, N> {
         mut inputs: mpsc::Receiver<Input>,
         mut events: mpsc::Receiver<(usize, Event)>,
     ) {
+        let mut looks = tokio::time::interval(LOOK_AT_LOAD);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let wants_load = self.rooms.wants_load();
         loop {
             let deadline = self.rooms.poll_timeout();
             let timeout = async {
@@ -253,6 +292,9 @@ impl<S: Shards, N: FnMut(&str, &Notice)> Control<S, N> {
                     self.rooms.handle_shard_event(Instant::now(), shard, event);
                 }
                 () = timeout => {}
+                _ = looks.tick(), if wants_load => {
+                    self.rooms.handle_load(Instant::now(), &self.shards.load());
+                }
             }
             let now = Instant::now();
             if self
@@ -263,6 +305,10 @@ impl<S: Shards, N: FnMut(&str, &Notice)> Control<S, N> {
                 self.rooms.handle_timeout(now);
             }
             self.carry_away(now);
+            if self.rooms.in_calls() == 0 {
+                // Dropped is told.
+                self.drained.clear();
+            }
         }
         inputs.close();
         self.rooms.shutdown();
@@ -293,6 +339,12 @@ impl<S: Shards, N: FnMut(&str, &Notice)> Control<S, N> {
             }
             // An error means that it does not wait any more.
             Input::Counts(answer) => drop(answer.send(self.rooms.counts())),
+            Input::Drain { answer, drained } => {
+                self.rooms.drain();
+                // Whoever is gone waits for nothing.
+                let _ = answer.send(self.rooms.in_calls());
+                self.drained.push(drained);
+            }
             Input::Shutdown => {}
         }
     }

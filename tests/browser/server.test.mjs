@@ -39,11 +39,11 @@ test('it serves the page, its files and its health', async () => {
   }
 });
 
-test('SIGTERM: clients are told (1012), and it ends within 5 s', async () => {
+test('SIGTERM, and nobody is in a call: clients are told (1012), and it ends within 5 s', async () => {
   const server = await Server.start();
   const socket = await RawSocket.open(server.port);
   await socket.next('id');
-  const { code, signal, took } = await server.stop();
+  const { code, signal, took } = await server.stop('SIGTERM');
   assert.equal((await socket.ended()).code, 1012);
   assert.deepEqual({ code, signal }, { code: 0, signal: null });
   assert(took < 5000, `it took ${took} ms`);

@@ -16,7 +16,7 @@ async fn it_ends_when_asked_and_says_goodbye() {
     let classic = Signaling::connect(&server, "lobby", Dialect::Classic).await;
     classic.expect("id").await;
     let asked = Instant::now();
-    server.terminate();
+    server.signal("INT");
     for client in [&alice, &bob] {
         let error = client.signaling.expect("error").await;
         assert_eq!(error["fatal"], true, "{error}");

@@ -27,19 +27,26 @@ impl Server {
 
     /// A server with further command-line options.
     pub async fn with(options: &[&str]) -> Self {
-        let mut child = command(options)
+        Self::prepared(options, |_| {}).await
+    }
+
+    /// The same; `prepare` may give the process another environment, or another place for its log.
+    pub async fn prepared(options: &[&str], prepare: impl FnOnce(&mut Command)) -> Self {
+        let mut command = command(options);
+        command
             .args(["--listen", "127.0.0.1:0", "--udp-port", "0"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("the server starts");
+            .kill_on_drop(true);
+        prepare(&mut command);
+        let mut child = command.spawn().expect("the server starts");
         let log = Arc::new(Watched::<Vec<String>>::default());
-        let stderr = child.stderr.take().expect("stderr is a pipe");
+        let stderr = child.stderr.take();
         let logged = tokio::spawn({
             let log = log.clone();
             async move {
+                let Some(stderr) = stderr else { return };
                 let mut lines = BufReader::new(stderr).lines();
                 while let Ok(Some(line)) = lines.next_line().await {
                     log.update(|log| log.push(line));
@@ -138,8 +145,14 @@ impl Server {
     /// Asks it to end, as a service manager does.
     #[cfg(unix)]
     pub fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    /// Sends it a signal, named without `SIG`.
+    #[cfg(unix)]
+    pub fn signal(&self, name: &str) {
         let status = std::process::Command::new("kill")
-            .args(["-TERM", &self.pid().to_string()])
+            .args([&format!("-{name}"), &self.pid().to_string()])
             .status()
             .expect("kill runs");
         assert!(status.success(), "kill: {status}");

@@ -97,6 +97,21 @@ impl Signaling {
         }
     }
 
+    /// A socket of the v1 dialect that never reads what it is sent.
+    pub async fn deaf(server: &Server, room: &str) -> Deaf {
+        let url = format!("ws://127.0.0.1:{}/ws?room={room}", server.port());
+        let mut request = url.into_client_request().expect("a request");
+        let protocol = HeaderValue::from_static("crosspoint.v1");
+        request
+            .headers_mut()
+            .insert("Sec-WebSocket-Protocol", protocol);
+        let stream = TcpStream::connect(("127.0.0.1", server.port()));
+        let stream = patiently("a connection", stream).await.expect("connect");
+        let upgraded = tokio_tungstenite::client_async(request, stream);
+        let (socket, _) = patiently("the upgrade", upgraded).await.expect("upgrade");
+        Deaf(socket)
+    }
+
     fn over(mut socket: WebSocketStream<TcpStream>) -> Self {
         let inbox = Arc::new(Watched::<Inbox>::default());
         let (outgoing, mut to_send) = mpsc::unbounded_channel();
@@ -305,6 +320,16 @@ impl Sender {
         let _ = self
             .0
             .send(Outgoing::Message(Message::text(message.to_string())));
+    }
+}
+
+/// A client that does not read.
+pub struct Deaf(WebSocketStream<TcpStream>);
+
+impl Deaf {
+    pub async fn say(&mut self, message: Value) {
+        let message = Message::text(message.to_string());
+        self.0.send(message).await.expect("send");
     }
 }
 

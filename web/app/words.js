@@ -76,6 +76,8 @@ export function explainError(code, message) {
     case "too-many-rooms": return "The server has no place for another room now.";
     case "too-many-sockets": return "There are too many connections from your address.";
     case "too-many-joins": return "Too many came from your address at once. Try again in a moment.";
+    case "overloaded": return "The server carries as many calls as it can. Try again later.";
+    case "draining": return "The server is about to restart. Try again in a few minutes.";
     case "server-busy": return "The server is busy. Try again in a moment.";
     case "too-many-tracks": return "You are sending too many streams.";
     case "no-such-user": return "They are not in the room any more.";

@@ -13,7 +13,8 @@ const CLOSE_RESUME_FAILED = 4404;
 const FINAL = new Set([CLOSE_POLICY, CLOSE_UNAUTHORIZED, CLOSE_FORBIDDEN]);
 
 const BACK_OFF_FIRST_MS = 250;
-const BACK_OFF_LAST_MS = 8000;
+/** So long that a server that is away hears little, and so short that whoever waits is back soon. */
+const BACK_OFF_LAST_MS = 3000;
 /** A dial that brings no `id` by then has failed. */
 const DIAL_PATIENCE_MS = 8000;
 /** How long a first connection, and one that was there before, are tried. */

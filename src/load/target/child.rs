@@ -90,7 +90,7 @@ impl ChildServer {
         #[cfg(target_os = "linux")]
         if let Ok(pid) = i32::try_from(self.pid) {
             use nix::sys::signal::{Signal, kill};
-            let _ = kill(nix::unistd::Pid::from_raw(pid), Signal::SIGTERM);
+            let _ = kill(nix::unistd::Pid::from_raw(pid), Signal::SIGINT);
             if tokio::time::timeout(END_TIMEOUT, self.child.wait())
                 .await
                 .is_ok()
@@ -122,6 +122,7 @@ fn arguments(config: &LoadConfig, plan: &Plan) -> Vec<String> {
         ),
         ("--max-rooms", config.rooms.to_string()),
         ("--max-sockets-per-address", (clients + 16).to_string()),
+        ("--max-joins-per-second", "10000".to_owned()),
         ("--max-messages-per-second", "10000".to_owned()),
         ("--max-sdp-bytes", "262144".to_owned()),
         // The load counts on everything that it sends.

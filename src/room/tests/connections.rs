@@ -1,3 +1,4 @@
+use super::client::MICROPHONE;
 use super::*;
 
 fn resume(token: &str) -> Connect {
@@ -267,4 +268,61 @@ fn only_so_many_may_come_from_one_address_at_once() {
     world.connect(from(1));
     let (session, _) = world.connect(from(2));
     assert!(!world.closed.contains_key(&session));
+}
+
+#[test]
+fn a_server_with_too_much_to_do_lets_back_in_who_was_in_a_call_and_nobody_new() {
+    use crate::room::ServerLoad;
+    let mut world = World::with(|config| config.limits.max_cpu = Some(50));
+    let (anna, ben) = (world.v1("Anna"), world.v1("Ben"));
+    world.join(anna);
+    let measure = |world: &mut World, busy: [f64; 2]| {
+        for _ in 0..20 {
+            world.pass(Duration::from_millis(500));
+            let (busy, bytes_out) = (busy.to_vec(), 0);
+            let load = ServerLoad { busy, bytes_out };
+            world.rooms.handle_load(world.now, &load);
+        }
+    };
+    let told = |world: &mut World, room| {
+        let (_, told) = world.connect(request(Dialect::V1, room));
+        let code = told[0]["code"].as_str();
+        code.map(str::to_owned)
+    };
+    // The room's call is on one shard, a new one would be on the other.
+    measure(&mut world, [0.9, 0.1]);
+    assert_eq!(told(&mut world, "lobby").as_deref(), Some("overloaded"));
+    assert_eq!(told(&mut world, "elsewhere"), None);
+    measure(&mut world, [0.9, 0.9]);
+    assert_eq!(told(&mut world, "elsewhere").as_deref(), Some("overloaded"));
+    world.forget_all();
+    world.offer(ben, &[MICROPHONE], Value::Null);
+    assert_eq!(world.error_code(ben), "overloaded");
+    world.say(anna, json!({"type": "hang-up"}));
+    world.join(anna);
+    // Not while the server is about to end, unless others are still there.
+    world.rooms.drain();
+    world.say(anna, json!({"type": "hang-up"}));
+    assert_eq!(world.rooms.in_calls(), 0);
+    world.forget_all();
+    world.offer(anna, &[MICROPHONE], Value::Null);
+    assert_eq!(world.error_code(anna), "draining");
+    assert_eq!(told(&mut world, "lobby").as_deref(), Some("draining"));
+}
+
+#[test]
+fn one_identity_may_come_only_so_often_from_wherever() {
+    let mut world = World::with(|config| config.limits.max_joins_per_second = 1);
+    let mut come = |who: &str, from: u8| {
+        let mut connect = request(Dialect::V1, "lobby");
+        connect.address = [192, 0, 2, from].into();
+        connect.access.identity = Some(who.into());
+        let (session, _) = world.connect(connect);
+        world.closed.get(&session).copied()
+    };
+    for from in 0..10 {
+        assert_eq!(come("anna", from), None);
+    }
+    assert_eq!(come("anna", 10), Some(1013));
+    assert_eq!(come("ben", 11), None);
 }

@@ -5,6 +5,7 @@ mod across_data;
 mod across_random;
 mod adaptation;
 mod audio;
+pub(crate) mod bugs;
 mod client;
 mod clocks;
 mod codecs;

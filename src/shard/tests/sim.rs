@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
@@ -485,25 +486,11 @@ impl SimNet {
 
     /// Tells the shard of its peer.
     pub(super) fn command(&mut self, command: Command) {
-        let peer = match &command {
-            Command::AddPeer { peer, .. }
-            | Command::SetTransport { peer, .. }
-            | Command::SetExtensions { peer, .. }
-            | Command::SetReceiver { peer, .. }
-            | Command::SetSender { peer, .. }
-            | Command::SetMuted { peer, .. }
-            | Command::SetWish { peer, .. }
-            | Command::Stats { peer }
-            | Command::Timeline { peer, .. }
-            | Command::Timelines { peer }
-            | Command::SendData { peer, .. }
-            | Command::RemovePeer { peer } => *peer,
-            Command::SetSpeakers { .. } => {
-                for shard in 0..self.shards.len() {
-                    self.command_to(shard, command.clone());
-                }
-                return;
+        let Some(peer) = command.peer() else {
+            for shard in 0..self.shards.len() {
+                self.command_to(shard, command.clone());
             }
+            return;
         };
         let of_peer = self.clients.iter().find(|client| client.peer == peer);
         let shard = of_peer.map_or(0, |client| client.shard);
@@ -511,7 +498,9 @@ impl SimNet {
     }
 
     pub(super) fn command_to(&mut self, shard: usize, command: Command) {
-        self.shards[shard].handle_command(self.now, command, &mut self.batch);
+        self.guarded(shard, |shard, now, batch| {
+            shard.handle_command(now, command, batch);
+        });
         self.flush(shard);
     }
 
@@ -586,11 +575,27 @@ impl SimNet {
             local: None,
         };
         let mut datagram = datagram.to_vec();
-        let (taker, batch) = (&mut self.shards[shard], &mut self.batch);
-        if let Err(stray) = taker.handle_datagram(self.now, path, &mut datagram, batch) {
-            taker.drop_stray(stray);
-        }
+        self.guarded(shard, |shard, now, batch| {
+            if let Err(stray) = shard.handle_datagram(now, path, &mut datagram, batch) {
+                shard.drop_stray(stray);
+            }
+        });
         self.flush(shard);
+    }
+
+    /// Does something with a shard, and after a bug that a test has put there what the shard's thread does then.
+    fn guarded(&mut self, shard: usize, work: impl FnOnce(&mut Shard, Instant, &mut Batch)) {
+        let Self {
+            shards, now, batch, ..
+        } = self;
+        let shard = &mut shards[shard];
+        let had_bug = shard.bugs.is_there();
+        let done = catch_unwind(AssertUnwindSafe(|| work(shard, *now, batch)));
+        match done {
+            Ok(()) => {}
+            Err(_) if had_bug => shard.abandon_current(*now, batch),
+            Err(panic) => resume_unwind(panic),
+        }
     }
 
     /// Stops all publications and lets repairs come to their end.
@@ -649,7 +654,9 @@ impl SimNet {
         for shard in 0..self.shards.len() {
             let this = &mut self.shards[shard];
             if this.poll_timeout().is_some_and(|due| due <= self.now) {
-                this.handle_timeout(self.now, &mut self.batch);
+                self.guarded(shard, |shard, now, batch| {
+                    shard.handle_timeout(now, batch);
+                });
                 self.flush(shard);
             }
         }

@@ -44,6 +44,10 @@ pub enum ErrorCode {
     TooManySockets,
     /// Too many sockets and calls have come from the address in a short time. Ends a new socket.
     TooManyJoins,
+    /// The server has as much to do as it was told to take. Ends a new socket; calls that are there go on.
+    Overloaded,
+    /// The server ends once its calls have, or soon. Ends a new socket; calls that are there go on.
+    Draining,
     /// The offer publishes more tracks than allowed.
     TooManyTracks,
     /// The token of `resume` is unknown or too old. Ends the socket.

@@ -68,10 +68,10 @@ export class Server {
     return this.process.exitCode === null && this.process.signalCode === null;
   }
 
-  /** SIGTERM, then SIGKILL; returns how it ended and how long that took. */
-  async stop() {
+  /** Ends it by SIGINT, then SIGKILL; returns how it ended and how long that took. */
+  async stop(signal = 'SIGINT') {
     const began = performance.now();
-    if (this.running) this.process.kill('SIGTERM');
+    if (this.running) this.process.kill(signal);
     const timer = setTimeout(() => this.process.kill('SIGKILL'), STOP_TIMEOUT);
     const end = await this.exited;
     clearTimeout(timer);
