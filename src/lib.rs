@@ -37,6 +37,7 @@ pub mod runtime;
 pub mod server;
 pub mod shard;
 pub mod signaling;
+pub mod telemetry;
 pub mod transport;
 pub mod webhooks;
 

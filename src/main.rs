@@ -3,7 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -11,9 +11,14 @@ use crosspoint::access::{TokenCommandError, TokenOptions};
 use crosspoint::config::{Config, LogFormat, Options};
 use crosspoint::load::{self, LoadConfig, LoadOptions};
 use crosspoint::server::{Server, ServerError};
+use crosspoint::telemetry::{self, Telemetry, TelemetryError};
+use tokio::runtime::Handle;
 
 /// Exit status of a wrong command line, as clap has it.
 const USAGE: u8 = 2;
+
+/// The protocol crates warn of whatever a network sends; that is for who asks for it by name.
+const QUIET: &str = ",rtc_dtls=error,rtc_sctp=error,rtc_srtp=error";
 
 /// Hosts group calls in the browser: serves the page, carries the signalling and forwards the media.
 #[derive(Parser)]
@@ -93,12 +98,13 @@ fn load(options: LoadOptions) -> ExitCode {
 
 /// Puts a load on a server and prints the report.
 fn put_load(config: &LoadConfig) -> ExitCode {
-    log_to_stderr(
-        "warn,rtc_dtls=error,rtc_sctp=error,rtc_srtp=error",
-        LogFormat::Text,
-    );
     let executor = match executor() {
         Ok(executor) => executor,
+        Err(error) => return fail(&error),
+    };
+    let filter = format!("warn{QUIET}");
+    let _telemetry = match telemetry::start(&filter, LogFormat::Text, None, executor.handle()) {
+        Ok(telemetry) => telemetry,
         Err(error) => return fail(&error),
     };
     let result = executor.block_on(async {
@@ -135,9 +141,13 @@ fn put_load(config: &LoadConfig) -> ExitCode {
 
 /// Serves until it is ended.
 fn serve(config: &Config) -> ExitCode {
-    start_logging(config);
     let executor = match executor() {
         Ok(executor) => executor,
+        Err(error) => return fail(&error),
+    };
+    // Dropped before the executor, on which the last spans are sent.
+    let _telemetry = match start_telemetry(config, executor.handle()) {
+        Ok(telemetry) => telemetry,
         Err(error) => return fail(&error),
     };
     let result = executor.block_on(async {
@@ -162,29 +172,15 @@ fn fail(error: &dyn std::error::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn start_logging(config: &Config) {
-    // The protocol crates warn of whatever a network sends; that is for who asks for it by name.
-    let quiet = if config.log.contains("rtc_") {
-        ""
-    } else {
-        ",rtc_dtls=error,rtc_sctp=error,rtc_srtp=error"
+fn start_telemetry(config: &Config, executor: &Handle) -> Result<Telemetry, TelemetryError> {
+    let quiet = match config.log.contains("rtc_") {
+        true => "",
+        false => QUIET,
     };
     // The filter was checked with the other options.
-    log_to_stderr(&format!("{}{quiet}", config.log), config.log_format);
-}
-
-fn log_to_stderr(filter: &str, format: LogFormat) {
-    let filter = tracing_subscriber::EnvFilter::new(filter);
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        // A disk may be full. It would be said where it cannot be said, and that is a panic.
-        .log_internal_errors(false)
-        .with_ansi(std::io::stderr().is_terminal());
-    match format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().init(),
-    }
+    let filter = format!("{}{quiet}", config.log);
+    let endpoint = config.otlp_endpoint.as_ref();
+    telemetry::start(&filter, config.log_format, endpoint, executor)
 }
 
 /// The first resolves at SIGTERM, the second at Ctrl-C or another SIGTERM; from now on these end nothing by themselves.

@@ -1,6 +1,6 @@
 //! POST requests to other servers, over HTTP or HTTPS.
 //!
-//! Called by [`crate::webhooks`]. It follows no redirect, reads no more of an answer than it must,
+//! Called by [`crate::webhooks`] and [`crate::telemetry`]. It follows no redirect, reads no more of an answer than it must,
 //! and trusts the certificate authorities that the system trusts. It decides nothing about what an answer means.
 
 use std::io;

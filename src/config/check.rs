@@ -113,6 +113,7 @@ impl Options {
             token_secret: self.token_secret.or(other.token_secret),
             token_public_key: self.token_public_key.or(other.token_public_key),
             require_tokens: self.require_tokens.or(other.require_tokens),
+            otlp_endpoint: self.otlp_endpoint.or(other.otlp_endpoint),
             webhook_url: self.webhook_url.or(other.webhook_url),
             webhook_secret: self.webhook_secret.or(other.webhook_secret),
             red: self.red.or(other.red),
@@ -262,6 +263,13 @@ impl Options {
                 self.token_public_key,
                 self.require_tokens.unwrap_or_default(),
             )?,
+            otlp_endpoint: self
+                .otlp_endpoint
+                .map(|url| {
+                    let allowed = "a URL of http or https, such as http://localhost:4318";
+                    http_url(&url).ok_or_else(|| wrong("otlp-endpoint", &url, allowed))
+                })
+                .transpose()?,
             webhooks: webhooks(self.webhook_url, self.webhook_secret)?,
             red: self.red.unwrap_or(default.red),
             loudest: LoudestLimits {
@@ -390,12 +398,16 @@ fn webhooks(
         }
     };
     let urls = urls.into_iter().map(|url| {
-        let url = url.parse::<Uri>().ok();
-        url.filter(|url| matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some())
-            .ok_or_else(|| wrong("webhook-url", "***", "a URL of http or https"))
+        http_url(&url).ok_or_else(|| wrong("webhook-url", "***", "a URL of http or https"))
     });
     let urls = urls.collect::<Result<_, _>>()?;
     Ok(Some(WebhookConfig { urls, secret }))
+}
+
+fn http_url(text: &str) -> Option<Uri> {
+    let url = text.parse::<Uri>().ok()?;
+    let is_http = matches!(url.scheme_str(), Some("http" | "https"));
+    (is_http && url.host().is_some()).then_some(url)
 }
 
 fn is_origin(text: &str) -> bool {

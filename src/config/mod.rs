@@ -13,6 +13,8 @@ mod values;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use axum::http::Uri;
+
 pub use check::ConfigError;
 pub use options::Options;
 pub use values::{IceTcp, KeyFile, KeySecret, ListenAddress, LogFormat, Secret, TlsMode};
@@ -62,6 +64,8 @@ pub struct Config {
     pub operator_token: Option<OperatorToken>,
     /// The keys of tokens, without which nobody comes in; empty for an open server.
     pub token_keys: Vec<KeySource>,
+    /// The collector of traces; `None` for none.
+    pub otlp_endpoint: Option<Uri>,
     /// Who is told what happens in the rooms; `None` for nobody.
     pub webhooks: Option<WebhookConfig>,
     /// Whether clients that can are asked to send redundant audio.
@@ -119,6 +123,7 @@ impl Default for Config {
             max_hold: Duration::from_millis(5),
             operator_token: None,
             token_keys: Vec::new(),
+            otlp_endpoint: None,
             webhooks: None,
             red: true,
             loudest: LoudestLimits::default(),

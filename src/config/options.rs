@@ -194,6 +194,10 @@ pub struct Options {
     )]
     pub require_tokens: Option<bool>,
 
+    /// Send traces to this collector, by OTLP over HTTP, such as `http://localhost:4318` [default: to none]
+    #[arg(long, env = "CROSSPOINT_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
+
     /// Tell this URL what happens in the rooms (who comes and goes, what is published); may be repeated; needs --webhook-secret
     #[arg(
         long,

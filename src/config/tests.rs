@@ -131,6 +131,20 @@ fn a_server_that_requires_tokens_does_not_start_without_keys() {
 }
 
 #[test]
+fn a_collector_of_traces_is_a_url() {
+    let config = options(&["--otlp-endpoint", "http://localhost:4318"]).unwrap();
+    assert_eq!(
+        config.otlp_endpoint.and_then(|url| url.port_u16()),
+        Some(4318)
+    );
+    let error = options(&["--otlp-endpoint", "localhost"]).unwrap_err();
+    assert!(
+        error.to_string().contains("http://localhost:4318"),
+        "{error}"
+    );
+}
+
+#[test]
 fn webhooks_are_signed_and_their_urls_never_shown() {
     let url = ["--webhook-url", "https://example.org/a?token=secret"];
     let key = ["--webhook-secret", "0123456789abcdef"];

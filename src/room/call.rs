@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rand::Rng;
 use rand::distr::{Alphanumeric, SampleString};
+use tracing::field;
 
 use super::Rooms;
 use super::direct_call::DirectCall;
@@ -13,6 +14,7 @@ use super::placement::{least_loaded, place};
 use super::recent_speakers::RecentSpeakers;
 use super::speakers::CallSpeakers;
 use super::timer::Timer;
+use super::traced::Traced;
 use crate::access::Grants;
 use crate::negotiation::{Config, Negotiation};
 use crate::shard::{CallId, Command, IceCredentials, ParticipantId, PeerId, shard_letter};
@@ -147,6 +149,17 @@ impl Rooms {
             CallKind::Direct(_) => self.tally.direct_joins += 1,
         }
         call.members.insert(owner);
+        let mut peer = peer;
+        peer.joining = Traced::new(tracing::info_span!(
+            parent: &participant.span,
+            "join",
+            participant = owner.0 as i64,
+            peer = id.0 as i64,
+            call = call_id.0 as i64,
+            shard,
+            outcome = field::Empty
+        ));
+        tracing::info!(parent: &participant.span, call = call_id.0, shard, "joined a call");
         participant.peer = Some(peer);
         participant.was_in_call = true;
         self.participant_by_peer.insert(id, owner);

@@ -63,6 +63,7 @@ impl Rooms {
         let Some(id) = self.participant_by_session.remove(&session) else {
             return;
         };
+        let _in_span = self.span(id).entered();
         let Some(participant) = self.participants.get_mut(&id) else {
             return;
         };
@@ -74,6 +75,7 @@ impl Rooms {
         if left || participant.token.is_none() {
             self.leave_room(id);
         } else {
+            tracing::info!(session = session.0, "the socket broke");
             let until = now + self.config.resume_timeout;
             participant.link = Link::Broken {
                 until,
@@ -128,6 +130,8 @@ impl Rooms {
 
         self.tally.sessions += 1;
         let id = ParticipantId(self.next_id());
+        // Of this level, so that it stands in every line, whatever is filtered out. Traces know only numbers with a sign.
+        let span = tracing::error_span!("session", participant = id.0 as i64, room = name);
         let room = self.room(name);
         match waits {
             true => room.waiting.insert(id),
@@ -146,7 +150,10 @@ impl Rooms {
             was_in_call: false,
             bucket: Bucket::new(now, self.config.limits.max_messages_per_second),
             strikes: Strikes::default(),
+            span: span.clone(),
         };
+        let _in_span = span.entered();
+        tracing::info!(session = session.0, "came");
         self.participants.insert(id, participant);
         self.participant_by_session.insert(session, id);
         self.count_address(connect.address);

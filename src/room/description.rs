@@ -2,9 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use tracing::field;
+
 use super::Rooms;
 use super::direct_call::DirectState;
 use super::timer::Timer;
+use super::traced::Traced;
 use crate::negotiation::{self, NegotiationError};
 use crate::shard::{ParticipantId, TrackId};
 use crate::signaling::protocol::{
@@ -23,6 +26,17 @@ const MAX_UNANSWERED: u32 = 3;
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 impl Rooms {
+    /// An offer's way to its end, by whom it is made.
+    pub(super) fn trace_negotiation(&self, id: ParticipantId, offered_by: &str) -> Traced {
+        Traced::new(tracing::info_span!(
+            parent: self.span(id),
+            "negotiation",
+            participant = id.0 as i64,
+            offered_by,
+            outcome = field::Empty
+        ))
+    }
+
     /// `video-offer` from a client.
     pub(super) fn take_offer(
         &mut self,
@@ -143,6 +157,7 @@ impl Rooms {
         }
         peer.answer_due = None;
         peer.unanswered = 0;
+        peer.offering.end("answered");
         self.touched.insert(id);
         self.publish(id);
         let accepts = self
@@ -212,6 +227,10 @@ impl Rooms {
             peer.answer_due = Some(due);
             self.timers.set(due, Timer::Peer(id));
         }
+        let traced = self.trace_negotiation(id, "server");
+        if let Some(peer) = self.peer_mut(id) {
+            peer.offering = traced;
+        }
         self.drain_commands(id);
         self.send_description(id, &offer, "offer");
     }
@@ -255,6 +274,7 @@ impl Rooms {
         };
         peer.answer_due = None;
         peer.negotiation.rollback();
+        peer.offering.end("taken back");
         peer.unanswered += 1;
         if peer.unanswered < MAX_UNANSWERED {
             self.hold_offers(id, now + CLASSIC_ANSWER_PATIENCE);

@@ -165,13 +165,19 @@ impl Rooms {
         match event {
             Event::Connected { peer } => {
                 self.tally.connections += 1;
+                if let Some(&id) = self.participant_by_peer.get(&peer) {
+                    tracing::info!(parent: self.span(id), "media flows");
+                    if let Some(peer) = self.peer_mut(id) {
+                        peer.joining.end("connected");
+                    }
+                }
                 self.consent(now, peer, true);
             }
             Event::Consent { peer, fresh } => self.consent(now, peer, fresh),
             Event::Failed { peer, reason } => {
                 self.tally.failed(reason);
                 if let Some(&id) = self.participant_by_peer.get(&peer) {
-                    tracing::debug!(participant = id.0, ?reason, "a peer failed");
+                    tracing::info!(parent: self.span(id), ?reason, "its peer connection failed");
                     // A client that closes its connection is about to say so here too, and knows.
                     if reason == FailReason::Closed {
                         self.leave_call(id, None, HangUpReason::Left);

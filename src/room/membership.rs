@@ -225,6 +225,7 @@ impl Rooms {
         let Some(participant) = self.participants.remove(&id) else {
             return;
         };
+        tracing::info!(parent: &participant.span, "left");
         self.forget_address(participant.address);
         if let Some(session) = participant.session() {
             self.participant_by_session.remove(&session);

@@ -7,7 +7,8 @@
 //! One file for each idea: `rooms` (the doors), `connection` and `resume` (sockets come and go), `membership`
 //! (names, who is announced to whom), `admission` (who may come in), `chat`, `call` (peers and their shard), `room_call`, `direct_call` (the
 //! states of ringing), `description` (offers and answers), `subscription` (who receives what), `media` (mute,
-//! receive, what shards tell), `operator` (what operators ask and do), `notice` (what those outside are told), `counts`, `limits`, `load` (how much there is to do), `timer`.
+//! receive, what shards tell), `operator` (what operators ask and do), `notice` (what those outside are told), `counts`, `limits`, `load` (how much
+//! there is to do), `timer`, `traced`.
 
 mod admission;
 mod call;
@@ -35,6 +36,7 @@ mod rooms;
 mod speakers;
 mod subscription;
 mod timer;
+mod traced;
 mod waiting;
 
 pub use config::{Limits, RoomsConfig, ShardAddress};

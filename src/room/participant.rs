@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use tracing::Span;
+
 use super::SessionId;
 use super::limits::{Bucket, Strikes};
 use super::peer::Peer;
@@ -38,6 +40,8 @@ pub(super) struct Participant {
     pub(super) was_in_call: bool,
     pub(super) bucket: Bucket,
     pub(super) strikes: Strikes,
+    /// What is logged and traced of it.
+    pub(super) span: Span,
 }
 
 /// The way to a participant's client.

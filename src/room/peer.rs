@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::RequestId;
 use super::media::SCREEN;
+use super::traced::Traced;
 use crate::negotiation::{Negotiation, PublishedTrack, Source, SubscribedTrack, TrackIds};
 use crate::rtp::{MediaKind, Mid};
 use crate::shard::{CallId, Command, ParticipantId, PeerId, TrackId, Wish};
@@ -29,6 +30,10 @@ pub(super) struct Peer {
     pub(super) muted: BTreeSet<TrackId>,
     /// What it needs of others' tracks, where that is not just the usual.
     pub(super) wishes: BTreeMap<TrackId, Wish>,
+    /// The way to the first media.
+    pub(super) joining: Traced,
+    /// Our offer on its way to an answer.
+    pub(super) offering: Traced,
     /// Tracks that are none: they make m-lines in an offer that has nothing to send, and end with its answer.
     pub(super) placeholders: Vec<TrackId>,
     /// Until when no offer may go out: one of the client's own is likely on its way.
@@ -64,6 +69,8 @@ impl Peer {
             refused: Vec::new(),
             muted: BTreeSet::new(),
             wishes: BTreeMap::new(),
+            joining: Traced::default(),
+            offering: Traced::default(),
             placeholders: Vec::new(),
             hold_offers: None,
             answer_due: None,

@@ -37,6 +37,7 @@ impl Rooms {
         self.forget_address(old_address);
         self.count_address(connect.address);
         self.tally.resumes += 1;
+        tracing::info!(parent: self.span(id), session = session.0, "resumed");
         self.welcome(id, true);
         if let Link::Broken { kept, .. } = link {
             for text in kept {

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use tracing::Span;
 
 use super::admission::Admission;
 use super::call::Call;
@@ -88,6 +89,7 @@ impl Rooms {
         let Some(&id) = self.participant_by_session.get(&session) else {
             return;
         };
+        let _in_span = self.span(id).entered();
         if let Err(error) = self.act(now, id, text) {
             self.refuse(now, id, &error);
         }
@@ -191,7 +193,12 @@ impl Rooms {
             )),
             ClientMessage::Message(message) => self.chat(now, id, message),
             ClientMessage::PassThrough(message) => self.pass_through(id, message),
-            ClientMessage::VideoOffer(offer) => self.take_offer(now, id, offer),
+            ClientMessage::VideoOffer(offer) => {
+                let mut traced = self.trace_negotiation(id, "client");
+                let taken = self.take_offer(now, id, offer);
+                traced.end(if taken.is_ok() { "taken" } else { "refused" });
+                taken
+            }
             ClientMessage::VideoAnswer(answer) => self.take_answer(now, id, &answer),
             ClientMessage::NewIceCandidate(candidate) => self.take_candidate(id, &candidate),
             ClientMessage::HangUp(hang_up) => self.hang_up(id, hang_up.target.as_ref()),
@@ -207,6 +214,7 @@ impl Rooms {
     /// Tells a client that its message was refused. The third piece of nonsense in ten seconds ends its socket.
     fn refuse(&mut self, now: Instant, id: ParticipantId, error: &ProtocolError) {
         self.tally.refused(error);
+        tracing::debug!(code = %error.code, why = error.message, "refused");
         let Some(participant) = self.participants.get_mut(&id) else {
             return;
         };
@@ -299,6 +307,18 @@ impl Rooms {
 
     pub(super) fn peer_mut(&mut self, id: ParticipantId) -> Option<&mut Peer> {
         self.participants.get_mut(&id)?.peer.as_mut()
+    }
+
+    /// What is logged and traced of a participant.
+    pub(super) fn span(&self, id: ParticipantId) -> Span {
+        let participant = self.participants.get(&id);
+        participant.map_or_else(Span::none, |participant| participant.span.clone())
+    }
+
+    /// What is logged and traced of the participant of a session.
+    pub fn session_span(&self, session: SessionId) -> Span {
+        let id = self.participant_by_session.get(&session);
+        id.map_or_else(Span::none, |id| self.span(*id))
     }
 
     pub(super) fn is_connected(&self, id: ParticipantId) -> bool {

@@ -401,8 +401,9 @@ impl Shard {
         subscription.reason = choice.reason;
         subscription.ideal = choice.ideal;
         if subscription.selector.target() != choice.target {
+            let span = &self.peers[subscription.peer].span;
             tracing::debug!(
-                peer = self.peers[subscription.peer].id.0,
+                parent: span,
                 track = %subscription.parameters.track,
                 current = ?subscription.selector.current(),
                 target = ?choice.target,

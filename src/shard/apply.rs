@@ -110,6 +110,7 @@ impl Shard {
             .insert(Peer::new(id, participant, call, transport, feedback_ssrc));
         self.demux.insert_ufrag(&ufrag, index);
         let peer = &mut self.peers[index];
+        tracing::debug!(parent: &peer.span, "its peer connection begins");
         peer.ufrags.push(ufrag);
         peer.quality_due = Some(self.beat.within(now, QUALITY_INTERVAL));
         self.peer_by_id.insert(id, index);
@@ -516,6 +517,12 @@ impl Shard {
         self.peers[index].transport.close(now);
         self.flush_transport(index, batch);
         let mut peer = self.peers.remove(index);
+        tracing::debug!(
+            parent: &peer.span,
+            received = peer.counts.packets_received,
+            sent = peer.counts.packets_sent,
+            "its peer connection is over"
+        );
         self.timers
             .set(super::Timer::Peer(index), &mut peer.due, None);
         for ufrag in &peer.ufrags {

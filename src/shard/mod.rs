@@ -45,6 +45,7 @@ use std::time::Instant;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use slab::Slab;
+use tracing::Span;
 
 pub use batch::{Batch, DueLane, Holding, Lane, LaneSlot};
 pub use command::Command;
@@ -224,15 +225,24 @@ impl Shard {
             None => Err(DropReason::Malformed),
         };
         // Whoever's it is was noted before anything was done with it.
-        let is_stray = self.current.take().is_none();
+        let current = self.current.take();
         let Err(reason) = result else {
             return Ok(());
         };
-        if is_stray {
+        let Some(current) = current else {
             return Err(Stray(reason));
-        }
+        };
         self.drops.count(reason);
-        tracing::trace!(from = %path.remote, reason = reason.name(), "dropped");
+        let peer = match current {
+            Current::Peer(index) => self.peers.get(index),
+            Current::Mirror(_) => None,
+        };
+        tracing::trace!(
+            parent: peer.map_or(&Span::none(), |peer| &peer.span),
+            from = %path.remote,
+            reason = reason.name(),
+            "dropped"
+        );
         Ok(())
     }
 
@@ -301,7 +311,8 @@ impl Shard {
         match self.current.take() {
             Some(Current::Peer(index)) if self.peers.contains(index) => {
                 let peer = self.peers[index].id;
-                tracing::error!(peer = peer.0, "a bug ended this peer");
+                let span = &self.peers[index].span;
+                tracing::error!(parent: span, "a bug ended this peer");
                 self.events.push_back(Event::Failed {
                     peer,
                     reason: FailReason::Internal,
@@ -348,6 +359,7 @@ impl Shard {
         self.current = Some(Current::Peer(index));
         let peer = self.peers.get_mut(index).ok_or(DropReason::Malformed)?;
         peer.count_received(datagram);
+        let _in_span = peer.span.clone().entered();
         let result = peer.transport.handle_stun(now, path, datagram);
         // Whoever forges a check for a peer that left an address does not get it back there.
         if result.is_ok() && peer.transport.accepts(path.origin()) {
@@ -372,6 +384,7 @@ impl Shard {
         self.current = Some(Current::Peer(index));
         let peer = self.peers.get_mut(index).ok_or(DropReason::WrongPath)?;
         peer.count_received(datagram);
+        let _in_span = peer.span.clone().entered();
         let result = peer.transport.handle_dtls(now, path, datagram);
         self.pump(now, index, batch);
         result.map_err(|_| DropReason::Malformed)
@@ -408,6 +421,7 @@ impl Shard {
         match event {
             TransportEvent::Connected => {
                 peer.connected = true;
+                tracing::debug!(parent: &peer.span, "its keys are agreed");
                 let id = peer.id;
                 self.events.push_back(Event::Connected { peer: id });
                 self.start_media(now, index, batch);

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
+use tracing::Span;
 
 use super::adapt::Adaptation;
 use super::channels::Channels;
@@ -21,6 +22,8 @@ const MAX_STREAMS: usize = 512;
 pub(super) struct Peer {
     pub(super) id: PeerId,
     pub(super) participant: ParticipantId,
+    /// What is logged of it.
+    pub(super) span: Span,
     /// Index of its call.
     pub(super) call: usize,
     pub(super) transport: Transport,
@@ -151,6 +154,8 @@ impl Peer {
         Self {
             id,
             participant,
+            // Of this level, so that it stands in every line, whatever is filtered out.
+            span: tracing::error_span!("peer", participant = participant.0, peer = id.0),
             call,
             transport,
             connected: false,

@@ -77,7 +77,7 @@ impl Shard {
             && let Err(error) = peer.transport.send_message(now, relay, kind, data)
         {
             tracing::debug!(
-                peer = peer.id.0,
+                parent: &peer.span,
                 ?error,
                 "a data channel message was not relayed"
             );
@@ -166,7 +166,7 @@ impl Shard {
                 from: Some(from),
             }),
             Err(error) => {
-                tracing::debug!(peer = to.id.0, ?error, "a data channel could not be opened");
+                tracing::debug!(parent: &to.span, ?error, "a data channel could not be opened");
             }
         }
     }

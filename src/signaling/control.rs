@@ -322,10 +322,14 @@ impl<S: Shards, N: FnMut(&str, &Notice)> Control<S, N> {
             Input::Connect(session, connect, outgoing) => {
                 self.outgoing_by_session.insert(session, outgoing);
                 self.rooms.handle_connect(now, session, connect);
+                let span = self.rooms.session_span(session);
+                tracing::debug!(parent: span, session = session.0, "a socket opened");
             }
             Input::Text(session, text) => self.rooms.handle_text(now, session, &text),
             Input::Binary(session) => self.rooms.handle_binary(now, session),
             Input::Disconnect { session, departure } => {
+                let span = self.rooms.session_span(session);
+                tracing::debug!(parent: span, session = session.0, ?departure, "a socket ended");
                 self.outgoing_by_session.remove(&session);
                 self.rooms.handle_disconnect(now, session, departure);
             }
@@ -378,7 +382,11 @@ impl<S: Shards, N: FnMut(&str, &Notice)> Control<S, N> {
             return;
         };
         if !outgoing.push(message) {
-            tracing::debug!(session = session.0, "the client is too slow to read");
+            tracing::debug!(
+                parent: self.rooms.session_span(session),
+                session = session.0,
+                "the client is too slow to read"
+            );
             self.outgoing_by_session.remove(&session);
             self.rooms
                 .handle_disconnect(now, session, Departure::Broken);

@@ -33,6 +33,7 @@ mod resuming;
 mod room_call;
 mod shards;
 mod simulcast;
+mod telemetry;
 mod tls;
 mod tokens;
 mod webhooks;

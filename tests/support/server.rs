@@ -99,6 +99,11 @@ impl Server {
         self.log.read(|log| log.join("\n"))
     }
 
+    /// What it logged so far.
+    pub fn log_lines(&self) -> Vec<String> {
+        self.log.read(|log| log.clone())
+    }
+
     /// Sends `GET path` and gives status line, headers and body as text.
     pub async fn get(&self, path: &str) -> String {
         self.get_with(path, "").await

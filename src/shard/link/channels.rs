@@ -86,6 +86,7 @@ impl Shard {
             };
             if let Err(reason) = self.outbox.data(shard, message) {
                 tracing::debug!(
+                    parent: &peer.span,
                     shard,
                     reason = reason.name(),
                     "a data channel message was not relayed"
