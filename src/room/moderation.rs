@@ -68,6 +68,16 @@ impl Order {
         self.bans.iter().any(|ban| ban.holds == held)
     }
 
+    /// Who may not come back.
+    pub(super) fn people_banned(&self) -> Vec<Person<'_>> {
+        let bans = self.bans.iter();
+        bans.map(|ban| Person {
+            id: ban.id.0,
+            name: ban.name.as_deref(),
+        })
+        .collect()
+    }
+
     fn is_usual(&self) -> bool {
         !self.locked && !self.waiting_room && self.bans.is_empty()
     }
@@ -328,23 +338,8 @@ impl Rooms {
             return;
         };
         let moderates = self.may_moderate(id);
-        let waiting = moderates.then(|| {
-            let waiting = room.waiting.iter().map(|id| Person {
-                id: id.0,
-                name: self
-                    .participants
-                    .get(id)
-                    .and_then(|one| one.name.as_deref()),
-            });
-            waiting.collect()
-        });
-        let bans = moderates.then(|| {
-            let bans = room.order.bans.iter().map(|ban| Person {
-                id: ban.id.0,
-                name: ban.name.as_deref(),
-            });
-            bans.collect()
-        });
+        let waiting = moderates.then(|| self.people_waiting(room));
+        let bans = moderates.then(|| room.order.people_banned());
         let message = ServerMessage::RoomState {
             locked: room.order.locked,
             waiting_room: room.order.waiting_room,
@@ -355,6 +350,18 @@ impl Rooms {
             let text = message.to_text().into();
             self.send_text([id], &text, false);
         }
+    }
+
+    /// Who waits for a room.
+    pub(super) fn people_waiting(&self, room: &Room) -> Vec<Person<'_>> {
+        let name = |id| self.participants.get(id)?.name.as_deref();
+        let waiting = room.waiting.iter();
+        waiting
+            .map(|id| Person {
+                id: id.0,
+                name: name(id),
+            })
+            .collect()
     }
 
     /// Who is in a room.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::data::received_from;
 use crate::support::contract::Contract;
-use crate::support::{Client, Server, Setup};
+use crate::support::{Client, Dialect, Server, Setup, Signaling};
 
 const TOKEN: &str = "a-token-for-this-test";
 
@@ -113,6 +113,22 @@ async fn every_operation_is_served_as_its_document_says() {
         .await;
     assert_eq!((status, &changed["maxParticipants"]), (200, &200.into()));
 
+    let moderation = "/api/v1/rooms/demo/moderation";
+    for wanted in [
+        json!({"action": "lock", "on": true}),
+        json!({"action": "mute", "target": "alice", "source": "camera"}),
+    ] {
+        let (status, body) = operator.send("POST", moderation, &wanted).await;
+        assert_eq!(status, 204, "{body}");
+    }
+    let moderated = alice.signaling.expect("moderated").await;
+    assert_eq!(moderated["action"], "mute");
+    let order = operator.get(moderation).await;
+    let expected = json!({"locked": true, "waitingRoom": false, "waiting": [], "bans": []});
+    assert_eq!(order, expected);
+    let late = Signaling::connect(&server, "demo", Dialect::V1).await;
+    assert_eq!(late.expect("error").await["code"], "room-locked");
+
     let said = json!({"text": "five minutes left", "name": "Desk", "target": bob.id});
     let (status, _) = operator
         .send("POST", "/api/v1/rooms/demo/messages", &said)
@@ -166,6 +182,7 @@ async fn what_is_wrong_is_said_in_one_shape() {
     let long = json!({"name": "x".repeat(600_000)}).to_string();
     let data = format!("{missing}/data");
     let messages = format!("{missing}/messages");
+    let moderation = format!("{missing}/moderation");
     for (method, path, body, status, code) in [
         ("POST", rooms, "{", 400, "bad-json"),
         ("POST", rooms, "", 400, "bad-json"),
@@ -200,6 +217,20 @@ async fn what_is_wrong_is_said_in_one_shape() {
             r#"{"text": "x", "target": {}}"#,
             400,
             "bad-message",
+        ),
+        (
+            "POST",
+            &moderation,
+            r#"{"action": "lock"}"#,
+            400,
+            "bad-message",
+        ),
+        (
+            "POST",
+            &moderation,
+            r#"{"action": "lock", "on": true}"#,
+            404,
+            "no-such-room",
         ),
         ("POST", &data, r#"{"label": "x"}"#, 400, "bad-message"),
         (

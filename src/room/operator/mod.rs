@@ -64,6 +64,8 @@ pub enum OperatorRequest {
     Stats(Member),
     /// What happened to the tracks that somebody is sent.
     Timelines(Member),
+    /// Who may come in, who waits, who is banned.
+    Order(String),
     /// What a moderator may do as well.
     Moderate {
         /// The room's name.
@@ -180,6 +182,7 @@ impl Rooms {
                 let participant = self.member(&member)?;
                 shown(self.participant_view(participant))
             }
+            OperatorRequest::Order(room) => shown(self.order_view(&room)?),
             OperatorRequest::Tracks(room) => shown(self.track_list(&room)?),
             OperatorRequest::Stats(member) => self.operator_asks_stats(id, &member),
             OperatorRequest::Timelines(member) => self.operator_asks_timelines(id, &member),

@@ -8,7 +8,7 @@ use super::Refusal;
 use crate::room::Rooms;
 use crate::room::membership::Room;
 use crate::shard::ParticipantId;
-use crate::signaling::protocol::{CallName, TrackInfo};
+use crate::signaling::protocol::{CallName, Person, TrackInfo};
 
 #[derive(Serialize)]
 pub(super) struct RoomList<'a> {
@@ -24,8 +24,19 @@ pub(super) struct RoomView<'a> {
     participants: usize,
     calls: usize,
     max_participants: usize,
+    locked: bool,
+    waiting_room: bool,
     /// In seconds; `null` where it ends with its last participant.
     empty_timeout: Option<u64>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct OrderView<'a> {
+    locked: bool,
+    waiting_room: bool,
+    waiting: Vec<Person<'a>>,
+    bans: Vec<Person<'a>>,
 }
 
 #[derive(Serialize)]
@@ -83,8 +94,20 @@ impl Rooms {
             participants: room.participants.len(),
             calls: calls.count(),
             max_participants: self.max_participants(room),
+            locked: room.order.locked,
+            waiting_room: room.order.waiting_room,
             empty_timeout: room.settings.empty_timeout.map(|timeout| timeout.as_secs()),
         }
+    }
+
+    pub(super) fn order_view(&self, room: &str) -> Result<OrderView<'_>, Refusal> {
+        let room = self.known_room(room)?;
+        Ok(OrderView {
+            locked: room.order.locked,
+            waiting_room: room.order.waiting_room,
+            waiting: self.people_waiting(room),
+            bans: room.order.people_banned(),
+        })
     }
 
     pub(super) fn participant_list(&self, room: &str) -> Result<ParticipantList<'_>, Refusal> {

@@ -85,7 +85,7 @@ fn rooms_and_who_is_there_are_told() {
     assert_eq!(json_of(world.asked(rooms(None, 10))), none);
     let (anna, carl) = (world.v1("Anna"), world.classic(""));
     world.join(anna);
-    let lobby = json!({"name": "lobby", "participants": 2, "calls": 1, "maxParticipants": 200, "emptyTimeout": null});
+    let lobby = json!({"name": "lobby", "participants": 2, "calls": 1, "maxParticipants": 200, "locked": false, "waitingRoom": false, "emptyTimeout": null});
     let expected = json!({"rooms": [lobby], "next": null});
     assert_eq!(json_of(world.asked(rooms(None, 10))), expected);
     let room = OperatorRequest::Room("lobby".to_owned());
@@ -139,7 +139,7 @@ fn a_room_of_an_operators_waits_for_people_and_keeps_its_limit() {
         empty_timeout: Some(Some(60)),
     };
     let made = json_of(world.asked(create("demo", change)));
-    let expected = json!({"name": "demo", "participants": 0, "calls": 0, "maxParticipants": 1, "emptyTimeout": 60});
+    let expected = json!({"name": "demo", "participants": 0, "calls": 0, "maxParticipants": 1, "locked": false, "waitingRoom": false, "emptyTimeout": 60});
     assert_eq!(made, expected);
     world.pass(Duration::from_secs(59));
     let anna = world.user(Dialect::V1, "demo", "Anna");

@@ -53,6 +53,16 @@ fn routes() -> Vec<(&'static str, &'static str, MethodRouter<ControlHandle>)> {
             get(requests::timelines),
         ),
         ("get", "/api/v1/rooms/{room}/tracks", get(requests::tracks)),
+        (
+            "get",
+            "/api/v1/rooms/{room}/moderation",
+            get(requests::order),
+        ),
+        (
+            "post",
+            "/api/v1/rooms/{room}/moderation",
+            post(requests::moderate),
+        ),
         ("post", "/api/v1/rooms/{room}/messages", post(requests::say)),
         (
             "post",

@@ -16,7 +16,7 @@ use serde_json::json;
 use super::answer::{Problem, ask, counts};
 use crate::room::{Member, OperatorRequest, RoomChange};
 use crate::signaling::control::ControlHandle;
-use crate::signaling::protocol::Target;
+use crate::signaling::protocol::{Moderation, Target};
 use crate::transport::MessageKind;
 
 /// Rooms of one answer, where nothing else was said; and at most.
@@ -170,6 +170,18 @@ impl From<TargetBody> for Target {
             TargetBody::Name(name) => Self::Name(name),
         }
     }
+}
+
+pub(super) async fn order(State(control): Control, room: InPath<String>) -> Answer {
+    ask(&control, OperatorRequest::Order(room?.0)).await
+}
+
+/// The members of the protocol's own `moderate`.
+pub(super) async fn moderate(State(control): Control, room: InPath<String>, body: Body) -> Answer {
+    let Path(room) = room?;
+    let moderation = Moderation::from_members(read(body)?)
+        .map_err(|error| Problem::bad_message(error.message))?;
+    ask(&control, OperatorRequest::Moderate { room, moderation }).await
 }
 
 #[derive(Deserialize)]

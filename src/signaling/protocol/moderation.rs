@@ -19,6 +19,7 @@
 //! | `refuse` | `target` | one who waits, by id, is sent away |
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::fields::{Fields, missing, wrong};
 use super::media::SOURCE_WORDS;
@@ -54,6 +55,11 @@ pub enum Moderation {
 }
 
 impl Moderation {
+    /// Reads the members of `moderate`, wherever they came from. Errors name the member.
+    pub fn from_members(members: Map<String, Value>) -> Result<Self, ProtocolError> {
+        Self::read(&Fields::new(members))
+    }
+
     pub(super) fn read(fields: &Fields) -> Result<Self, ProtocolError> {
         let target = || fields.target()?.ok_or_else(|| missing("target"));
         let on = || fields.bool("on")?.ok_or_else(|| missing("on"));
