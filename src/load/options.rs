@@ -70,7 +70,8 @@ pub struct LoadOptions {
     #[arg(long, value_name = "SERVER")]
     pub target: Option<TargetKind>,
 
-    /// The server's WebSocket, such as `ws://192.0.2.1:8080/ws` [default: a Crosspoint that is started for it]
+    /// The server's WebSocket, such as `ws://192.0.2.1:8080/ws`, or `ws://192.0.2.1:8080/ws?token=TOKEN` with a token for every
+    /// room [default: a Crosspoint that is started for it]
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
 

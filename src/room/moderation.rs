@@ -125,9 +125,8 @@ impl Rooms {
                 source,
             } => {
                 for id in self.members(room) {
-                    if !self.may_moderate(id) {
-                        // Whoever sends no such thing need not be muted.
-                        let _ = self.mute_somebody(by, id, *source);
+                    if !self.may_moderate(id) && self.is_heard(id, *source) {
+                        self.mute_somebody(by, id, *source)?;
                     }
                 }
             }
@@ -179,6 +178,15 @@ impl Rooms {
     pub(super) fn may_moderate(&self, id: ParticipantId) -> bool {
         let participant = self.participants.get(&id);
         participant.is_some_and(|participant| participant.access.grants.moderate)
+    }
+
+    /// Whether somebody sends a source that is not muted.
+    fn is_heard(&self, id: ParticipantId, source: Source) -> bool {
+        let peer = self.peer(id);
+        peer.is_some_and(|peer| {
+            let mut of_source = peer.published.iter().filter(|one| one.source == source);
+            of_source.any(|one| !peer.muted.contains(&one.track))
+        })
     }
 
     fn mute_somebody(

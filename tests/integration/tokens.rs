@@ -160,6 +160,18 @@ async fn a_server_without_keys_says_that_it_is_open_or_does_not_start() {
 }
 
 #[tokio::test]
+async fn the_load_generator_comes_in_with_a_token() {
+    let server = Server::with(&["--token-secret", KEY]).await;
+    let token = minted(&["token", "--every-room", "--token-secret", KEY]).await;
+    let url = format!("ws://127.0.0.1:{}/ws?token={token}", server.port());
+    let load = ["load", "--profile", "audio", "--publishers", "1", "--subscribers", "2", "--seconds", "1", "--warm-up", "0"];
+    let output = run(&[&load[..], &["--url", &url]].concat()).await;
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(!said.contains(&token), "{said}");
+}
+
+#[tokio::test]
 async fn media_goes_only_where_the_grants_allow() {
     let server = Server::with(&["--token-secret", KEY]).await;
     let all = mint(&[]).await;

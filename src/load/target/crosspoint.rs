@@ -53,7 +53,10 @@ impl Crosspoint {
     }
 
     async fn client(&self, seat: &Seat) -> Result<(), TargetError> {
-        let url = format!("{}?room=load-{}-{}", self.url, self.run, seat.plan().room);
+        // It may have a query with a token.
+        let query = if self.url.contains('?') { '&' } else { '?' };
+        let room = format!("load-{}-{}", self.run, seat.plan().room);
+        let url = format!("{}{query}room={room}", self.url);
         let mut socket = JsonSocket::connect(&url, SUBPROTOCOL).await?;
         let peer = seat
             .open_peer(socket.local(), publishes(seat.plan()))

@@ -48,6 +48,8 @@ pub(super) struct ParticipantList<'a> {
 pub(super) struct ParticipantView<'a> {
     id: u64,
     name: Option<&'a str>,
+    /// Who it is, if its token says so.
+    identity: Option<&'a str>,
     /// Whether its WebSocket is there.
     connected: bool,
     call: Option<CallName>,
@@ -126,6 +128,7 @@ impl Rooms {
         ParticipantView {
             id: id.0,
             name: participant.and_then(|one| one.name.as_deref()),
+            identity: participant.and_then(|one| one.access.identity.as_deref()),
             connected: self.is_connected(id),
             call,
             tracks: peer.map(|peer| peer.track_infos()).unwrap_or_default(),

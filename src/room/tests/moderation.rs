@@ -120,6 +120,10 @@ fn a_muted_voice_is_not_forwarded_until_it_unmutes_itself() {
     world.forget_all();
     world.moderate(eve, json!({"action": "mute"}));
     assert_eq!(muted(&world), [true, true]);
+    assert_eq!(world.heard_one(ben, "moderated")["source"], "microphone");
+    // Who is muted already is not told again.
+    world.moderate(eve, json!({"action": "mute"}));
+    assert_eq!(world.heard_of(ben, "moderated").len(), 0);
     assert_eq!(world.heard_of(eve, "moderated").len(), 0);
     // What nobody sends, or nobody is, cannot be muted.
     world.forget_all();

@@ -83,7 +83,10 @@ fn rooms_and_who_is_there_are_told() {
     let mut world = World::new();
     let none = json!({"rooms": [], "next": null});
     assert_eq!(json_of(world.asked(rooms(None, 10))), none);
-    let (anna, carl) = (world.v1("Anna"), world.classic(""));
+    let anna = world.guest(Dialect::V1, "Anna", |access| {
+        access.identity = Some("anna@example.org".into());
+    });
+    let carl = world.classic("");
     world.join(anna);
     let lobby = json!({"name": "lobby", "participants": 2, "calls": 1, "maxParticipants": 200, "locked": false, "waitingRoom": false, "emptyTimeout": null});
     let expected = json!({"rooms": [lobby], "next": null});
@@ -95,11 +98,11 @@ fn rooms_and_who_is_there_are_told() {
     let there = json_of(there)["participants"].clone();
     let camera = camera_of(&world, anna).to_string();
     assert_eq!(there[0]["id"], anna.id);
+    assert_eq!(there[0]["identity"], "anna@example.org");
     assert_eq!(there[0]["call"], "room");
     let track = json!({"track": camera, "kind": "video", "source": "camera", "muted": false});
     assert_eq!(there[0]["tracks"][1], track);
-    let expected =
-        json!({"id": carl.id, "name": null, "connected": true, "call": null, "tracks": []});
+    let expected = json!({"id": carl.id, "name": null, "identity": null, "connected": true, "call": null, "tracks": []});
     assert_eq!(there[1], expected);
     let one = world.asked(OperatorRequest::Participant(member("lobby", "Anna")));
     assert_eq!(json_of(one), there[0]);

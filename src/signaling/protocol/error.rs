@@ -64,7 +64,8 @@ pub enum ErrorCode {
     TokenExpired,
     /// The token is for another room. Ends the socket.
     WrongRoom,
-    /// The sender's token does not allow it.
+    /// The sender's token does not allow it. About tracks it answers no message (`request` is null): the offer is answered, without
+    /// them.
     NotGranted,
     /// A moderator cannot do that to itself.
     SelfTarget,
