@@ -164,10 +164,23 @@ async fn the_load_generator_comes_in_with_a_token() {
     let server = Server::with(&["--token-secret", KEY]).await;
     let token = minted(&["token", "--every-room", "--token-secret", KEY]).await;
     let url = format!("ws://127.0.0.1:{}/ws?token={token}", server.port());
-    let load = ["load", "--profile", "audio", "--publishers", "1", "--subscribers", "2", "--seconds", "1", "--warm-up", "0"];
+    let load = [
+        "load",
+        "--profile",
+        "audio",
+        "--publishers",
+        "1",
+        "--subscribers",
+        "2",
+        "--seconds",
+        "1",
+        "--warm-up",
+        "0",
+    ];
     let output = run(&[&load[..], &["--url", &url]].concat()).await;
     assert!(output.status.success(), "{output:?}");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
     assert!(!said.contains(&token), "{said}");
 }
 

@@ -147,22 +147,35 @@ fn a_source_that_does_not_fit_its_kind_is_not_believed() {
 fn an_answer_publishes_no_more_than_an_offer() {
     let mut world = World::new();
     let ben = world.v1("Ben");
-    let ada = granted(&mut world, "Ada", |grants| grants.publish = Sources::NONE);
+    let ada = granted(&mut world, "Ada", |grants| {
+        grants.publish = sources(&[Source::Screen]);
+    });
     world.offer(ada, &[("audio", "recvonly")], Value::Null);
     let peer = world.peer(ada);
     world.join(ben);
     world.forget_all();
-    // Ben's camera came on an m-line of the server's: Ada answers that she sends there.
+    // Ben's cameras came on m-lines of the server's: Ada answers that she sends there, and does not say what.
     let more: [Line; 3] = [MICROPHONE, CAMERA, CAMERA];
     world.offer(ben, &more, Value::Null);
     let offer = world.last_of(ada, "video-offer").expect("an offer");
     let said = directions(offer["sdp"]["sdp"].as_str().unwrap());
+    assert_eq!(
+        said.first().map(String::as_str),
+        Some("sendonly"),
+        "no voice is invited"
+    );
     assert!(
-        said.iter().all(|way| way == "sendonly"),
-        "it invites nobody: {said:?}"
+        said.iter().any(|way| way == "sendrecv"),
+        "a screen is: {said:?}"
     );
     world.answer(ada, &offer, true);
+    assert_eq!(world.error_code(ada), "not-granted");
     assert_eq!(receivers(&world, peer), 0);
+    let told = world.heard_of(ben, "participant");
+    assert!(
+        told.iter().all(|told| told["tracks"] == json!([])),
+        "{told:?}"
+    );
 }
 
 #[test]
