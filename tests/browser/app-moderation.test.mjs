@@ -84,6 +84,7 @@ stage.scene('newcomers wait until they are let in, and a locked room takes none'
   await ann.fill('name-input', 'Ann');
   await ann.click('join-no-media');
   await ann.shown('waiting-view');
+  await says(eve, /Ann waits to be let in/);
   await eve.click('refuse');
   await ann.shown('name-input');
   await says(ann, /Eve did not let you in/);

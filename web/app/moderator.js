@@ -20,6 +20,13 @@ export class Moderator {
   #personDialog = byId("person-dialog", HTMLDialogElement);
   #locked = byId("lock-room", HTMLInputElement);
   #waitingRoom = byId("use-waiting-room", HTMLInputElement);
+  #waiting = new Lines("waiting-list", [
+    { text: "Let in", style: "primary", testid: "admit", name: (who) => `Let ${who} in`, act: (target) => this.#crosspoint.moderate("admit", { target }) },
+    { text: "Send away", style: "secondary", testid: "refuse", name: (who) => `Send ${who} away`, act: (target) => this.#crosspoint.moderate("refuse", { target }) },
+  ]);
+  #bans = new Lines("ban-list", [
+    { text: "Lift the ban", style: "secondary", testid: "unban", name: (who) => `Lift the ban of ${who}`, act: (ban) => this.#crosspoint.moderate("unban", { ban }) },
+  ]);
   /** Whom the menu is about. @type {number | null} */
   #person = null;
   /** Those who waited when it was looked at last. @type {Set<number>} */
@@ -108,14 +115,9 @@ export class Moderator {
     badge.hidden = waiting.length === 0;
     badge.textContent = String(waiting.length);
     label(this.#menu, waiting.length === 0 ? "Moderate the room" : `Moderate the room, ${waiting.length} waiting`);
-    fill("waiting-list", waiting, ({ id, name }) => [
-      action("Let in", "primary", "admit", `Let ${name ?? "somebody"} in`, () => this.#crosspoint.moderate("admit", { target: id })),
-      action("Send away", "secondary", "refuse", `Send ${name ?? "somebody"} away`, () => this.#crosspoint.moderate("refuse", { target: id })),
-    ]);
+    this.#waiting.show(waiting);
     byId("waiting-section", HTMLElement).hidden = waiting.length === 0;
-    fill("ban-list", bans, ({ id, name }) => [
-      action("Lift the ban", "secondary", "unban", `Lift the ban of ${name ?? "somebody"}`, () => this.#crosspoint.moderate("unban", { ban: id })),
-    ]);
+    this.#bans.show(bans);
     byId("ban-section", HTMLElement).hidden = bans.length === 0;
     // One who waits is told of once there is a name to tell.
     const named = waiting.filter(({ name }) => name !== null);
@@ -145,33 +147,57 @@ export class Moderator {
   }
 }
 
-/**
- * @param {string} id of the list
- * @param {{id: number, name: string | null}[]} people
- * @param {(person: {id: number, name: string | null}) => HTMLElement[]} actions
- */
-function fill(id, people, actions) {
-  byId(id, HTMLUListElement).replaceChildren(...people.map((person) => {
-    const line = make("li", "person", make("span", "person-words person-name", person.name ?? "Somebody"), ...actions(person));
-    line.dataset.participant = String(person.id);
-    return line;
-  }));
-}
+/** @typedef {{text: string, style: string, testid: string, name: (who: string) => string, act: (id: number) => void}} Action */
 
-/**
- * @param {string} text
- * @param {string} className
- * @param {string} testid
- * @param {string} name
- * @param {() => void} act
- */
-function action(text, className, testid, name, act) {
-  const element = make("button", className, text);
-  element.type = "button";
-  element.dataset.testid = testid;
-  label(element, name);
-  element.addEventListener("click", act);
-  return element;
+/** A list of people with buttons. Whoever stays in it keeps their line, so that what is about to be pressed does not go away. */
+class Lines {
+  #list;
+  #actions;
+  /** @type {Map<number, {element: HTMLElement, name: HTMLElement, buttons: HTMLElement[]}>} */
+  #lines = new Map();
+
+  /**
+   * @param {string} id
+   * @param {Action[]} actions
+   */
+  constructor(id, actions) {
+    this.#list = byId(id, HTMLUListElement);
+    this.#list.replaceChildren();
+    this.#actions = actions;
+  }
+
+  /** @param {{id: number, name: string | null}[]} people */
+  show(people) {
+    const ids = new Set(people.map(({ id }) => id));
+    for (const [id, { element }] of this.#lines) {
+      if (ids.has(id)) continue;
+      element.remove();
+      this.#lines.delete(id);
+    }
+    for (const { id, name } of people) {
+      const line = this.#lines.get(id) ?? this.#add(id);
+      const who = name ?? "Somebody";
+      if (line.name.textContent !== who) line.name.textContent = who;
+      this.#actions.forEach((action, index) => label(line.buttons[index], action.name(who)));
+    }
+  }
+
+  /** @param {number} id */
+  #add(id) {
+    const name = make("span", "person-words person-name");
+    const buttons = this.#actions.map(({ text, style, testid, act }) => {
+      const element = make("button", style, text);
+      element.type = "button";
+      element.dataset.testid = testid;
+      element.addEventListener("click", () => act(id));
+      return element;
+    });
+    const element = make("li", "person", name, ...buttons);
+    const line = { element, name, buttons };
+    this.#lines.set(id, line);
+    this.#list.append(element);
+    return line;
+  }
 }
 
 /** A button that opens somebody's menu, for whoever moderates. */
