@@ -10,6 +10,7 @@ mod abuse;
 mod classic;
 mod codecs;
 mod data;
+mod deployment;
 mod direct_call;
 mod dtmf;
 mod endpoint;

@@ -118,7 +118,15 @@ async fn sessions_joins_and_negotiations_are_traced_by_otlp() {
     let collector = Collector::start(|_| Answer::Status(StatusCode::OK)).await;
     let endpoint = collector.url("");
     // Whatever is logged.
-    let mut server = Server::with(&["--otlp-endpoint", &endpoint, "--log", "off"]).await;
+    let options = [
+        "--otlp-endpoint",
+        &endpoint,
+        "--log",
+        "off",
+        "--drain-timeout",
+        "0",
+    ];
+    let mut server = Server::with(&options).await;
     let alice = Client::join(&server, Setup::new("alice").room("demo")).await;
     let bob = Client::join(&server, Setup::new("bob").room("demo")).await;
     alice.start_media();
@@ -188,7 +196,13 @@ async fn sessions_joins_and_negotiations_are_traced_by_otlp() {
 
 #[tokio::test]
 async fn a_collector_that_is_not_there_is_said_and_keeps_nobody_from_talking() {
-    let mut server = Server::with(&["--otlp-endpoint", "http://127.0.0.1:9"]).await;
+    let options = [
+        "--otlp-endpoint",
+        "http://127.0.0.1:9",
+        "--drain-timeout",
+        "0",
+    ];
+    let mut server = Server::with(&options).await;
     let alice = Client::join(&server, Setup::new("alice")).await;
     let bob = Client::join(&server, Setup::new("bob")).await;
     alice.start_media();

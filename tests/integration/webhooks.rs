@@ -13,7 +13,7 @@ const SECRET: &str = "a-secret-for-this-test";
 const OK: Answer = Answer::Status(StatusCode::OK);
 
 async fn server(urls: &[&str]) -> Server {
-    let mut options = vec!["--webhook-secret", SECRET];
+    let mut options = vec!["--webhook-secret", SECRET, "--drain-timeout", "0"];
     for url in urls {
         options.extend(["--webhook-url", url]);
     }
