@@ -39,6 +39,7 @@ pub mod shard;
 pub mod signaling;
 pub mod telemetry;
 pub mod transport;
+pub mod turn;
 pub mod webhooks;
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand};
 use crosspoint::access::{TokenCommandError, TokenOptions};
 use crosspoint::config::{Config, LogFormat, Options};
 use crosspoint::load::{self, LoadConfig, LoadOptions};
-use crosspoint::server::{Server, ServerError};
+use crosspoint::server::{Server, ServerError, allow_open_files};
 use crosspoint::telemetry::{self, Telemetry, TelemetryError};
 use tokio::runtime::Handle;
 
@@ -141,6 +141,7 @@ fn put_load(config: &LoadConfig) -> ExitCode {
 
 /// Serves until it is ended.
 fn serve(config: &Config) -> ExitCode {
+    allow_open_files();
     let executor = match executor() {
         Ok(executor) => executor,
         Err(error) => return fail(&error),

@@ -2,6 +2,8 @@
 //!
 //! Called by `main` and by programs that embed Crosspoint. It holds no state of calls or media.
 
+mod turn;
+
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -28,7 +30,9 @@ use crate::runtime::{
 use crate::shard::{Command, Shard, ShardConfig, shard_of_ufrag};
 use crate::signaling::{self, MetricsSource, Phase, Readiness, Shards, SignalingSettings};
 use crate::transport::{ChannelLimits, Identity, IdentityError, stun_username};
+use crate::turn::IceServers;
 use crate::webhooks::{WebhookCounts, WebhookQueues, Webhooks};
+use turn::{OtherPorts, OwnPorts};
 
 /// Data channels that one peer may have open: its own, and one for each sender of each label.
 const MAX_CHANNELS: usize = 1_024;
@@ -48,6 +52,7 @@ pub struct Server {
     keys: Option<Keys>,
     webhooks: Option<(Webhooks, WebhookQueues)>,
     webhook_counts: Arc<WebhookCounts>,
+    turn_ports: Option<OwnPorts>,
 }
 
 /// Why the server cannot start, or had to end.
@@ -138,6 +143,7 @@ impl Server {
             IceTcp::Own(address) => Some(listen(address).await?),
             IceTcp::Page | IceTcp::Off => None,
         };
+        let turn_ports = OwnPorts::bind(config.turn.as_ref()).await?;
         let addresses = reached_by(config);
         let tls = config.tls.as_ref();
         let tls = tls.map(|source| Tls::start(source, &addresses));
@@ -153,6 +159,7 @@ impl Server {
             keys,
             webhooks: webhooks.transpose().map_err(ServerError::Webhooks)?,
             webhook_counts,
+            turn_ports,
         })
     }
 
@@ -223,15 +230,17 @@ impl Server {
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), ServerError> {
         let tcp_doors = self.tcp_doors();
+        let page_port = self.addresses().first().map(SocketAddr::port);
         let Self {
             config,
             listeners,
-            sockets,
+            mut sockets,
             ice_tcp,
             tls,
             keys,
             webhooks,
             webhook_counts,
+            turn_ports,
         } = self;
         if keys.is_none() {
             tracing::warn!(
@@ -240,7 +249,24 @@ impl Server {
             );
         }
         let identity = Identity::generate().map_err(ServerError::Identity)?;
-        let rooms = Rooms::new(rooms_config(&config, &identity, &sockets, &tcp_doors));
+        let started = Started::now();
+        let mut rooms = rooms_config(&config, &identity, &sockets, &tcp_doors, started);
+        let turn = config.turn.as_ref();
+        let turn = turn.map(|turn| turn::new(turn, &rooms.shards, started));
+        let turn = turn.transpose()?.map(Arc::new);
+        if let (Some(turn), Some(settings)) = (&turn, &config.turn) {
+            let others = OtherPorts {
+                media: sockets.first().map(MediaSocket::port),
+                page: page_port,
+                tls: tls.is_some(),
+            };
+            let own = turn_ports.as_ref();
+            rooms.ice_servers = turn::ice_servers(turn, settings, own, others, &rooms.shards);
+            for socket in &mut sockets {
+                turn.share_port(socket).map_err(ServerError::System)?;
+            }
+        }
+        let rooms = Rooms::new(rooms);
         let pairs = sockets
             .into_iter()
             .enumerate()
@@ -264,6 +290,7 @@ impl Server {
         let sources = Sources {
             shards: runtime.metrics(),
             webhooks: webhook_counts,
+            turn: turn.as_ref().map(|turn| turn.metrics()),
             readiness: readiness.clone(),
             started: SystemTime::now(),
         };
@@ -280,6 +307,11 @@ impl Server {
         let mut serving = JoinSet::new();
         let half_open = HalfOpen::default();
         let mut bringing = JoinSet::new();
+        if let (Some(turn), Some(OwnPorts { udp, tcp })) = (&turn, turn_ports) {
+            turn.serve_port(udp).map_err(ServerError::System)?;
+            let callers = entrance::open_for_turn(tcp, tls.clone(), half_open.clone());
+            bringing.spawn(turn::serve_callers(Arc::downgrade(turn), callers));
+        }
         if let Some(listener) = ice_tcp {
             bringing.spawn(bring_in(
                 entrance::open_for_media(listener, half_open.clone()),
@@ -299,6 +331,9 @@ impl Server {
             serving.spawn(signaling::serve(doors.main, control, settings, stopped()));
             if config.ice_tcp == IceTcp::Page {
                 bringing.spawn(bring_in(doors.media, Arc::downgrade(&runtime)));
+            }
+            if let Some(turn) = &turn {
+                bringing.spawn(turn::serve_callers(Arc::downgrade(turn), doors.turn));
             }
             if let Some(plain) = doors.plain {
                 serving.spawn(signaling::redirect(plain, stopped()));
@@ -326,6 +361,7 @@ impl Server {
         if let Some(runtime) = Arc::into_inner(runtime) {
             let _ = tokio::task::spawn_blocking(|| runtime.stop()).await;
         }
+        drop(turn);
         ended.map_err(ServerError::System)
     }
 }
@@ -341,6 +377,36 @@ async fn bring_in(mut callers: MediaCallers, runtime: Weak<Runtime>) {
         let shard = ufrag.and_then(shard_of_ufrag);
         if let (Some(shard), Ok(stream)) = (shard, stream.into_std()) {
             runtime.take_stream(shard, MediaStream { stream, first });
+        }
+    }
+}
+
+/// Lets this process have as many sockets as the system grants it without asking anybody: a WebSocket takes one, and each
+/// allocation of TURN.
+pub fn allow_open_files() {
+    #[cfg(target_os = "linux")]
+    {
+        use nix::sys::resource::{Resource, getrlimit, setrlimit};
+        if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+            let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+        }
+    }
+}
+
+/// An instant, and what the clock on the wall said then.
+#[derive(Clone, Copy)]
+struct Started {
+    at: Instant,
+    unix_ms: u64,
+}
+
+impl Started {
+    fn now() -> Self {
+        Self {
+            at: Instant::now(),
+            unix_ms: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |since| since.as_millis() as u64),
         }
     }
 }
@@ -394,6 +460,7 @@ fn rooms_config(
     identity: &Identity,
     sockets: &[MediaSocket],
     tcp: &[SocketAddr],
+    started: Started,
 ) -> RoomsConfig {
     let limits = &config.limits;
     let shards = sockets
@@ -437,12 +504,10 @@ fn rooms_config(
         fingerprint: identity.fingerprint(),
         shards,
         peers_together: config.room_per_shard,
-        ice_servers: Vec::new(),
+        ice_servers: IceServers::default(),
         seed: rand::random(),
-        started: Instant::now(),
-        started_unix_ms: SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_millis() as u64),
+        started: started.at,
+        started_unix_ms: started.unix_ms,
     }
 }
 

@@ -11,6 +11,7 @@ const CORE: &[&str] = &[
     "rtp",
     "negotiation",
     "room",
+    "turn/protocol",
 ];
 
 /// What must not be named there.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::http::Uri;
 
+use super::turn::turn;
 use super::values::{KeyFile, KeySecret, Secret, TlsMode};
 use super::{Config, Limits, Options};
 use crate::access::KeySource;
@@ -86,6 +87,18 @@ impl Options {
             udp_port: self.udp_port.or(other.udp_port),
             ice_tcp: self.ice_tcp.or(other.ice_tcp),
             announce: self.announce.or(other.announce),
+            turn: self.turn.or(other.turn),
+            turn_port: self.turn_port.or(other.turn_port),
+            turn_host: self.turn_host.or(other.turn_host),
+            turn_secret: self.turn_secret.or(other.turn_secret),
+            turn_lifetime: self.turn_lifetime.or(other.turn_lifetime),
+            turn_user: self.turn_user.or(other.turn_user),
+            turn_peers: self.turn_peers.or(other.turn_peers),
+            turn_relay_ports: self.turn_relay_ports.or(other.turn_relay_ports),
+            turn_max_allocations: self.turn_max_allocations.or(other.turn_max_allocations),
+            turn_max_per_user: self.turn_max_per_user.or(other.turn_max_per_user),
+            turn_max_per_address: self.turn_max_per_address.or(other.turn_max_per_address),
+            turn_bandwidth: self.turn_bandwidth.or(other.turn_bandwidth),
             shards: self.shards.or(other.shards),
             log: self.log.or(other.log),
             log_format: self.log_format.or(other.log_format),
@@ -125,6 +138,7 @@ impl Options {
     pub(super) fn check(self) -> Result<Config, ConfigError> {
         let default = Config::default();
         let limits = default.limits;
+        let turn = turn(&self)?;
         let listen_is_default = self.listen.is_none();
         let listen = self.listen.unwrap_or(default.listen);
         if listen.is_empty() {
@@ -173,6 +187,7 @@ impl Options {
             udp_port,
             ice_tcp: self.ice_tcp.unwrap_or_default(),
             announce,
+            turn,
             shards,
             log,
             log_format: self.log_format.unwrap_or_default(),
@@ -314,7 +329,7 @@ fn certificate_source(
     }
 }
 
-fn wrong(
+pub(super) fn wrong(
     option: &'static str,
     value: impl fmt::Display,
     allowed: impl Into<String>,
@@ -326,7 +341,7 @@ fn wrong(
     }
 }
 
-fn ranged(
+pub(super) fn ranged(
     option: &'static str,
     given: Option<u64>,
     default: usize,

@@ -8,6 +8,7 @@ mod check;
 mod options;
 #[cfg(test)]
 mod tests;
+mod turn;
 mod values;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -17,7 +18,11 @@ use axum::http::Uri;
 
 pub use check::ConfigError;
 pub use options::Options;
-pub use values::{IceTcp, KeyFile, KeySecret, ListenAddress, LogFormat, Secret, TlsMode};
+pub use turn::TurnConfig;
+pub use values::{
+    IceTcp, KeyFile, KeySecret, ListenAddress, LogFormat, PeerNetwork, PortRange, Secret, TlsMode,
+    TurnUserOption,
+};
 
 use crate::access::KeySource;
 use crate::entrance::CertificateSource;
@@ -40,6 +45,8 @@ pub struct Config {
     pub ice_tcp: IceTcp,
     /// Addresses of the media ports that are told to clients; empty means this machine's own.
     pub announce: Vec<IpAddr>,
+    /// How clients are relayed whose network lets nothing else through; `None` for not at all.
+    pub turn: Option<TurnConfig>,
     /// Number of shards, 1 to 64.
     pub shards: usize,
     /// Log filter, as `tracing_subscriber::EnvFilter` reads it.
@@ -111,6 +118,7 @@ impl Default for Config {
             udp_port: 7880,
             ice_tcp: IceTcp::default(),
             announce: Vec::new(),
+            turn: Some(TurnConfig::default()),
             shards: std::thread::available_parallelism().map_or(1, |n| n.get().min(64)),
             log: "info".to_owned(),
             log_format: LogFormat::Text,

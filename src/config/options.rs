@@ -7,7 +7,10 @@ use std::str::FromStr;
 use clap::Parser;
 use serde::Deserialize;
 
-use super::values::{IceTcp, KeyFile, KeySecret, ListenAddress, LogFormat, Secret, TlsMode};
+use super::values::{
+    IceTcp, KeyFile, KeySecret, ListenAddress, LogFormat, PeerNetwork, PortRange, Secret, TlsMode,
+    TurnUserOption,
+};
 
 /// Hosts group calls in the browser: serves the page, carries the signalling and forwards the media.
 #[derive(Parser, Deserialize, Clone, Debug, Default)]
@@ -57,6 +60,75 @@ pub struct Options {
         value_name = "IP",
         value_delimiter = ',', value_parser = address)]
     pub announce: Option<Vec<IpAddr>>,
+
+    /// Relay clients whose network lets nothing else through to the media ports (TURN), by the ports of the page and of media;
+    /// `false` for not [default: true]
+    #[arg(long, env = "CROSSPOINT_TURN", value_name = "BOOL")]
+    pub turn: Option<bool>,
+
+    /// A port of its own for TURN and STUN, by UDP and TCP, such as 3478; 0 takes a free one [default: none]
+    #[arg(long, env = "CROSSPOINT_TURN_PORT", value_name = "PORT", value_parser = |text: &str| number::<u16>(text, "0 to 65535"))]
+    pub turn_port: Option<u16>,
+
+    /// By which name, and by which port of TCP, clients are told to reach TURN; over TLS the certificate has to have the name
+    /// [default: what they reached the page by]
+    #[arg(long, env = "CROSSPOINT_TURN_HOST", value_name = "HOST[:PORT]")]
+    pub turn_host: Option<String>,
+
+    /// What credentials of TURN are made of, at least 16 characters; servers that have the same know each other's. Better in
+    /// the environment or the file [default: something random]
+    #[arg(
+        long,
+        env = "CROSSPOINT_TURN_SECRET",
+        value_name = "SECRET",
+        hide_env_values = true
+    )]
+    pub turn_secret: Option<Secret>,
+
+    /// Seconds that credentials of TURN are good for a new allocation, 60 to 604800; clients are told others after half of
+    /// that [default: 43200]
+    #[arg(long, env = "CROSSPOINT_TURN_LIFETIME", value_name = "SECONDS", value_parser = |text: &str| number::<u64>(text, "60 to 604800"))]
+    pub turn_lifetime: Option<u64>,
+
+    /// A user of TURN with a password that does not change; may be repeated. Better in the environment or the file
+    #[arg(
+        long,
+        env = "CROSSPOINT_TURN_USER",
+        value_name = "NAME:PASSWORD",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    pub turn_user: Option<Vec<TurnUserOption>>,
+
+    /// Whom clients of TURN may reach beside this server's media ports: a network such as 10.1.0.0/16, or `public` for the
+    /// Internet without addresses that are private, local or this machine's; may be repeated [default: nobody]
+    #[arg(
+        long,
+        env = "CROSSPOINT_TURN_PEERS",
+        value_name = "NETWORK",
+        value_delimiter = ','
+    )]
+    pub turn_peers: Option<Vec<PeerNetwork>>,
+
+    /// UDP ports from which --turn-peers are reached, such as 49152-65535 [default: any]
+    #[arg(long, env = "CROSSPOINT_TURN_RELAY_PORTS", value_name = "LOW-HIGH")]
+    pub turn_relay_ports: Option<PortRange>,
+
+    /// Allocations of TURN at one time, 1 to 1000000 [default: 4096]
+    #[arg(long, env = "CROSSPOINT_TURN_MAX_ALLOCATIONS", value_name = "N", value_parser = |text: &str| number::<u64>(text, "1 to 1000000"))]
+    pub turn_max_allocations: Option<u64>,
+
+    /// Allocations of TURN of one user, 1 to 1000000: browsers make one for each network and each way [default: 32]
+    #[arg(long, env = "CROSSPOINT_TURN_MAX_PER_USER", value_name = "N", value_parser = |text: &str| number::<u64>(text, "1 to 1000000"))]
+    pub turn_max_per_user: Option<u64>,
+
+    /// Allocations of TURN from one address, 1 to 1000000 [default: 512]
+    #[arg(long, env = "CROSSPOINT_TURN_MAX_PER_ADDRESS", value_name = "N", value_parser = |text: &str| number::<u64>(text, "1 to 1000000"))]
+    pub turn_max_per_address: Option<u64>,
+
+    /// Kilobits a second that one allocation carries each way, 1 to 10000000 [default: 20000]
+    #[arg(long, env = "CROSSPOINT_TURN_BANDWIDTH", value_name = "KBIT", value_parser = |text: &str| number::<u64>(text, "1 to 10000000"))]
+    pub turn_bandwidth: Option<u64>,
 
     /// Threads that forward media, 1 to 64 [default: one for each core]
     #[arg(long, env = "CROSSPOINT_SHARDS", value_name = "N", value_parser = |text: &str| number::<u64>(text, "1 to 64"))]

@@ -227,3 +227,67 @@ fn a_file_with_an_unknown_key_is_refused() {
     let error = toml::from_str::<Options>("udp_port = 1").unwrap_err();
     assert!(error.to_string().contains("udp_port"), "{error}");
 }
+
+#[test]
+fn turn_reaches_others_where_they_are_named() {
+    let turn = |args: &[&str]| options(args).map(|config| config.turn);
+    assert_eq!(turn(&["--turn", "false"]), Ok(None));
+    let config = turn(&[
+        "--turn-peers",
+        "public,10.1.0.0/16,192.0.2.1",
+        "--turn-relay-ports",
+        "50000-50010",
+        "--turn-host",
+        "turn.example.org:443",
+        "--turn-user",
+        "ada:love:lace",
+        "--turn-bandwidth",
+        "500",
+    ]);
+    let config = config.unwrap().unwrap();
+    assert!(config.peers.public);
+    let networks = ["10.1.0.0/16", "192.0.2.1/32"].map(|text| text.parse().unwrap());
+    assert_eq!(config.peers.networks, networks);
+    assert_eq!(config.relay_ports, Some(50_000..=50_010));
+    assert_eq!(config.host.unwrap().port, Some(443));
+    assert_eq!(config.users[0].password, "love:lace");
+    assert_eq!(config.limits.bits_per_second, 500_000);
+    let file = "turn-peers = [\"public\"]\nturn-user = [\"a:b\"]";
+    assert!(toml::from_str::<Options>(file).is_ok());
+}
+
+#[test]
+fn what_turn_cannot_do_is_refused_and_secrets_are_not_repeated() {
+    for (args, words) in [
+        (["--turn-host", "a/b"], "turn.example.org:443"),
+        (["--turn-lifetime", "59"], "60 to 604800"),
+        (["--turn-relay-ports", "1-2"], "--turn-peers"),
+        (["--turn-max-per-user", "0"], "1 to 1000000"),
+    ] {
+        let error = options(&args).unwrap_err().to_string();
+        assert!(error.contains(words), "{args:?}: {error}");
+    }
+    let error = options(&["--turn-secret", "short"])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("at least 16") && !error.contains("short"),
+        "{error}"
+    );
+    for (args, words) in [
+        (["--turn-peers", "private"], "`public`, or for example"),
+        (["--turn-relay-ports", "9-1"], "for example 49152-65535"),
+        (["--turn-user", "ada"], "NAME:PASSWORD"),
+    ] {
+        let args = std::iter::once("crosspoint").chain(args);
+        let error = Options::try_parse_from(args).unwrap_err();
+        assert!(error.to_string().contains(words), "{error}");
+    }
+    let secret = "0123456789abcdef";
+    let config = options(&["--turn-secret", secret, "--turn-user", "ada:lovelace"]).unwrap();
+    let shown = format!("{config:?}");
+    assert!(
+        !shown.contains(secret) && !shown.contains("lovelace"),
+        "{shown}"
+    );
+}

@@ -1,14 +1,16 @@
 //! Values of options that are more than a number or a word.
 
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::ValueEnum;
+use ipnet::IpNet;
 use serde::Deserialize;
 
 use crate::access::{KeySource, SigningKeySource};
+use crate::turn::TurnUser;
 
 /// A word that must not be shown.
 #[derive(Deserialize, Clone, PartialEq, Eq)]
@@ -20,6 +22,13 @@ impl FromStr for Secret {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Ok(Self(text.to_owned()))
+    }
+}
+
+impl Secret {
+    /// What it is, for who needs it.
+    pub fn reveal(&self) -> &str {
+        &self.0
     }
 }
 
@@ -152,6 +161,96 @@ pub enum TlsMode {
     SelfSigned,
     /// One out of files.
     Files,
+}
+
+/// A user of TURN: `NAME:PASSWORD`.
+#[derive(Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(try_from = "String")]
+pub struct TurnUserOption(pub(super) TurnUser);
+
+impl FromStr for TurnUserOption {
+    type Err = String;
+
+    /// The error does not repeat the words: they may be most of a password.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, password) = text.split_once(':').unwrap_or_default();
+        if name.is_empty() || password.is_empty() || name.len() > 256 {
+            return Err("allowed is NAME:PASSWORD".to_owned());
+        }
+        Ok(Self(TurnUser {
+            name: name.to_owned(),
+            password: password.to_owned(),
+        }))
+    }
+}
+
+impl TryFrom<String> for TurnUserOption {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// Whom clients of TURN may reach.
+#[derive(Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(try_from = "String")]
+pub enum PeerNetwork {
+    /// What is on the Internet.
+    Public,
+    /// What is in this network.
+    Network(IpNet),
+}
+
+impl FromStr for PeerNetwork {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "public" {
+            return Ok(Self::Public);
+        }
+        let address = text.parse::<IpAddr>().map(IpNet::from);
+        let network = address.or_else(|_| text.parse::<IpNet>());
+        network.map(Self::Network).map_err(|_| {
+            format!("`{text}` is no network: allowed is `public`, or for example 10.1.0.0/16")
+        })
+    }
+}
+
+impl TryFrom<String> for PeerNetwork {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// Ports from the first to the last.
+#[derive(Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(try_from = "String")]
+pub struct PortRange(pub(super) u16, pub(super) u16);
+
+impl FromStr for PortRange {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let ports = text.split_once('-');
+        let ports = ports.and_then(|(low, high)| Some((low.parse().ok()?, high.parse().ok()?)));
+        match ports {
+            Some((low, high)) if low > 0 && low <= high => Ok(Self(low, high)),
+            _ => Err(format!(
+                "`{text}` is no range of ports: allowed is for example 49152-65535"
+            )),
+        }
+    }
+}
+
+impl TryFrom<String> for PortRange {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
 }
 
 /// How logs are written.

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
@@ -16,8 +16,8 @@ use super::tls::Tls;
 /// The first byte of whoever speaks TLS: a record that holds a handshake (RFC 8446 section 5.1).
 const HANDSHAKE_RECORD: u8 = 0x16;
 
-/// The first byte of whoever sends media: of the length of a STUN request, which is less than 512 bytes (RFC 4571).
-/// No request of HTTP begins so.
+/// The first byte of whoever sends media: of the length of a STUN request, which is less than 512 bytes (RFC 4571); and of
+/// whoever wants TURN: of the type of a STUN request. No request of HTTP begins so.
 const FRAMED: std::ops::RangeInclusive<u8> = 0..=1;
 
 /// Bytes 4 to 8 of each STUN message (RFC 8489 section 5).
@@ -60,6 +60,8 @@ pub struct Doors {
     pub plain: Option<Door>,
     /// Who sends media. Once this is dropped, they are turned away.
     pub media: MediaCallers,
+    /// Who wants TURN, in TLS or plain. Once this is dropped, they are turned away.
+    pub turn: TurnCallers,
 }
 
 /// Who comes to send media by TCP.
@@ -74,16 +76,36 @@ pub struct MediaCaller {
     pub first: Vec<u8>,
 }
 
+/// Who comes for TURN by TCP.
+pub type TurnCallers = mpsc::Receiver<TurnCaller>;
+
+/// Somebody who speaks STUN and TURN (RFC 8656 section 3.1).
+#[derive(Debug)]
+pub struct TurnCaller {
+    /// The connection.
+    pub stream: Stream,
+    /// What was read of it already.
+    pub first: Vec<u8>,
+    /// Whose.
+    pub address: SocketAddr,
+    /// Its place among those that are nothing yet.
+    pub place: Place,
+    /// When this happens before, the connection is to be dropped.
+    pub loss: Loss,
+}
+
 /// Lets clients in until the main door is closed. Listeners may share their `half_open`. Must be called on a tokio runtime.
 pub fn open(listener: TcpListener, tls: Option<Tls>, half_open: HalfOpen) -> Doors {
     let (to_main, main) = mpsc::channel(WAITING);
     let (to_plain, plain) = mpsc::channel(WAITING);
     let (to_media, media) = mpsc::channel(WAITING);
+    let (to_turn, turn) = mpsc::channel(WAITING);
     let is_plain_expected = tls.is_none();
     let hall = Hall {
         tls,
         http: Some((to_main, to_plain)),
-        media: to_media,
+        media: Some(to_media),
+        turn: Some(to_turn),
         half_open,
     };
     tokio::spawn(hall.receive(listener));
@@ -91,6 +113,7 @@ pub fn open(listener: TcpListener, tls: Option<Tls>, half_open: HalfOpen) -> Doo
         main: Door(main),
         plain: (!is_plain_expected).then_some(Door(plain)),
         media,
+        turn,
     }
 }
 
@@ -100,11 +123,26 @@ pub fn open_for_media(listener: TcpListener, half_open: HalfOpen) -> MediaCaller
     let hall = Hall {
         tls: None,
         http: None,
-        media: to_media,
+        media: Some(to_media),
+        turn: None,
         half_open,
     };
     tokio::spawn(hall.receive(listener));
     media
+}
+
+/// Lets in who wants TURN and nobody else, until the receiver is dropped. Must be called on a tokio runtime.
+pub fn open_for_turn(listener: TcpListener, tls: Option<Tls>, half_open: HalfOpen) -> TurnCallers {
+    let (to_turn, turn) = mpsc::channel(WAITING);
+    let hall = Hall {
+        tls,
+        http: None,
+        media: None,
+        turn: Some(to_turn),
+        half_open,
+    };
+    tokio::spawn(hall.receive(listener));
+    turn
 }
 
 impl Door {
@@ -120,7 +158,8 @@ struct Hall {
     tls: Option<Tls>,
     /// The main door and the plain one, where HTTP is served.
     http: Option<(mpsc::Sender<Admitted>, mpsc::Sender<Admitted>)>,
-    media: mpsc::Sender<MediaCaller>,
+    media: Option<mpsc::Sender<MediaCaller>>,
+    turn: Option<mpsc::Sender<TurnCaller>>,
     half_open: HalfOpen,
 }
 
@@ -145,9 +184,11 @@ impl Hall {
 
     /// Resolves when nobody is let in any more.
     async fn closed(&self) {
-        match &self.http {
-            Some((main, _)) => main.closed().await,
-            None => self.media.closed().await,
+        match (&self.http, &self.media, &self.turn) {
+            (Some((main, _)), ..) => main.closed().await,
+            (None, Some(media), _) => media.closed().await,
+            (None, None, Some(turn)) => turn.closed().await,
+            (None, None, None) => {}
         }
     }
 
@@ -162,9 +203,24 @@ impl Hall {
                 () = loss.happened() => return tracing::debug!(%address, "too many say nothing"),
             };
             match told {
+                // Where nobody takes them, they are closed.
                 Ok(Ok(Guest::Media(caller))) => {
-                    // Where nobody takes it, it is closed.
-                    let _ = hall.media.send(caller).await;
+                    if let Some(media) = &hall.media {
+                        let _ = media.send(caller).await;
+                    }
+                }
+                Ok(Ok(Guest::Turn { stream, first })) => {
+                    place.heard();
+                    let caller = TurnCaller {
+                        stream,
+                        first,
+                        address,
+                        place,
+                        loss,
+                    };
+                    if let Some(turn) = &hall.turn {
+                        let _ = turn.send(caller).await;
+                    }
                 }
                 Ok(Ok(Guest::Http(stream))) => {
                     place.heard();
@@ -185,7 +241,7 @@ impl Hall {
     /// Leads who speaks HTTP to its door.
     async fn show_in(&self, admitted: Admitted) {
         let Some((main, plain)) = &self.http else {
-            tracing::debug!(address = %admitted.address, "no media");
+            tracing::debug!(address = %admitted.address, "HTTP is not served here");
             return;
         };
         let is_expected = matches!(admitted.stream, Stream::Tls(_)) == self.tls.is_some();
@@ -199,6 +255,11 @@ enum Guest {
     /// HTTP, most likely.
     Http(Stream),
     Media(MediaCaller),
+    /// STUN without frames around it, with what was read of it.
+    Turn {
+        stream: Stream,
+        first: Vec<u8>,
+    },
 }
 
 async fn tell_apart(tls: Option<&Tls>, mut stream: TcpStream) -> io::Result<Guest> {
@@ -208,23 +269,38 @@ async fn tell_apart(tls: Option<&Tls>, mut stream: TcpStream) -> io::Result<Gues
     }
     match (first, tls) {
         ([byte], _) if FRAMED.contains(&byte) => {
-            let first = read_check(&mut stream).await?;
+            // Up to the cookie, wherever it is.
+            let mut first = vec![0; 10];
+            stream.read_exact(&mut first).await?;
+            if first[4..8] == STUN_COOKIE {
+                let stream = Stream::Plain(stream);
+                return Ok(Guest::Turn { stream, first });
+            }
+            let first = read_check(&mut stream, first).await?;
             Ok(Guest::Media(MediaCaller { stream, first }))
         }
         ([HANDSHAKE_RECORD], Some(tls)) => {
-            let stream = tls.acceptor().accept(stream).await?;
-            Ok(Guest::Http(Stream::Tls(Box::new(stream))))
+            let mut stream = Box::new(tls.acceptor().accept(stream).await?);
+            let is_stun = matches!(stream.fill_buf().await?, [byte, ..] if FRAMED.contains(byte));
+            let stream = Stream::Tls(stream);
+            Ok(if is_stun {
+                let first = Vec::new();
+                Guest::Turn { stream, first }
+            } else {
+                Guest::Http(stream)
+            })
         }
         _ => Ok(Guest::Http(Stream::Plain(stream))),
     }
 }
 
-/// Reads the first frame, which has to be a STUN message.
-async fn read_check(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+/// Reads the rest of the first frame, which has to be a STUN message.
+async fn read_check(stream: &mut TcpStream, mut frame: Vec<u8>) -> io::Result<Vec<u8>> {
     /// The frame's length, and a STUN header (RFC 8489 section 5).
     const HEAD: usize = 2 + 20;
-    let mut frame = vec![0; HEAD];
-    stream.read_exact(&mut frame).await?;
+    let read = frame.len();
+    frame.resize(HEAD.max(read), 0);
+    stream.read_exact(&mut frame[read..]).await?;
     let length = 2 + usize::from(u16::from_be_bytes([frame[0], frame[1]]));
     let is_stun = frame[6..10] == STUN_COOKIE;
     if !is_stun || length < HEAD {

@@ -2,7 +2,7 @@
 //!
 //! Called by [`crate::server`] at its start, which has HTTP served to whoever comes out of a [`Door`]. Where there is a
 //! certificate, what speaks TLS comes out of one door and what does not out of another, to be sent on to HTTPS. Who
-//! sends media, since UDP is blocked for it, is brought to the shards. Those that say nothing are few, whoever comes. It never reads a request, and knows nothing of calls.
+//! sends media, since UDP is blocked for it, is brought to the shards, and who speaks TURN to that. Those that say nothing are few, whoever comes. It never reads a request, and knows nothing of calls.
 
 mod certificate;
 mod half_open;
@@ -13,6 +13,9 @@ mod tls;
 
 pub use certificate::{CertificateError, CertificateSource};
 pub use half_open::{HalfOpen, Loss, Place};
-pub use listener::{Admitted, Door, Doors, MediaCaller, MediaCallers, open, open_for_media};
+pub use listener::{
+    Admitted, Door, Doors, MediaCaller, MediaCallers, TurnCaller, TurnCallers, open,
+    open_for_media, open_for_turn,
+};
 pub use stream::Stream;
 pub use tls::Tls;

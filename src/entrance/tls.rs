@@ -30,8 +30,8 @@ impl Tls {
             .with_safe_default_protocol_versions()
             .map_err(|error| CertificateError::Unusable(error.to_string()))?;
         let mut config = config.with_no_client_auth().with_cert_resolver(keeper);
-        // A WebSocket begins as HTTP/1.1.
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        // A WebSocket begins as HTTP/1.1; clients of TURN may say what they are (RFC 7443).
+        config.alpn_protocols = vec![b"http/1.1".to_vec(), b"stun.turn".to_vec()];
         Ok(Self(TlsAcceptor::from(Arc::new(config))))
     }
 

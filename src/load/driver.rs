@@ -31,20 +31,10 @@ const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The end that was asked for by Ctrl-C. It can be waited for again and again.
 pub(super) type Ended = watch::Receiver<bool>;
 
-/// A client needs two sockets, and a server that is started inherits what is allowed here.
-fn allow_open_files() {
-    #[cfg(target_os = "linux")]
-    {
-        use nix::sys::resource::{Resource, getrlimit, setrlimit};
-        if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
-            let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
-        }
-    }
-}
-
 /// One run for each number of subscribers, or until the end is asked for.
 pub(super) async fn run(config: &LoadConfig, ended: Ended) -> Result<Report, LoadError> {
-    allow_open_files();
+    // A client needs two sockets, and a server that is started inherits what is allowed here.
+    crate::server::allow_open_files();
     let mut report = Report {
         version: env!("CARGO_PKG_VERSION"),
         target: config.target.name().to_owned(),

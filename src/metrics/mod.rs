@@ -1,11 +1,12 @@
 //! `/metrics`: everything that is counted, in Prometheus' text format.
 //!
 //! Called by the server, which collects the parts. `text` writes, `process` reads what the system tells of the process,
-//! `rooms` and `webhooks` write what those count; [`crate::runtime::Metrics`] writes the shards' part. It counts nothing itself.
+//! `rooms`, `turn` and `webhooks` write what those count; [`crate::runtime::Metrics`] writes the shards' part. It counts nothing itself.
 
 mod process;
 mod rooms;
 mod text;
+mod turn;
 mod webhooks;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::room::RoomCounts;
 use crate::runtime::Metrics as ShardMetrics;
 use crate::signaling::{Phase, Readiness};
+use crate::turn::TurnMetrics;
 use crate::webhooks::WebhookCounts;
 
 pub(crate) use text::{Kind, Sample, Text};
@@ -25,6 +27,8 @@ pub struct Sources {
     pub shards: ShardMetrics,
     /// Of the webhooks; zeros where there are none.
     pub webhooks: Arc<WebhookCounts>,
+    /// Of TURN, where there is that.
+    pub turn: Option<TurnMetrics>,
     /// How far the server is.
     pub readiness: Readiness,
     /// When the server began.
@@ -51,6 +55,9 @@ impl Sources {
         }
         self.shards.write(&mut text);
         webhooks::write(&mut text, &self.webhooks);
+        if let Some(turn) = &self.turn {
+            turn::write(&mut text, &turn.read());
+        }
         let started = self.started.duration_since(UNIX_EPOCH);
         let started = started.map_or(0.0, |since| since.as_secs_f64());
         process::write(&mut text, started);

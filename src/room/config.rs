@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::negotiation;
 use crate::shard::Fingerprint;
-use crate::signaling::protocol::IceServer;
 use crate::transport::Endpoint;
+use crate::turn::IceServers;
 
 /// What the rooms are told at their start.
 #[derive(Clone, Debug)]
@@ -26,8 +26,8 @@ pub struct RoomsConfig {
     pub shards: Vec<ShardAddress>,
     /// Peers of one call that stay on one shard before it goes on in others. At least 1.
     pub peers_together: usize,
-    /// `iceServers` of the `id` message.
-    pub ice_servers: Vec<IceServer>,
+    /// Makes `iceServers` of the `id` message.
+    pub ice_servers: IceServers,
     /// Randomness for resume tokens and ICE credentials: a secret.
     pub seed: [u8; 32],
     /// The instant that `started_unix_ms` is about.

@@ -13,8 +13,9 @@ use super::{CloseCode, Rooms, SessionId};
 use crate::access::Access;
 use crate::shard::ParticipantId;
 use crate::signaling::protocol::{
-    DEFAULT_ROOM, Dialect, ErrorCode, ProtocolError, ServerMessage, is_room_name,
+    DEFAULT_ROOM, Dialect, ErrorCode, IceServer, ProtocolError, ServerMessage, is_room_name,
 };
+use crate::turn::HostPort;
 
 /// What a new socket said in its request.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub struct Connect {
     pub resume: Option<String>,
     /// What the newcomer's token allows; not looked at when a session is resumed.
     pub access: Access,
+    /// What the client called this server by, if that is a host.
+    pub reached_at: Option<HostPort>,
 }
 
 /// How a socket ended.
@@ -142,6 +145,8 @@ impl Rooms {
             dialect: connect.dialect,
             address: connect.address,
             access: connect.access.clone(),
+            reached_at: connect.reached_at.clone(),
+            ice_servers_due: None,
             link: Link::Connected(session),
             waits_until: None,
             token: None,
@@ -160,7 +165,7 @@ impl Rooms {
         if waits {
             self.start_waiting(now, id);
         }
-        self.welcome(id, false);
+        self.welcome(now, id, false);
         if let Some(name) = &connect.access.name {
             self.take_name(id, name);
         }
@@ -168,7 +173,7 @@ impl Rooms {
     }
 
     /// `id`, and who is there.
-    pub(super) fn welcome(&mut self, id: ParticipantId, resumed: bool) {
+    pub(super) fn welcome(&mut self, now: Instant, id: ParticipantId, resumed: bool) {
         if self.dialect(id) == Dialect::Classic {
             let message = ServerMessage::Id {
                 id: id.0,
@@ -185,7 +190,7 @@ impl Rooms {
             return;
         }
         let token = self.new_token(id);
-        let ice_servers = self.config.ice_servers.clone();
+        let ice_servers = self.make_ice_servers(now, id);
         let Some(participant) = self.participants.get(&id) else {
             return;
         };
@@ -216,6 +221,31 @@ impl Rooms {
         self.tell_unusual_room_state(id);
         self.tell_who_is_there(id);
         self.tell_waiting_of_moderator(id);
+    }
+
+    /// What a participant is told of TURN and STUN now. Before its credentials run out it is told others.
+    fn make_ice_servers(&mut self, now: Instant, id: ParticipantId) -> Vec<IceServer> {
+        let servers = &self.config.ice_servers;
+        let Some(participant) = self.participants.get_mut(&id) else {
+            return Vec::new();
+        };
+        if let Some(after) = servers.renew_after() {
+            participant.ice_servers_due = Some(now + after);
+            self.timers.set(now + after, Timer::IceServers(id));
+        }
+        let (reached_at, address) = (participant.reached_at.as_ref(), participant.address);
+        servers.for_client(now, &id.0.to_string(), reached_at, address)
+    }
+
+    /// The credentials of a participant are half through.
+    pub(super) fn renew_ice_servers(&mut self, now: Instant, id: ParticipantId) {
+        let Some(participant) = self.participants.get(&id) else {
+            return;
+        };
+        if participant.ice_servers_due.is_some_and(|due| due <= now) {
+            let ice_servers = self.make_ice_servers(now, id);
+            self.send(id, &ServerMessage::IceServers { ice_servers });
+        }
     }
 
     /// Gives a participant a new token, in place of the one it had.

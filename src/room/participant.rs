@@ -12,6 +12,7 @@ use super::limits::{Bucket, Strikes};
 use super::peer::Peer;
 use crate::access::Access;
 use crate::signaling::protocol::Dialect;
+use crate::turn::HostPort;
 
 /// Most messages that are kept for a session whose socket broke; the oldest go first.
 const MAX_KEPT: usize = 64;
@@ -27,6 +28,10 @@ pub(super) struct Participant {
     pub(super) address: IpAddr,
     /// Who it is, and what it may do.
     pub(super) access: Access,
+    /// What its client called this server by.
+    pub(super) reached_at: Option<HostPort>,
+    /// When it is told of TURN and STUN again.
+    pub(super) ice_servers_due: Option<Instant>,
     pub(super) link: Link,
     /// Until when it waits to be let into its room; `None` for those who are in it.
     pub(super) waits_until: Option<Instant>,

@@ -33,12 +33,13 @@ impl Rooms {
         let participant = self.participants.get_mut(&id).ok_or_else(failed)?;
         let link = std::mem::replace(&mut participant.link, Link::Connected(session));
         let old_address = std::mem::replace(&mut participant.address, connect.address);
+        participant.reached_at.clone_from(&connect.reached_at);
         self.participant_by_session.insert(session, id);
         self.forget_address(old_address);
         self.count_address(connect.address);
         self.tally.resumes += 1;
         tracing::info!(parent: self.span(id), session = session.0, "resumed");
-        self.welcome(id, true);
+        self.welcome(now, id, true);
         if let Link::Broken { kept, .. } = link {
             for text in kept {
                 self.send_text([id], &text, false);

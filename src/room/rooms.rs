@@ -122,6 +122,7 @@ impl Rooms {
                 Timer::Room(name) => self.expire_room(now, &name),
                 Timer::Waiting(id) => self.expire_waiting(now, id),
                 Timer::WaitingList(room) => self.tell_moderators(&room),
+                Timer::IceServers(id) => self.renew_ice_servers(now, id),
             }
         }
         self.settle(now);
@@ -353,6 +354,7 @@ fn is_known_to(dialect: Dialect, message: &ServerMessage<'_>) -> bool {
         ServerMessage::Participant { .. }
         | ServerMessage::Error { .. }
         | ServerMessage::Layers { .. }
+        | ServerMessage::IceServers { .. }
         | ServerMessage::Wanted { .. }
         | ServerMessage::Speakers { .. }
         | ServerMessage::Quality { .. }

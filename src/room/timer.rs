@@ -24,6 +24,8 @@ pub(super) enum Timer {
     WaitingList(Arc<str>),
     /// Whether it was empty for long enough.
     Room(Arc<str>),
+    /// Credentials of TURN.
+    IceServers(ParticipantId),
 }
 
 /// All timers, soonest first.

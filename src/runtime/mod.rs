@@ -9,14 +9,18 @@ mod hold;
 mod kernel;
 mod links;
 mod metrics;
+mod outlet;
 mod socket;
 mod streams;
 mod thread;
+mod turn;
 mod wait;
 
 pub use addresses::{ShardAddress, ShardPorts, shard_addresses};
 pub use counters::ShardCounters;
 pub use metrics::Metrics;
+pub use outlet::Outlet;
 pub use socket::{BindError, MediaSocket};
 pub use streams::MediaStream;
 pub use thread::{Runtime, RuntimeSettings, ShardEvent};
+pub use turn::TurnDatagram;

@@ -3,14 +3,17 @@
 use std::cmp::Reverse;
 use std::fmt;
 use std::io::{self, IoSliceMut};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use mio::net::UdpSocket;
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::sync::mpsc;
 
 use super::counters::ShardCounters;
+use super::outlet::{Outlet, destination, source};
 use super::streams::Sent;
+use super::turn::TurnDatagram;
 use super::wait::Wait;
 use crate::shard::Lane;
 use crate::transport::{Path, Protocol as Carrier};
@@ -28,23 +31,37 @@ const MAX_FAILURES: u32 = 1_000;
 #[derive(Debug)]
 pub struct BindError {
     port: u16,
+    /// What chooses the port.
+    option: &'static str,
     source: io::Error,
 }
 
 impl fmt::Display for BindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { port, source } = self;
+        let Self {
+            port,
+            option,
+            source,
+        } = self;
         match source.kind() {
             io::ErrorKind::AddrInUse => write!(
                 f,
-                "UDP port {port} is taken by another program: stop it, or choose other ports with --udp-port"
+                "UDP port {port} is taken by another program: stop it, or choose another with {option}"
             ),
             io::ErrorKind::PermissionDenied => write!(
                 f,
-                "UDP port {port} may not be opened by this user: choose one above 1023 with --udp-port"
+                "UDP port {port} may not be opened by this user: choose one above 1023 with {option}"
             ),
             _ => write!(f, "UDP port {port} cannot be opened: {source}"),
         }
+    }
+}
+
+impl BindError {
+    /// The same, of a port that another option chooses.
+    #[must_use]
+    pub fn of(self, option: &'static str) -> Self {
+        Self { option, ..self }
     }
 }
 
@@ -60,12 +77,17 @@ pub struct MediaSocket {
     socket: std::net::UdpSocket,
     port: u16,
     ipv6: bool,
+    to_turn: Option<mpsc::Sender<TurnDatagram>>,
 }
 
 impl MediaSocket {
     /// Binds `port` (0: a free one) on every address, IPv6 with IPv4 where the system has both.
     pub fn bind(port: u16) -> Result<Self, BindError> {
-        let fail = |source| BindError { port, source };
+        let fail = |source| BindError {
+            port,
+            option: "--udp-port",
+            source,
+        };
         let (socket, ipv6) = match bind_dual(port) {
             Ok(socket) => (socket, true),
             // A port that is taken is taken; a system without IPv6 is no reason to stop.
@@ -73,7 +95,12 @@ impl MediaSocket {
             Err(_) => (bind_ipv4(port).map_err(fail)?, false),
         };
         let port = socket.local_addr().map_err(fail)?.port();
-        Ok(Self { socket, port, ipv6 })
+        Ok(Self {
+            socket,
+            port,
+            ipv6,
+            to_turn: None,
+        })
     }
 
     /// The port that was bound.
@@ -84,6 +111,26 @@ impl MediaSocket {
     /// Whether it speaks IPv6 too.
     pub fn ipv6(&self) -> bool {
         self.ipv6
+    }
+
+    /// A way to send from it, whoever reads it.
+    pub fn outlet(&self) -> io::Result<Outlet> {
+        Outlet::new(&self.socket, self.ipv6)
+    }
+
+    /// Hands on what comes to it for TURN and STUN, once it is a shard's.
+    pub fn share_with_turn(&mut self, sender: mpsc::Sender<TurnDatagram>) {
+        self.to_turn = Some(sender);
+    }
+
+    /// What it was told so.
+    pub(super) fn take_to_turn(&mut self) -> Option<mpsc::Sender<TurnDatagram>> {
+        self.to_turn.take()
+    }
+
+    /// The socket itself, which never waits.
+    pub fn into_std(self) -> std::net::UdpSocket {
+        self.socket
     }
 }
 
@@ -119,7 +166,9 @@ pub(super) struct ShardSocket {
 impl ShardSocket {
     /// Takes the socket over, whose readiness ends `wait` from now on.
     pub(super) fn new(socket: MediaSocket, segments: bool, wait: &Wait) -> io::Result<Self> {
-        let MediaSocket { socket, port, ipv6 } = socket;
+        let MediaSocket {
+            socket, port, ipv6, ..
+        } = socket;
         let state = UdpSocketState::new((&socket).into())?;
         size_buffers(&state, &socket, port);
         let mut socket = UdpSocket::from_std(socket);
@@ -189,8 +238,8 @@ impl ShardSocket {
             1
         };
         let path = lane.path();
-        let destination = self.destination(path.remote);
-        let src_ip = path.local.map(|ip| self.source(ip));
+        let destination = destination(path.remote, self.ipv6);
+        let src_ip = path.local.map(|ip| source(ip, self.ipv6));
         for (contents, segment) in lane.runs(max_segments) {
             let transmit = Transmit {
                 destination,
@@ -231,23 +280,6 @@ impl ShardSocket {
                 }
                 result => return result,
             }
-        }
-    }
-
-    /// A dual-stack socket takes IPv4 addresses in IPv6 form only.
-    fn destination(&self, address: SocketAddr) -> SocketAddr {
-        match address {
-            SocketAddr::V4(v4) if self.ipv6 => {
-                SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port())
-            }
-            SocketAddr::V4(_) | SocketAddr::V6(_) => address,
-        }
-    }
-
-    fn source(&self, ip: IpAddr) -> IpAddr {
-        match ip {
-            IpAddr::V4(v4) if self.ipv6 => v4.to_ipv6_mapped().into(),
-            IpAddr::V4(_) | IpAddr::V6(_) => ip,
         }
     }
 }

@@ -15,6 +15,7 @@ use super::links::Links;
 use super::metrics::Metrics;
 use super::socket::{MediaSocket, ShardSocket};
 use super::streams::{MediaStream, Streams};
+use super::turn::ToTurn;
 use super::wait::{Bell, Wait};
 use crate::shard::{Batch, Command, Event, LinkBatch, Shard};
 use crate::transport::{Path, Protocol};
@@ -88,7 +89,9 @@ impl Runtime {
         let waits: Vec<Wait> = waits.collect::<io::Result<_>>()?;
         let links = Links::between(waits.iter().map(Wait::bell).collect());
         let parts = pairs.into_iter().zip(links).zip(waits);
-        for (index, (((socket, shard), links), wait)) in parts.enumerate() {
+        for (index, (((mut socket, shard), links), wait)) in parts.enumerate() {
+            let to_turn = socket.take_to_turn();
+            let to_turn = to_turn.map(|sender| ToTurn::new(Instant::now(), sender));
             let (commands, queue) = mpsc::unbounded_channel();
             let (streams, opened) = mpsc::channel(STREAM_QUEUE);
             let events = events.clone();
@@ -104,6 +107,7 @@ impl Runtime {
                         index,
                         wait,
                         socket,
+                        to_turn,
                         opened,
                         streams: Streams::new(),
                         shard,
@@ -213,6 +217,8 @@ struct Tick {
     index: usize,
     wait: Wait,
     socket: ShardSocket,
+    /// Who takes what is for TURN and STUN, if somebody does.
+    to_turn: Option<ToTurn>,
     /// Connections that are new.
     opened: mpsc::Receiver<MediaStream>,
     streams: Streams,
@@ -303,8 +309,15 @@ impl Tick {
     fn read(&mut self) -> io::Result<()> {
         let now = Instant::now();
         let (shard, batch) = (&mut self.shard, &mut self.batch);
+        let to_turn = &mut self.to_turn;
         for _ in 0..READS_PER_TICK {
             let more = self.socket.read(|path, datagram| {
+                if to_turn
+                    .as_mut()
+                    .is_some_and(|turn| turn.takes(now, path, datagram))
+                {
+                    return;
+                }
                 take(shard, now, path, datagram, batch);
             })?;
             if !more {

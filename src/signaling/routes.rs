@@ -28,6 +28,7 @@ use super::readiness::Readiness;
 use super::session::{self, MAX_FRAME_BYTES};
 use crate::access::{Access, Keys, TokenError};
 use crate::room::{Connect, RoomCounts};
+use crate::turn::HostPort;
 
 /// What the front door is told at its start.
 #[derive(Clone, Debug, Default)]
@@ -211,6 +212,7 @@ async fn socket(
         address: address.ip().to_canonical(),
         resume: query.resume,
         access,
+        reached_at: reached_at(&headers),
     };
     let control = door.control.clone();
     upgrade.on_upgrade(move |socket| {
@@ -257,6 +259,11 @@ fn unauthorized(error: &TokenError) -> Response {
     };
     let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
     (status, challenge, format!("{error}\n")).into_response()
+}
+
+/// What the client called this server by.
+fn reached_at(headers: &HeaderMap) -> Option<HostPort> {
+    HostPort::parse(headers.get(header::HOST)?.to_str().ok()?)
 }
 
 fn is_allowed_origin(settings: &SignalingSettings, headers: &HeaderMap) -> bool {

@@ -52,7 +52,7 @@ async fn start(settings: SignalingSettings) -> Server {
         },
         shards: vec![ShardAddress::default()],
         peers_together: 16,
-        ice_servers: Vec::new(),
+        ice_servers: crate::turn::IceServers::default(),
         seed: [1; 32],
         started: Instant::now(),
         started_unix_ms: 0,

@@ -12,7 +12,7 @@ mod identity;
 mod replay;
 mod sctp;
 mod srtp;
-mod stun;
+pub(crate) mod stun;
 #[cfg(test)]
 pub(crate) mod tests;
 mod wire;

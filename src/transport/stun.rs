@@ -7,22 +7,22 @@ use std::net::{IpAddr, SocketAddr};
 
 use ring::hmac;
 
-const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
-pub(super) const HEADER_LEN: usize = 20;
-pub(super) const BINDING_REQUEST: u16 = 0x0001;
+pub(crate) const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
+pub(crate) const HEADER_LEN: usize = 20;
+pub(crate) const BINDING_REQUEST: u16 = 0x0001;
 const BINDING_INDICATION: u16 = 0x0011;
-pub(super) const BINDING_SUCCESS: u16 = 0x0101;
+pub(crate) const BINDING_SUCCESS: u16 = 0x0101;
 pub(super) const BINDING_ERROR: u16 = 0x0111;
 
-pub(super) const USERNAME: u16 = 0x0006;
-pub(super) const MESSAGE_INTEGRITY: u16 = 0x0008;
-pub(super) const ERROR_CODE: u16 = 0x0009;
-const UNKNOWN_ATTRIBUTES: u16 = 0x000a;
-const MESSAGE_INTEGRITY_SHA256: u16 = 0x001c;
-const XOR_MAPPED_ADDRESS: u16 = 0x0020;
+pub(crate) const USERNAME: u16 = 0x0006;
+pub(crate) const MESSAGE_INTEGRITY: u16 = 0x0008;
+pub(crate) const ERROR_CODE: u16 = 0x0009;
+pub(crate) const UNKNOWN_ATTRIBUTES: u16 = 0x000a;
+pub(crate) const MESSAGE_INTEGRITY_SHA256: u16 = 0x001c;
+pub(crate) const XOR_MAPPED_ADDRESS: u16 = 0x0020;
 pub(super) const PRIORITY: u16 = 0x0024;
 pub(super) const USE_CANDIDATE: u16 = 0x0025;
-pub(super) const FINGERPRINT: u16 = 0x8028;
+pub(crate) const FINGERPRINT: u16 = 0x8028;
 pub(super) const ICE_CONTROLLED: u16 = 0x8029;
 pub(super) const ICE_CONTROLLING: u16 = 0x802a;
 
@@ -165,7 +165,7 @@ impl<'a> BindingRequest<'a> {
     /// The answer that the check succeeded, to be sent back to `remote`.
     pub(crate) fn success(&self, remote: SocketAddr, key: &hmac::Key) -> Vec<u8> {
         let mut response = Writer::new(BINDING_SUCCESS, &self.transaction);
-        response.xor_mapped_address(remote);
+        response.xor_address(XOR_MAPPED_ADDRESS, remote);
         response.finish(key)
     }
 
@@ -193,7 +193,7 @@ pub(crate) fn integrity_key(password: &str) -> hmac::Key {
 }
 
 /// Whether `integrity` is the MESSAGE-INTEGRITY of what precedes it.
-pub(super) fn is_signed(covered: &[u8], integrity: &[u8], key: &hmac::Key) -> bool {
+pub(crate) fn is_signed(covered: &[u8], integrity: &[u8], key: &hmac::Key) -> bool {
     let Some(header) = covered.get(..HEADER_LEN) else {
         return false;
     };
@@ -207,7 +207,7 @@ pub(super) fn is_signed(covered: &[u8], integrity: &[u8], key: &hmac::Key) -> bo
 }
 
 /// The type and the attributes of a whole message.
-pub(super) fn split(datagram: &[u8]) -> Option<(u16, &[u8])> {
+pub(crate) fn split(datagram: &[u8]) -> Option<(u16, &[u8])> {
     let (header, body) = datagram.split_first_chunk::<HEADER_LEN>()?;
     let kind = u16::from_be_bytes([header[0], header[1]]);
     let length = usize::from(u16::from_be_bytes([header[2], header[3]]));
@@ -215,22 +215,22 @@ pub(super) fn split(datagram: &[u8]) -> Option<(u16, &[u8])> {
         .then_some((kind, body))
 }
 
-pub(super) struct Attribute<'a> {
-    pub(super) kind: u16,
-    pub(super) value: &'a [u8],
+pub(crate) struct Attribute<'a> {
+    pub(crate) kind: u16,
+    pub(crate) value: &'a [u8],
     /// Where the attribute's header starts in the body.
-    pub(super) offset: usize,
+    pub(crate) offset: usize,
 }
 
-pub(super) struct Attributes<'a> {
+pub(crate) struct Attributes<'a> {
     body: &'a [u8],
     offset: usize,
     left: usize,
-    pub(super) malformed: bool,
+    pub(crate) malformed: bool,
 }
 
 impl<'a> Attributes<'a> {
-    pub(super) fn new(body: &'a [u8]) -> Self {
+    pub(crate) fn new(body: &'a [u8]) -> Self {
         Self {
             body,
             offset: 0,
@@ -268,12 +268,12 @@ impl<'a> Iterator for Attributes<'a> {
 }
 
 /// A message being written.
-pub(super) struct Writer {
+pub(crate) struct Writer {
     bytes: Vec<u8>,
 }
 
 impl Writer {
-    pub(super) fn new(kind: u16, transaction: &[u8; 12]) -> Self {
+    pub(crate) fn new(kind: u16, transaction: &[u8; 12]) -> Self {
         let mut bytes = Vec::with_capacity(96);
         bytes.extend_from_slice(&kind.to_be_bytes());
         bytes.extend_from_slice(&[0, 0]);
@@ -282,7 +282,7 @@ impl Writer {
         Self { bytes }
     }
 
-    pub(super) fn attribute(&mut self, kind: u16, value: &[u8]) {
+    pub(crate) fn attribute(&mut self, kind: u16, value: &[u8]) {
         self.bytes.extend_from_slice(&kind.to_be_bytes());
         self.bytes
             .extend_from_slice(&(value.len() as u16).to_be_bytes());
@@ -292,8 +292,8 @@ impl Writer {
     }
 
     /// Section 14.2 of RFC 8489: the port and the address, XORed with the cookie and the transaction.
-    fn xor_mapped_address(&mut self, remote: SocketAddr) {
-        let port = remote.port() ^ u16::from_be_bytes([MAGIC_COOKIE[0], MAGIC_COOKIE[1]]);
+    pub(crate) fn xor_address(&mut self, kind: u16, address: SocketAddr) {
+        let port = address.port() ^ u16::from_be_bytes([MAGIC_COOKIE[0], MAGIC_COOKIE[1]]);
         let mut value = [0; 20];
         value[2..4].copy_from_slice(&port.to_be_bytes());
         let mask = self.bytes.get(4..20).unwrap_or_default().to_vec();
@@ -303,12 +303,12 @@ impl Writer {
             }
             address.len()
         };
-        let (family, length) = match remote.ip() {
+        let (family, length) = match address.ip() {
             IpAddr::V4(address) => (1, xor(&address.octets())),
             IpAddr::V6(address) => (2, xor(&address.octets())),
         };
         value[1] = family;
-        self.attribute(XOR_MAPPED_ADDRESS, &value[..4 + length]);
+        self.attribute(kind, &value[..4 + length]);
     }
 
     /// Writes the length of the message as it will be with `more` bytes.
@@ -317,23 +317,55 @@ impl Writer {
         self.bytes[2..4].copy_from_slice(&length.to_be_bytes());
     }
 
-    /// Adds integrity and fingerprint.
-    pub(super) fn finish(mut self, key: &hmac::Key) -> Vec<u8> {
-        self.set_length(24);
-        let tag = hmac::sign(key, &self.bytes);
-        self.attribute(MESSAGE_INTEGRITY, tag.as_ref());
+    /// Adds a fingerprint, where nothing vouches for the message.
+    pub(crate) fn finish_unsigned(mut self) -> Vec<u8> {
         self.set_length(8);
         let fingerprint = fingerprint_of(&self.bytes);
         self.attribute(FINGERPRINT, &fingerprint);
         self.bytes
     }
+
+    /// The message without integrity and without a fingerprint.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    /// Adds integrity and fingerprint.
+    pub(crate) fn finish(mut self, key: &hmac::Key) -> Vec<u8> {
+        self.set_length(24);
+        let tag = hmac::sign(key, &self.bytes);
+        self.attribute(MESSAGE_INTEGRITY, tag.as_ref());
+        self.finish_unsigned()
+    }
 }
 
-pub(super) fn fingerprint_of(covered: &[u8]) -> [u8; 4] {
+/// The address in an attribute that [`Writer::xor_address`] writes.
+pub(crate) fn read_xor_address(value: &[u8], transaction: &[u8; 12]) -> Option<SocketAddr> {
+    let ([_, family, high, low], address) = value.split_first_chunk::<4>()?;
+    let port = u16::from_be_bytes([high ^ MAGIC_COOKIE[0], low ^ MAGIC_COOKIE[1]]);
+    let mut mask = MAGIC_COOKIE.iter().chain(transaction);
+    let mut unmask = |byte: &u8| byte ^ mask.next().unwrap_or(&0);
+    let ip: IpAddr = match family {
+        1 => <[u8; 4]>::try_from(address)
+            .ok()?
+            .each_ref()
+            .map(&mut unmask)
+            .into(),
+        2 => <[u8; 16]>::try_from(address)
+            .ok()?
+            .each_ref()
+            .map(&mut unmask)
+            .into(),
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip, port))
+}
+
+pub(crate) fn fingerprint_of(covered: &[u8]) -> [u8; 4] {
     ::stun::fingerprint::fingerprint_value(covered).to_be_bytes()
 }
 
-fn error_code(code: u16, reason: &[u8]) -> Vec<u8> {
+pub(crate) fn error_code(code: u16, reason: &[u8]) -> Vec<u8> {
     let mut value = vec![0, 0, (code / 100) as u8, (code % 100) as u8];
     value.extend_from_slice(reason);
     value

@@ -37,4 +37,5 @@ mod simulcast;
 mod telemetry;
 mod tls;
 mod tokens;
+mod turn;
 mod webhooks;

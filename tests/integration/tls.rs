@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
@@ -16,6 +17,7 @@ use tokio_rustls::rustls::{
 };
 use tokio_rustls::{TlsConnector, rustls};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
 
 use crate::support::Server;
 use crate::support::server::run;
@@ -39,19 +41,8 @@ async fn a_certificate_that_was_made_is_for_this_machine_and_the_whole_server_is
     let elsewhere = handshake(&server, "example.org", &trusted).await;
     assert!(elsewhere.is_err(), "it is for other names too");
 
-    let stream = handshake(&server, "localhost", &trusted).await.unwrap();
-    let mut request = "wss://localhost/ws?room=safe"
-        .into_client_request()
-        .unwrap();
-    request
-        .headers_mut()
-        .insert("sec-websocket-protocol", "crosspoint.v1".parse().unwrap());
-    let (mut socket, _) = tokio_tungstenite::client_async(request, stream)
-        .await
-        .expect("a WebSocket");
-    let first = patiently("the first message", socket.next()).await;
-    let first = first.unwrap().unwrap().into_text().unwrap();
-    assert!(first.contains(r#""room":"safe""#), "{first}");
+    let first = first_message_by_tls(&server).await;
+    assert_eq!(first["room"], "safe");
 }
 
 #[tokio::test]
@@ -158,8 +149,27 @@ async fn files_that_do_not_fit_are_explained_at_the_start() {
     }
 }
 
+/// What a client in the room `safe` is told first.
+pub(crate) async fn first_message_by_tls(server: &Server) -> Value {
+    let trusted = trusting(&certificate_of(server).await);
+    let stream = handshake(server, "localhost", &trusted).await;
+    let url = format!("wss://localhost:{}/ws?room=safe", server.port());
+    let mut request = url.into_client_request().expect("a request");
+    request.headers_mut().insert(
+        "sec-websocket-protocol",
+        HeaderValue::from_static("crosspoint.v1"),
+    );
+    let stream = stream.expect("a handshake");
+    let (mut socket, _) = tokio_tungstenite::client_async(request, stream)
+        .await
+        .expect("a WebSocket");
+    let first = patiently("the first message", socket.next()).await;
+    let first = first.expect("a message").expect("a message");
+    serde_json::from_str(first.to_text().expect("text")).expect("JSON")
+}
+
 /// What the server shows, whoever signed it.
-async fn certificate_of(server: &Server) -> CertificateDer<'static> {
+pub(crate) async fn certificate_of(server: &Server) -> CertificateDer<'static> {
     let config = builder()
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Anybody))
@@ -178,7 +188,7 @@ fn builder() -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
         .expect("versions")
 }
 
-fn trusting(certificate: &CertificateDer<'static>) -> Arc<ClientConfig> {
+pub(crate) fn trusting(certificate: &CertificateDer<'static>) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(certificate.clone()).expect("a certificate");
     Arc::new(
@@ -194,7 +204,7 @@ async fn connect(server: &Server) -> TcpStream {
         .expect("connect")
 }
 
-async fn handshake(
+pub(crate) async fn handshake(
     server: &Server,
     name: &str,
     config: &Arc<ClientConfig>,

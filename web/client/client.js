@@ -489,6 +489,7 @@ export class Crosspoint extends Emitter {
   /** @type {Record<string, (message: Message) => void>} */
   #handlers = {
     id: (message) => this.#receiveId(message),
+    "ice-servers": (message) => this.#receiveIceServers(message),
     rejectusername: ({ name }) => this.#receiveRejection(String(name ?? "")),
     participant: (message) => this.#roster.receive(message),
     message: (message) => this.#receiveChat(message),
@@ -522,7 +523,7 @@ export class Crosspoint extends Emitter {
     this.server = String(message.server ?? "");
     this.admittedByToken = message.grants !== undefined;
     this.grants = readGrants(message.grants);
-    this.#iceServers = Array.isArray(message.iceServers) ? message.iceServers : [];
+    this.#receiveIceServers(message);
     if (message.waiting === true) this.waiting ??= { moderator: false };
     else this.#letIn();
     if (message.resumed === true) {
@@ -542,6 +543,17 @@ export class Crosspoint extends Emitter {
       if (old.kind === "room" && this.waiting === null) this.joinRoom();
       else this.#joinsOnceIn = old.kind === "room";
     }
+  }
+
+  /**
+   * Those of before will run out; a call that goes on uses these when it looks for another way.
+   * @param {Message} message
+   */
+  #receiveIceServers({ iceServers }) {
+    this.#iceServers = Array.isArray(iceServers) ? iceServers : [];
+    const pc = this.pc;
+    if (pc === null || pc.signalingState === "closed") return;
+    pc.setConfiguration({ ...pc.getConfiguration(), ...this.#configuration });
   }
 
   /** @param {string} given */
@@ -717,6 +729,11 @@ export class Crosspoint extends Emitter {
 
   // What happens here.
 
+  /** @returns {RTCConfiguration} */
+  get #configuration() {
+    return { bundlePolicy: "max-bundle", iceServers: this.#iceServers, ...this.#options.configuration };
+  }
+
   /**
    * @param {"room" | "direct"} kind
    * @param {number | string | null} peer
@@ -730,7 +747,7 @@ export class Crosspoint extends Emitter {
       send: (message) => this.#socket.send(message),
       sources: this.#sources,
       channels: this.#channels,
-      configuration: { bundlePolicy: "max-bundle", iceServers: this.#iceServers, ...this.#options.configuration },
+      configuration: this.#configuration,
       simulcast: this.#options.simulcast ?? true,
       encryption: this.#encryption,
       stateChanged: () => this.#callChanged(),

@@ -69,7 +69,7 @@ export const ENCRYPTED = "media-encrypted";
 
 /** The types that have a meaning of their own; any other is passed through to the application. */
 export const KNOWN_TYPES = new Set([
-  "id", "username", "rejectusername", "userlist", "participant", "message", "error", "video-offer", "video-answer",
+  "id", "ice-servers", "username", "rejectusername", "userlist", "participant", "message", "error", "video-offer", "video-answer",
   "new-ice-candidate", "hang-up", "mute", "receive", "layers", "wanted", "speakers", "quality", "stats", "timeline",
   "moderate", "moderated", "room-state", "waiting",
   ENCRYPTED,

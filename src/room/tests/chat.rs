@@ -72,6 +72,7 @@ fn nobody_speaks_with_the_servers_voice() {
         "error",
         "speakers",
         "quality",
+        "ice-servers",
         "layers",
     ] {
         world.now += Duration::from_secs(11);

@@ -1,5 +1,6 @@
 use super::client::MICROPHONE;
 use super::*;
+use crate::turn::IceServers;
 
 fn resume(token: &str) -> Connect {
     Connect {
@@ -19,22 +20,60 @@ fn user_with_token(world: &mut World, name: &str) -> (User, String) {
     (user, told[0]["resume"].as_str().unwrap().to_owned())
 }
 
+fn ice_servers(config: &RoomsConfig) -> IceServers {
+    let hour = Duration::from_secs(3_600);
+    IceServers::of_test(config.started, hour, "turn.example.org")
+}
+
+#[test]
+fn credentials_of_turn_are_renewed_before_they_run_out() {
+    let mut world = World::with(|config| {
+        config.ice_servers = ice_servers(config);
+    });
+    let (anna, token) = user_with_token(&mut world, "Anna");
+
+    world.pass(Duration::from_secs(1_799));
+    assert!(world.heard_of(anna, "ice-servers").is_empty());
+    world.pass(Duration::from_secs(1));
+    let told = world.heard_one(anna, "ice-servers");
+    assert_eq!(
+        told["iceServers"][1]["username"],
+        format!("5400:{}", anna.id)
+    );
+    // Whoever resumes is told in `id`, and again when that is half through.
+    world.pass(Duration::from_secs(900));
+    let (session, told) = world.connect(resume(&token));
+    let anna = User { session, ..anna };
+    assert_eq!(
+        told[0]["iceServers"][1]["username"],
+        format!("6300:{}", anna.id)
+    );
+    world.pass(Duration::from_secs(1_799));
+    assert!(world.heard_of(anna, "ice-servers").is_empty());
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.heard_of(anna, "ice-servers").len(), 1);
+}
+
 #[test]
 fn the_first_message_says_all_about_the_session() {
     let mut world = World::with(|config| {
-        config.ice_servers = vec![crate::signaling::protocol::IceServer {
-            urls: vec!["stun:stun.example.org".to_owned()],
-            ..Default::default()
-        }];
+        config.ice_servers = ice_servers(config);
     });
     let (_, told) = world.connect(request(Dialect::V1, "demo"));
     let id = &told[0];
     assert_eq!(id["type"], "id");
     assert_eq!(id["room"], "demo");
+    let [stun, turn] = &id["iceServers"].as_array().unwrap()[..] else {
+        panic!("{id}");
+    };
+    assert_eq!(stun, &json!({"urls": ["stun:turn.example.org:3478"]}));
     assert_eq!(
-        id["iceServers"],
-        json!([{"urls": ["stun:stun.example.org"]}])
+        turn["urls"],
+        json!(["turn:turn.example.org:3478?transport=udp"])
     );
+    let username = format!("3600:{}", id["id"]);
+    assert_eq!(turn["username"], username);
+    assert!(turn["credential"].is_string());
     assert_eq!(id["server"], env!("CARGO_PKG_VERSION"));
     assert_eq!(id["resumed"], false);
     assert_eq!(id["resume"].as_str().unwrap().len(), 32);

@@ -67,7 +67,7 @@ fn config(now: Instant) -> RoomsConfig {
         },
         shards: vec![shard(7880), shard(7881)],
         peers_together: 3,
-        ice_servers: Vec::new(),
+        ice_servers: crate::turn::IceServers::default(),
         seed: [42; 32],
         started: now,
         started_unix_ms: STARTED_UNIX_MS,
@@ -256,5 +256,6 @@ fn request(dialect: Dialect, room: &str) -> Connect {
         address: [127, 0, 0, 1].into(),
         resume: None,
         access: Access::default(),
+        reached_at: None,
     }
 }

@@ -11,6 +11,7 @@
 //! | --- | --- | --- | --- |
 //! | `id` | S→C | yes | [`ServerMessage::Id`], first on every socket |
 //! | `username` | C→S | yes | [`Username`]: take a name, or change it |
+//! | `ice-servers` | S→C | no | [`ServerMessage::IceServers`]: use these from now on |
 //! | `rejectusername` | S→C | yes | [`ServerMessage::RejectUsername`]: the name was taken, this one is yours |
 //! | `userlist` | S→C | only | [`ServerMessage::UserList`], at every change |
 //! | `participant` | S→C | no | [`ServerMessage::Participant`]: one change in the room |
@@ -185,7 +186,7 @@ impl ClientMessage {
             }
             // Passed through, these would let one client speak with the server's voice.
             "id" | "rejectusername" | "userlist" | "participant" | "error" | "layers"
-            | "wanted" | "speakers" | "quality" => {
+            | "ice-servers" | "wanted" | "speakers" | "quality" => {
                 return Err(only_from_server(kind));
             }
             _ => Self::PassThrough(PassThrough::read(fields, bytes)?),

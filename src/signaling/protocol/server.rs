@@ -45,6 +45,14 @@ pub enum ServerMessage<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         waiting: Option<bool>,
     },
+    /// Other RTCIceServer entries than those of [`Id`](Self::Id), whose credentials will run out. What is relayed goes on;
+    /// they are for what is gathered from now on.
+    #[serde(rename = "ice-servers")]
+    IceServers {
+        /// As in `id`.
+        #[serde(rename = "iceServers")]
+        ice_servers: Vec<IceServer>,
+    },
     /// The name that was asked for is not free, or no name; this one is the client's.
     #[serde(rename = "rejectusername")]
     RejectUsername {

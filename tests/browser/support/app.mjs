@@ -10,10 +10,11 @@ export const byId = (id, more = '') => `[data-testid="${id}"]${more}`;
 
 export class App {
   /** Opens the page of a room, without joining. */
-  static async lobby(stage, browser, { room, url = stage.server.url, width, height = 640, hasTouch = false, query = '', ignored }) {
+  static async lobby(stage, browser, { room, url = stage.server.url, width, height = 640, hasTouch = false, query = '', ignored, prepare }) {
     const page = await stage.open(browser);
     if (width) await page.setViewport({ width, height, hasTouch });
     const wiretap = await Wiretap.on(page, ignored);
+    await prepare?.(page);
     await page.goto(`${url}/r/${room}${query}`);
     const app = new App(page);
     app.wiretap = wiretap;
