@@ -19,6 +19,8 @@
 //     await crosspoint.publish("microphone", stream.getAudioTracks()[0]);
 //     await crosspoint.publish("camera", stream.getVideoTracks()[0]);
 //     await crosspoint.connect();
+//     // Where the server asks for a token: new Crosspoint({ room, name, token }). `crosspoint.grants` then says what it allows; while
+//     // `crosspoint.waiting` is not null, a moderator has yet to let us in, of which the event "waiting" tells.
 //     crosspoint.joinRoom();          // or crosspoint.ringUp(id), and accept() or decline() on a "ring"
 //     crosspoint.say("Hello.");
 //
