@@ -170,6 +170,7 @@ async fn measure(options: &Options, subscribers: usize) -> Measured {
         seed: 1,
     });
     let settings = RuntimeSettings {
+        shared_port: false,
         max_hold: options.hold,
         segments: options.segments,
     };

@@ -129,16 +129,7 @@ impl Server {
         if let (true, Some(error)) = (listeners.is_empty(), refused) {
             return Err(error);
         }
-        let sockets = (0..config.shards as u16)
-            .map(|index| {
-                MediaSocket::bind(if config.udp_port == 0 {
-                    0
-                } else {
-                    config.udp_port + index
-                })
-            })
-            .collect::<Result<_, _>>()
-            .map_err(ServerError::Media)?;
+        let sockets = bind_media(config).map_err(ServerError::Media)?;
         let ice_tcp = match config.ice_tcp {
             IceTcp::Own(address) => Some(listen(address).await?),
             IceTcp::Page | IceTcp::Off => None,
@@ -275,6 +266,7 @@ impl Server {
         let settings = RuntimeSettings {
             max_hold: config.max_hold,
             segments: true,
+            shared_port: config.share_udp_port,
         };
         let (runtime, events) = Runtime::start(pairs, settings).map_err(ServerError::System)?;
         let runtime = Arc::new(runtime);
@@ -364,6 +356,20 @@ impl Server {
         drop(turn);
         ended.map_err(ServerError::System)
     }
+}
+
+/// The sockets of the shards, in their order.
+fn bind_media(config: &Config) -> Result<Vec<MediaSocket>, BindError> {
+    if config.share_udp_port {
+        return MediaSocket::bind_shared(config.udp_port, config.shards);
+    }
+    let port = |index| match config.udp_port {
+        0 => 0,
+        first => first + index,
+    };
+    (0..config.shards as u16)
+        .map(|index| MediaSocket::bind(port(index)))
+        .collect()
 }
 
 /// Brings those who send media by TCP to the shards of their peers, which their first checks name.

@@ -85,6 +85,7 @@ impl Options {
             tls_cert: self.tls_cert.or(other.tls_cert),
             tls_key: self.tls_key.or(other.tls_key),
             udp_port: self.udp_port.or(other.udp_port),
+            share_udp_port: self.share_udp_port.or(other.share_udp_port),
             ice_tcp: self.ice_tcp.or(other.ice_tcp),
             announce: self.announce.or(other.announce),
             turn: self.turn.or(other.turn),
@@ -147,7 +148,9 @@ impl Options {
         let tls = certificate_source(self.tls, self.tls_cert, self.tls_key)?;
         let shards = ranged("shards", self.shards, default.shards, 1, 64)?;
         let udp_port = self.udp_port.unwrap_or(default.udp_port);
-        let highest = u16::MAX - (shards as u16 - 1);
+        let share_udp_port = self.share_udp_port.unwrap_or(default.share_udp_port);
+        let more = if share_udp_port { 0 } else { shards as u16 - 1 };
+        let highest = u16::MAX - more;
         if udp_port > highest {
             return Err(wrong(
                 "udp-port",
@@ -185,6 +188,7 @@ impl Options {
             listen_is_default,
             tls,
             udp_port,
+            share_udp_port,
             ice_tcp: self.ice_tcp.unwrap_or_default(),
             announce,
             turn,

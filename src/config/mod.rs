@@ -41,6 +41,8 @@ pub struct Config {
     pub tls: Option<CertificateSource>,
     /// First UDP port, or 0 for free ones.
     pub udp_port: u16,
+    /// Whether all shards share it.
+    pub share_udp_port: bool,
     /// Where TCP connections for media are let in.
     pub ice_tcp: IceTcp,
     /// Addresses of the media ports that are told to clients; empty means this machine's own.
@@ -116,6 +118,7 @@ impl Default for Config {
             listen_is_default: true,
             tls: None,
             udp_port: 7880,
+            share_udp_port: false,
             ice_tcp: IceTcp::default(),
             announce: Vec::new(),
             turn: Some(TurnConfig::default()),

@@ -21,6 +21,8 @@ pub struct ShardCounters {
     pub sends: u64,
     /// Datagrams that the kernel refused: no route, say.
     pub refused: u64,
+    /// Datagrams that were another shard's, and were handed over to it.
+    pub handed_over: u64,
     /// Packets that came and were not forwarded, by reason.
     pub drops: DropCounts,
     /// The share of its time that the thread works, 0 to 1, over the last tenth of a second.

@@ -14,7 +14,12 @@ pub(super) fn kernel_drops(ports: &[u16]) -> Vec<Option<u64>> {
         .collect();
     ports
         .iter()
-        .map(|&port| {
+        .enumerate()
+        .map(|(index, &port)| {
+            // The sockets of a port that is shared are counted once, together.
+            if ports[..index].contains(&port) {
+                return None;
+            }
             let drops = tables.iter().flat_map(|table| drops_in(table, port));
             drops.reduce(|sum, drops| sum + drops)
         })

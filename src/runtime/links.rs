@@ -1,36 +1,44 @@
-//! The queues between shards: batches there, and back when they were read.
+//! The queues between shards: batches of a kind there, and back when they were read.
 //!
-//! No queue has a bound of its own, and none is ever waited for: what a shard has lent to another is counted by the
-//! shard itself, which drops media beyond a bound.
+//! No queue has a bound of its own, and none is ever waited for: what a shard has lent to another is counted by whoever
+//! fills the batches, and drops media beyond a bound.
 
 use std::sync::Arc;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::wait::Bell;
-use crate::shard::LinkBatch;
 
 /// A batch, and the number of the other shard.
-type Parcel = (usize, LinkBatch);
+type Parcel<T> = (usize, T);
 
 /// One shard's ends of the queues.
-pub(super) struct Links {
+pub(super) struct Links<T> {
     index: usize,
-    inbox: UnboundedReceiver<Parcel>,
-    returned: UnboundedReceiver<Parcel>,
-    others: Vec<Other>,
+    inbox: UnboundedReceiver<Parcel<T>>,
+    returned: UnboundedReceiver<Parcel<T>>,
+    others: Vec<Other<T>>,
 }
 
 /// The way to a shard.
-#[derive(Clone)]
-struct Other {
-    inbox: UnboundedSender<Parcel>,
+struct Other<T> {
+    inbox: UnboundedSender<Parcel<T>>,
     bell: Arc<Bell>,
     /// Nobody is woken by what comes back.
-    returned: UnboundedSender<Parcel>,
+    returned: UnboundedSender<Parcel<T>>,
 }
 
-impl Links {
+impl<T> Clone for Other<T> {
+    fn clone(&self) -> Self {
+        Self {
+            inbox: self.inbox.clone(),
+            bell: Arc::clone(&self.bell),
+            returned: self.returned.clone(),
+        }
+    }
+}
+
+impl<T> Links<T> {
     /// The ends of the shards that these bells wake.
     pub(super) fn between(bells: Vec<Arc<Bell>>) -> Vec<Self> {
         let (others, ends): (Vec<_>, Vec<_>) = bells
@@ -58,12 +66,12 @@ impl Links {
     }
 
     /// The next batch, and from whom it is.
-    pub(super) fn try_recv(&mut self) -> Option<Parcel> {
+    pub(super) fn try_recv(&mut self) -> Option<Parcel<T>> {
         self.inbox.try_recv().ok()
     }
 
     /// Hands a batch to a shard and wakes it. A shard that is over takes none, which then counts as read.
-    pub(super) fn send(&mut self, to: usize, batch: LinkBatch) {
+    pub(super) fn send(&mut self, to: usize, batch: T) {
         let Some(other) = self.others.get(to) else {
             return;
         };
@@ -80,14 +88,14 @@ impl Links {
     }
 
     /// Gives a batch that was read back to the shard that it came from.
-    pub(super) fn give_back(&self, from: usize, batch: LinkBatch) {
+    pub(super) fn give_back(&self, from: usize, batch: T) {
         if let Some(other) = self.others.get(from) {
             let _ = other.returned.send((self.index, batch));
         }
     }
 
     /// The next batch that came back, and from whom.
-    pub(super) fn returned(&mut self) -> Option<Parcel> {
+    pub(super) fn returned(&mut self) -> Option<Parcel<T>> {
         self.returned.try_recv().ok()
     }
 }
@@ -104,14 +112,14 @@ mod tests {
         let mut third = links.pop().unwrap();
         let mut second = links.pop().unwrap();
         let mut first = links.pop().unwrap();
-        first.send(2, LinkBatch::default());
+        first.send(2, vec![1]);
         let (from, batch) = third.try_recv().unwrap();
         assert_eq!(from, 0);
         third.give_back(from, batch);
         assert!(second.try_recv().is_none() && second.returned().is_none());
         assert_eq!(first.returned().map(|(to, _)| to), Some(2));
         drop(third);
-        first.send(2, LinkBatch::default());
+        first.send(2, vec![1]);
         assert_eq!(first.returned().map(|(to, _)| to), Some(2), "of the dead");
     }
 }

@@ -23,7 +23,7 @@ impl Metrics {
 /// A metric's name, what it counts, and how it is read.
 type Metric = (&'static str, Kind, &'static str, fn(&ShardCounters) -> f64);
 
-const METRICS: [Metric; 10] = [
+const METRICS: [Metric; 11] = [
     (
         "crosspoint_received_datagrams_total",
         Kind::Counter,
@@ -59,6 +59,12 @@ const METRICS: [Metric; 10] = [
         Kind::Counter,
         "Datagrams that the kernel did not take.",
         |c| c.refused as f64,
+    ),
+    (
+        "crosspoint_handed_over_datagrams_total",
+        Kind::Counter,
+        "Datagrams that came to another shard than their peer's on a port that all share.",
+        |c| c.handed_over as f64,
     ),
     (
         "crosspoint_shard_busy_ratio",

@@ -5,6 +5,7 @@
 
 mod addresses;
 mod counters;
+mod handover;
 mod hold;
 mod kernel;
 mod links;

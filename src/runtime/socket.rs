@@ -103,6 +103,55 @@ impl MediaSocket {
         })
     }
 
+    /// Binds so many sockets to one `port` (0: a free one), among which the kernel shares out the addresses that send to it.
+    #[cfg(unix)]
+    pub fn bind_shared(port: u16, count: usize) -> Result<Vec<Self>, BindError> {
+        // Alone first: to a port that is shared by another program of this user it would be let in.
+        let alone = Self::bind(port)?;
+        let (port, ipv6) = (alone.port, alone.ipv6);
+        drop(alone);
+        let fail = |source| BindError {
+            port,
+            option: "--udp-port",
+            source,
+        };
+        let bind = || {
+            let domain = if ipv6 { Domain::IPV6 } else { Domain::IPV4 };
+            let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+            socket.set_reuse_port(true)?;
+            let every: std::net::IpAddr = if ipv6 {
+                socket.set_only_v6(false)?;
+                Ipv6Addr::UNSPECIFIED.into()
+            } else {
+                Ipv4Addr::UNSPECIFIED.into()
+            };
+            socket.bind(&SocketAddr::from((every, port)).into())?;
+            socket.set_nonblocking(true)?;
+            Ok(Self {
+                socket: socket.into(),
+                port,
+                ipv6,
+                to_turn: None,
+            })
+        };
+        (0..count).map(|_| bind().map_err(fail)).collect()
+    }
+
+    /// Systems other than Unix give all datagrams of a port to one of its sockets, whoever sends them.
+    #[cfg(not(unix))]
+    pub fn bind_shared(port: u16, _count: usize) -> Result<Vec<Self>, BindError> {
+        let source = io::Error::new(
+            io::ErrorKind::Unsupported,
+            "this system cannot share it among shards: leave out --share-udp-port",
+        );
+        let option = "--udp-port";
+        Err(BindError {
+            port,
+            option,
+            source,
+        })
+    }
+
     /// The port that was bound.
     pub fn port(&self) -> u16 {
         self.port

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use super::counters::{CounterCell, ShardCounters};
+use super::handover::Handover;
 use super::hold::Hold;
 use super::links::Links;
 use super::metrics::Metrics;
@@ -17,7 +18,7 @@ use super::socket::{MediaSocket, ShardSocket};
 use super::streams::{MediaStream, Streams};
 use super::turn::ToTurn;
 use super::wait::{Bell, Wait};
-use crate::shard::{Batch, Command, Event, LinkBatch, Shard};
+use crate::shard::{Batch, Command, Event, LinkBatch, Shard, Stray};
 use crate::transport::{Path, Protocol};
 
 /// Batches read in one tick before what they caused is sent: bounds memory and delay under load.
@@ -51,6 +52,8 @@ pub struct RuntimeSettings {
     pub max_hold: Duration,
     /// Whether datagrams may leave as segments of one call (GSO), where the system can do that.
     pub segments: bool,
+    /// Whether the sockets share one port, so that datagrams may come to the wrong shard.
+    pub shared_port: bool,
 }
 
 impl Default for RuntimeSettings {
@@ -58,6 +61,7 @@ impl Default for RuntimeSettings {
         Self {
             max_hold: Duration::from_millis(5),
             segments: true,
+            shared_port: false,
         }
     }
 }
@@ -88,8 +92,16 @@ impl Runtime {
         let waits = pairs.iter().map(|_| Wait::new());
         let waits: Vec<Wait> = waits.collect::<io::Result<_>>()?;
         let links = Links::between(waits.iter().map(Wait::bell).collect());
-        let parts = pairs.into_iter().zip(links).zip(waits);
-        for (index, (((mut socket, shard), links), wait)) in parts.enumerate() {
+        let shared = settings.shared_port && pairs.len() > 1;
+        let handovers: Vec<Option<Handover>> = match shared {
+            true => Handover::between(waits.iter().map(Wait::bell).collect())
+                .into_iter()
+                .map(Some)
+                .collect(),
+            false => pairs.iter().map(|_| None).collect(),
+        };
+        let parts = pairs.into_iter().zip(links).zip(waits).zip(handovers);
+        for (index, ((((mut socket, shard), links), wait), handover)) in parts.enumerate() {
             let to_turn = socket.take_to_turn();
             let to_turn = to_turn.map(|sender| ToTurn::new(Instant::now(), sender));
             let (commands, queue) = mpsc::unbounded_channel();
@@ -113,6 +125,7 @@ impl Runtime {
                         shard,
                         batch: Batch::new(),
                         links,
+                        handover,
                         events,
                         hold: Hold::new(Instant::now(), settings.max_hold),
                         counters: published,
@@ -224,7 +237,9 @@ struct Tick {
     streams: Streams,
     shard: Shard,
     batch: Batch,
-    links: Links,
+    links: Links<LinkBatch>,
+    /// Where all shards share one port.
+    handover: Option<Handover>,
     events: mpsc::Sender<ShardEvent>,
     hold: Hold,
     counters: CounterCell,
@@ -268,6 +283,7 @@ impl Tick {
             self.publish_at,
             self.batch.due(),
             self.streams.due(),
+            self.handover.as_ref().and_then(Handover::due),
         ];
         let readable = self.wait.sleep(timeout.into_iter().flatten().min())?;
         self.begin();
@@ -279,6 +295,7 @@ impl Tick {
         }
         self.read_streams();
         self.take_links();
+        self.take_handed_over();
         let now = Instant::now();
         if self.shard.poll_timeout().is_some_and(|due| due <= now) {
             let (shard, batch) = (&mut self.shard, &mut self.batch);
@@ -309,16 +326,19 @@ impl Tick {
     fn read(&mut self) -> io::Result<()> {
         let now = Instant::now();
         let (shard, batch) = (&mut self.shard, &mut self.batch);
-        let to_turn = &mut self.to_turn;
+        let (to_turn, handover) = (&mut self.to_turn, &mut self.handover);
         for _ in 0..READS_PER_TICK {
             let more = self.socket.read(|path, datagram| {
-                if to_turn
-                    .as_mut()
-                    .is_some_and(|turn| turn.takes(now, path, datagram))
-                {
+                let Some(stray) = take(shard, now, path, datagram, batch) else {
                     return;
+                };
+                let turn = to_turn.as_mut();
+                let others = handover.as_mut();
+                if !turn.is_some_and(|turn| turn.takes(now, path, datagram))
+                    && !others.is_some_and(|others| others.take(now, path, datagram))
+                {
+                    shard.drop_stray(stray);
                 }
-                take(shard, now, path, datagram, batch);
             })?;
             if !more {
                 return Ok(());
@@ -343,7 +363,9 @@ impl Tick {
             self.streams.flush(index);
             let (shard, batch) = (&mut self.shard, &mut self.batch);
             let unread = self.streams.read(now, index, |path, datagram| {
-                take(shard, now, path, datagram, batch);
+                if let Some(stray) = take(shard, now, path, datagram, batch) {
+                    shard.drop_stray(stray);
+                }
             });
             let unknown = self.streams.unknown(index);
             if unknown.is_some_and(|origin| shard.knows(origin)) {
@@ -365,6 +387,25 @@ impl Tick {
             self.take_link(from, link);
         }
         self.wait.hurry();
+    }
+
+    /// Reads what came to the sockets of other shards.
+    fn take_handed_over(&mut self) {
+        let Some(handover) = &mut self.handover else {
+            return;
+        };
+        let now = Instant::now();
+        let (shard, batch) = (&mut self.shard, &mut self.batch);
+        let more = handover.read(now, LINKS_PER_TICK, |path, datagram| {
+            if let Some(stray) = take(shard, now, path, datagram, batch) {
+                shard.drop_stray(stray);
+            }
+            shard.knows(path.origin())
+        });
+        handover.expire(now, |origin| shard.knows(origin));
+        if more {
+            self.wait.hurry();
+        }
     }
 
     /// Sends the lanes whose time has come, or all.
@@ -389,6 +430,7 @@ impl Tick {
                 self.counters.publish(ShardCounters {
                     drops: *self.shard.drops(),
                     busy: self.hold.share(),
+                    handed_over: self.handover.as_ref().map_or(0, Handover::count),
                     population: self.shard.population(),
                     ..self.socket.counters()
                 });
@@ -423,6 +465,9 @@ impl Tick {
         while let Some((to, link)) = self.shard.poll_link() {
             self.links.send(to, link);
         }
+        if let Some(handover) = &mut self.handover {
+            handover.post();
+        }
     }
 
     fn tell(&mut self) {
@@ -435,12 +480,20 @@ impl Tick {
     }
 }
 
-/// Gives the shard a datagram. One that is nobody's is dropped.
-fn take(shard: &mut Shard, now: Instant, path: Path, datagram: &mut [u8], batch: &mut Batch) {
+/// Gives the shard a datagram. One that is a stray comes back as such.
+fn take(
+    shard: &mut Shard,
+    now: Instant,
+    path: Path,
+    datagram: &mut [u8],
+    batch: &mut Batch,
+) -> Option<Stray> {
     match catch(|| shard.handle_datagram(now, path, datagram, batch)) {
-        Ok(Ok(())) => {}
-        Ok(Err(stray)) => shard.drop_stray(stray),
-        Err(()) => shard.abandon_current(now, batch),
+        Ok(taken) => taken.err(),
+        Err(()) => {
+            shard.abandon_current(now, batch);
+            None
+        }
     }
 }
 

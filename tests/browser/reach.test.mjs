@@ -19,7 +19,7 @@ before(async () => {
     within: hosts.server.within,
     listen: [':443'],
     udpPort: 443,
-    args: ['--tls', 'self', '--shards', '1'],
+    args: ['--tls', 'self', '--shards', '2', '--share-udp-port'],
   });
 });
 

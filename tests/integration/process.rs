@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::server::run;
+use crate::support::server::{counted, run};
 use crate::support::{Client, Dialect, Server, Setup, Signaling};
 
 #[cfg(unix)]
@@ -103,16 +103,6 @@ async fn other_origins_are_refused_where_a_list_says_so() {
     assert!(good.starts_with("HTTP/1.1 101"), "{good}");
     let bad = server.first_line(&request("https://evil.example")).await;
     assert!(bad.starts_with("HTTP/1.1 403"), "{bad}");
-}
-
-/// The sum of a counter over the shards, in Prometheus' text.
-fn counted(metrics: &str, name: &str) -> f64 {
-    let samples = metrics.lines().filter_map(|line| {
-        let (sample, value) = line.split_once(' ')?;
-        let is_meant = sample.split('{').next() == Some(name);
-        is_meant.then(|| value.parse::<f64>().expect("a number"))
-    });
-    samples.sum()
 }
 
 #[tokio::test]

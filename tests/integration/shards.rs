@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use crate::support::client::join_all;
+use crate::support::server::counted;
+use crate::support::watched::patiently;
 use crate::support::{Client, Server, Setup, frames, sdp};
 
 /// Each participant comes to a shard of its own, until all shards have one.
@@ -117,4 +119,41 @@ async fn data_channels_reach_other_shards() {
         });
         assert_eq!(came.await, (true, "hello".into()));
     }
+}
+
+#[tokio::test]
+async fn on_one_port_for_all_shards_each_datagram_comes_to_its_own() {
+    let server = Server::with(&[&APART[..], &["--share-udp-port"]].concat()).await;
+    let names = [
+        "alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi",
+    ];
+    let clients = join_all(&server, names.map(Setup::new).to_vec()).await;
+    let ports: BTreeSet<u16> = clients.iter().map(port).collect();
+    assert_eq!(ports.len(), 1);
+    for client in &clients {
+        client.start_media();
+    }
+    for receiver in &clients {
+        for sender in clients.iter().filter(|sender| sender.id != receiver.id) {
+            receiver.hears(sender).await;
+        }
+    }
+    // The kernel knows nothing of who belongs where: of eight addresses some came to the wrong one of three sockets.
+    let handed_over = async {
+        while counted(
+            &server.get("/metrics").await,
+            "crosspoint_handed_over_datagrams_total",
+        ) < 100.0
+        {}
+    };
+    patiently("datagrams that are handed over", handed_over).await;
+    let lost = counted(
+        &server.get("/metrics").await,
+        "crosspoint_dropped_packets_total",
+    );
+    let came = counted(
+        &server.get("/metrics").await,
+        "crosspoint_received_datagrams_total",
+    );
+    assert!(lost < came / 20.0, "{lost} of {came} dropped");
 }

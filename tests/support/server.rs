@@ -229,3 +229,13 @@ fn command(options: &[&str]) -> Command {
     command.args(options);
     command
 }
+
+/// The sum of a counter over the shards, in Prometheus' text.
+pub fn counted(metrics: &str, name: &str) -> f64 {
+    let samples = metrics.lines().filter_map(|line| {
+        let (sample, value) = line.split_once(' ')?;
+        let is_meant = sample.split('{').next() == Some(name);
+        is_meant.then(|| value.parse::<f64>().expect("a number"))
+    });
+    samples.sum()
+}
