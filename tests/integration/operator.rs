@@ -208,6 +208,7 @@ async fn what_is_wrong_is_said_in_one_shape() {
         ("GET", "/api/v1/rooms?limit=x", "", 400, "bad-message"),
         ("GET", missing, "", 404, "no-such-room"),
         ("PATCH", missing, "{}", 404, "no-such-room"),
+        ("PATCH", missing, "[null, null]", 400, "bad-message"),
         ("PATCH", missing, r#"{"name": "b"}"#, 400, "bad-message"),
         ("DELETE", missing, "", 404, "no-such-room"),
         ("POST", &messages, r#"{"text": "x"}"#, 404, "no-such-room"),

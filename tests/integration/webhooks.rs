@@ -1,13 +1,24 @@
 //! What other servers are told of the rooms.
 
+use std::sync::Arc;
+
 use axum::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
 use ring::hmac;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::process::Command;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring::default_provider;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use crate::support::collector::{Answer, Collector, Told};
-use crate::support::{Client, Server, Setup};
+use crate::support::watched::patiently;
+use crate::support::{Client, Dialect, Server, Setup, Signaling};
 
 const SECRET: &str = "a-secret-for-this-test";
 const OK: Answer = Answer::Status(StatusCode::OK);
@@ -111,6 +122,71 @@ async fn one_receiver_that_is_silent_holds_up_nobody_and_redirects_lead_nowhere(
     let refused = elsewhere.told(7).await;
     assert!(refused.iter().all(|told| told.path == "/b"), "{refused:?}");
     assert_eq!(silent.told(1).await.len(), 1);
+}
+
+/// A receiver with HTTPS and a certificate of this key; the first request that it is sent, or why there is none.
+async fn receive_by_tls(
+    listener: TcpListener,
+    certified: &CertifiedKey<KeyPair>,
+) -> std::io::Result<String> {
+    let key = certified.signing_key.serialize_der();
+    let key = PrivateKeyDer::try_from(key).expect("a key");
+    let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![certified.cert.der().clone()], key)
+        .expect("a certificate");
+    let (stream, _) = listener.accept().await?;
+    let mut stream = TlsAcceptor::from(Arc::new(config)).accept(stream).await?;
+    let mut request = Vec::new();
+    while !request.ends_with(b"}") {
+        if stream.read_buf(&mut request).await? == 0 {
+            break;
+        }
+    }
+    let answer = b"HTTP/1.1 204 No Content\r\n\r\n";
+    stream.write_all(answer).await?;
+    Ok(String::from_utf8_lossy(&request).into_owned())
+}
+
+#[tokio::test]
+async fn https_is_spoken_with_whom_the_system_trusts_and_nobody_else() {
+    let name = vec!["localhost".to_owned()];
+    let trusted = generate_simple_self_signed(name.clone()).expect("a certificate");
+    let other = generate_simple_self_signed(name).expect("a certificate");
+    let folder = std::env::temp_dir().join(format!("crosspoint-webhooks-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let authorities = folder.join("authorities.pem");
+    std::fs::write(&authorities, trusted.cert.pem()).expect("a file");
+
+    let good = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let bad = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = |listener: &TcpListener| {
+        let port = listener.local_addr().expect("an address").port();
+        format!("https://localhost:{port}/hook")
+    };
+    let (good_url, bad_url) = (url(&good), url(&bad));
+    let mut options = vec!["--webhook-secret", SECRET];
+    options.extend(["--webhook-url", &good_url, "--webhook-url", &bad_url]);
+    let trust = |command: &mut Command| {
+        command.env("SSL_CERT_FILE", &authorities);
+        command.env_remove("SSL_CERT_DIR");
+    };
+    let server = Server::prepared(&options, trust).await;
+    let _alice = Signaling::connect(&server, "demo", Dialect::V1).await;
+    let both = async {
+        let good = receive_by_tls(good, &trusted);
+        tokio::join!(good, receive_by_tls(bad, &other))
+    };
+    let (received, refused) = patiently("both receivers", both).await;
+    let received = received.expect("a request");
+    let first = received.lines().next();
+    assert_eq!(first, Some("POST /hook HTTP/1.1"), "{received}");
+    assert!(received.contains("room-started"), "{received}");
+    let refused = refused.expect_err("no request").to_string();
+    assert!(refused.contains("alert"), "{refused}");
+    let _ = std::fs::remove_dir_all(folder);
 }
 
 #[tokio::test]

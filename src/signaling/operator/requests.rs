@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::error::Category;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::answer::{Problem, ask, counts};
 use crate::room::{Member, OperatorRequest, RoomChange};
@@ -240,7 +240,10 @@ pub(super) async fn send_data(State(control): Control, room: InPath<String>, bod
 
 /// A body of JSON. Whatever its content type says: nobody else reads it.
 fn read<T: DeserializeOwned>(body: Body) -> Result<T, Problem> {
-    serde_json::from_slice(&body?).map_err(|error| match error.classify() {
+    // Of an object: without its members' names nobody says what is meant.
+    let members = serde_json::from_slice::<Map<String, Value>>(&body?);
+    let read = members.and_then(|members| T::deserialize(Value::Object(members)));
+    read.map_err(|error| match error.classify() {
         Category::Data => Problem::bad_message(error.to_string()),
         Category::Io | Category::Syntax | Category::Eof => {
             Problem::new(StatusCode::BAD_REQUEST, "bad-json", error.to_string())
