@@ -44,7 +44,7 @@ impl Demux {
     }
 
     /// Binds an address to a peer. `addresses` is the peer's own list, oldest first: it loses its
-    /// oldest entry when it is full. An address that was another peer's moves: its check was valid.
+    /// oldest entry when it is full. An address that was another peer's moves.
     pub(super) fn insert_address(
         &mut self,
         address: Endpoint,

@@ -357,6 +357,15 @@ impl Shard {
             .and_then(|ufrag| self.demux.by_ufrag(ufrag))
             .ok_or(DropReason::Malformed)?;
         self.current = Some(Current::Peer(index));
+        // Who has a password takes nobody's address under a forged sender, nor sends there what is for itself.
+        let holder = self.demux.by_address(path.origin());
+        let holder = holder.filter(|holder| *holder != index);
+        if holder
+            .and_then(|holder| self.peers.get(holder))
+            .is_some_and(|holder| holder.transport.hears(now, path.origin()))
+        {
+            return Err(DropReason::WrongPath);
+        }
         let peer = self.peers.get_mut(index).ok_or(DropReason::Malformed)?;
         peer.count_received(datagram);
         let _in_span = peer.span.clone().entered();

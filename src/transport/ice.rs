@@ -98,6 +98,14 @@ impl IceLite {
         self.paths.iter().any(|valid| valid.path.origin() == origin)
     }
 
+    /// Whether the last check from an address is not older than those of a peer that is there.
+    pub(super) fn hears(&self, now: Instant, origin: Endpoint) -> bool {
+        self.paths.iter().any(|valid| {
+            valid.path.origin() == origin
+                && now.saturating_duration_since(valid.last_check) <= SELECTED_SILENCE
+        })
+    }
+
     pub(super) fn handle(
         &mut self,
         now: Instant,

@@ -165,6 +165,11 @@ impl Transport {
         self.ice.accepts(origin)
     }
 
+    /// Whether the peer still checks from an address: its last check there is at most 8 s old.
+    pub fn hears(&self, now: Instant, origin: Endpoint) -> bool {
+        self.ice.hears(now, origin)
+    }
+
     /// Where to send media. `None` before the first check, and without consent.
     pub fn selected_path(&self) -> Option<Path> {
         self.ice.selected()

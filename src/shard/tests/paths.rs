@@ -104,6 +104,7 @@ fn a_forged_check_does_not_take_back_an_address() {
     let origin = Endpoint::udp(address);
     sim.clients[0].checking = false;
     sim.move_to(0, ([198, 51, 100, 90], 4000).into());
+    sim.run(ms(8_100));
     sim.move_to(1, address);
     let now = sim.now;
     sim.clients[1].check(now);
@@ -115,4 +116,25 @@ fn a_forged_check_does_not_take_back_an_address() {
     let check = crate::transport::tests::pair::Check::new(&forged, &sim.clients[0].ice);
     sim.inject(address, &check.encode());
     assert_eq!(sim.shards[0].demux.by_address(origin), Some(1));
+}
+
+#[test]
+fn a_check_under_a_forged_sender_does_not_take_the_address_of_a_peer_that_is_there() {
+    let mut sim = SimNet::with_clients(84, 2);
+    let source = Source::audio(1);
+    sim.publish(0, source);
+    sim.subscribe(1, source);
+    sim.run(ms(500));
+    let address = sim.clients[0].address;
+    let thief = &sim.clients[1];
+    let check = crate::transport::tests::pair::Check::new(&thief.server_ice, &thief.ice).encode();
+    for _ in 0..20 {
+        sim.inject(address, &check);
+        sim.run(ms(100));
+    }
+    let origin = Endpoint::udp(address);
+    assert_eq!(sim.shards[0].demux.by_address(origin), Some(0));
+    sim.settle();
+    let frames = sim.publication(0, 0).frame as usize;
+    assert_eq!(sim.receiver(1, 0).whole_frames(source.tag()).len(), frames);
 }
