@@ -247,7 +247,6 @@ impl Server {
         let turn = turn.transpose()?.map(Arc::new);
         if let (Some(turn), Some(settings)) = (&turn, &config.turn) {
             let others = OtherPorts {
-                media: sockets.first().map(MediaSocket::port),
                 page: page_port,
                 tls: tls.is_some(),
             };

@@ -37,8 +37,6 @@ impl OwnPorts {
 /// By which other ports it is reached.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OtherPorts {
-    /// That of the first shard.
-    pub(super) media: Option<u16>,
     /// That of the page.
     pub(super) page: Option<u16>,
     /// Whether TLS is spoken.
@@ -90,7 +88,9 @@ pub(super) fn ice_servers(
     .map(|address| address.map(|address| address.ip()));
     let own_tcp = own.and_then(|own| own.tcp.local_addr().ok());
     let ports = TurnPorts {
-        udp: own.map(|own| own.udp.port()).or(others.media),
+        // Never a port of media, which answers too: Chromium takes whatever comes from a port that it has a STUN or TURN
+        // server on for an answer of that, media and all (libwebrtc, `TurnPort` and `UDPPort` on a shared socket).
+        udp: own.map(|own| own.udp.port()),
         tcp: own_tcp.map(|address| address.port()),
         page: others.page,
         tls: others.tls,

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { Stage } from './support/stage.mjs';
 import { App } from './support/app.mjs';
 
-const stage = Stage.set({ firefox: true });
+const stage = Stage.set({ firefox: true, server: { args: ['--turn-port', '0'] } });
 
 for (const [way, scheme, protocol] of [['udp', 'turn:', 'udp'], ['tcp', 'turn:', 'tcp']]) {
   stage.scene(`a call by TURN over ${way} and nothing else`, async ({ room }) => {

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::support::watched::patiently;
-use crate::support::{Dialect, Server, Signaling};
+use crate::support::{Dialect, Server, Signaling, sdp};
 
 const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n\
     m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=ice-ufrag:mine\r\n\
@@ -87,6 +87,12 @@ impl Caller {
         message.build(&setters).expect("a check");
         framed(&message.raw)
     }
+}
+
+/// The UDP port of the first shard.
+pub(super) async fn media_port(server: &Server) -> u16 {
+    let caller = Caller::new(server, "asker").await;
+    sdp::candidate(&caller.answer).expect("a candidate").port()
 }
 
 fn framed(datagram: &[u8]) -> Vec<u8> {

@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use turn::client::{Client, ClientConfig, Event};
 
+use super::ice_tcp::media_port;
 use super::tls::{certificate_of, first_message_by_tls, handshake, trusting};
 use crate::support::watched::patiently;
 use crate::support::{Dialect, Server, Signaling};
@@ -78,11 +79,14 @@ async fn a_client_is_relayed_in_tls_and_without_on_the_port_of_https() {
 async fn a_client_is_relayed_by_udp_on_the_port_of_media() {
     let server = Server::with(&[&["--shards", "1"], &ECHO_ALLOWED[..]].concat()).await;
     let told = Told::of(&server).await;
-    let mut client = told.by_udp("127.0.0.1").await;
+    let by_udp = told.urls.iter().any(|url| url.ends_with("udp"));
+    assert!(!by_udp, "browsers would take media for TURN");
+    let port = media_port(&server).await;
+    let mut client = told.by_udp_to("127.0.0.1", port).await;
     client.allocate().await.expect("an allocation");
     client.is_echoed(&Echo::at("127.0.0.1").await).await;
     for host in ["127.0.0.1", "::1"] {
-        assert_binding(host, told.port("stun:", "")).await;
+        assert_binding(host, port).await;
     }
 }
 
@@ -92,10 +96,11 @@ async fn the_servers_own_media_port_is_reached_though_it_is_announced_elsewhere(
     let options = ["--shards", "1", "--announce", "192.0.2.1"];
     let server = Server::with(&options).await;
     let told = Told::of(&server).await;
-    let media = SocketAddr::from(([192, 0, 2, 1], told.port("stun:", "")));
+    let port = media_port(&server).await;
+    let media = SocketAddr::from(([192, 0, 2, 1], port));
     for mut client in [
         told.by_tcp("127.0.0.1").await,
-        told.by_udp("127.0.0.1").await,
+        told.by_udp_to("127.0.0.1", port).await,
     ] {
         client.allocate().await.expect("an allocation");
         client.permit(media).await.expect("a permission");
@@ -292,8 +297,13 @@ impl Told {
     }
 
     async fn by_udp(&self, host: &str) -> TurnClient {
+        let port = self.port("turn:", "transport=udp");
+        self.by_udp_to(host, port).await
+    }
+
+    async fn by_udp_to(&self, host: &str, port: u16) -> TurnClient {
         let host: IpAddr = host.parse().expect("an address");
-        let server = SocketAddr::new(host, self.port("turn:", "transport=udp"));
+        let server = SocketAddr::new(host, port);
         let socket = UdpSocket::bind((host, 0)).await.expect("bind");
         socket.connect(server).await.expect("connect");
         let local = socket.local_addr().expect("an address");

@@ -90,6 +90,8 @@ const sysctl = (namespace, settings) => command(inside(namespace), ['sysctl', '-
 
 async function command([name, ...before], words, input = '') {
   const child = spawn(name, [...before, ...words], { stdio: ['pipe', 'inherit', 'inherit'] });
+  // It may not read what is said to it.
+  child.stdin.on('error', () => {});
   child.stdin.end(input);
   const [code] = await once(child, 'exit');
   if (code !== 0) throw new Error(`${words.join(' ')} ended with ${code}\n${input}`);
