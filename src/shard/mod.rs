@@ -353,9 +353,12 @@ impl Shard {
         datagram: &[u8],
         batch: &mut Batch,
     ) -> Result<(), DropReason> {
-        let index = stun_username(datagram)
-            .and_then(|ufrag| self.demux.by_ufrag(ufrag))
-            .ok_or(DropReason::Malformed)?;
+        // An answer to a check of ours names nobody, and comes from where that went to.
+        let index = match stun_username(datagram) {
+            Some(ufrag) => self.demux.by_ufrag(ufrag),
+            None => self.demux.by_address(path.origin()),
+        };
+        let index = index.ok_or(DropReason::Malformed)?;
         self.current = Some(Current::Peer(index));
         // Who has a password takes nobody's address under a forged sender, nor sends there what is for itself.
         let holder = self.demux.by_address(path.origin());

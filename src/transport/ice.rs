@@ -1,13 +1,16 @@
 //! ICE-lite (RFC 8445): answers checks, and knows by them where the peer is.
 //!
-//! Nothing is gathered and nothing is asked here: the remote side is controlling, always.
+//! Nothing is gathered here, and the remote side is controlling, always. A check proves who sent it, but not that it came from
+//! where it says: whoever is in a call could name somebody else's address, and have media sent there. So media moves to
+//! another address only once something that was sent there was answered. That is the one thing that is asked.
 
 use std::time::{Duration, Instant};
 
 use ring::hmac;
 
+use super::check::{BindingAnswer, BindingCheck};
 use super::stun::{BindingRequest, StunError, StunMessage, integrity_key};
-use super::{Endpoint, Path};
+use super::{Endpoint, Path, Protocol};
 use crate::shard::IceCredentials;
 
 /// Paths that one peer may have validated; a browser with many networks has a dozen.
@@ -29,6 +32,8 @@ pub(super) struct Outcome {
     pub(super) path_changed: bool,
     /// Consent had expired, and is given again.
     pub(super) consent_regained: bool,
+    /// It came on a path that would be selected, but for the proof that the peer is there: [`IceLite::ask`].
+    pub(super) unproven: bool,
 }
 
 /// The credentials of one ICE session: another begins with each ICE restart.
@@ -51,6 +56,16 @@ struct ValidPath {
     last_check: Instant,
     /// The last check, if it carried USE-CANDIDATE.
     nominated: Option<Instant>,
+    proof: Proof,
+}
+
+/// Whether the peer is where its checks say to come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proof {
+    None,
+    /// It was asked with this transaction, which nobody else can know.
+    Asked([u8; 12]),
+    Given,
 }
 
 /// The ICE agent of one peer.
@@ -63,6 +78,8 @@ pub(super) struct IceLite {
     /// When consent ends; none before the first check, and while it has ended.
     consent_until: Option<Instant>,
     consent_lost: bool,
+    /// Whether only proven paths are selected. Until DTLS is done nothing large is sent.
+    wants_proof: bool,
 }
 
 impl IceLite {
@@ -74,7 +91,60 @@ impl IceLite {
             selected: None,
             consent_until: None,
             consent_lost: false,
+            wants_proof: false,
         }
+    }
+
+    /// DTLS was done over this path: the peer is there. From now on it has to be wherever it says.
+    pub(super) fn prove(&mut self, path: Path) {
+        self.wants_proof = true;
+        if let Some(valid) = self.paths.iter_mut().find(|valid| valid.path == path) {
+            valid.proof = Proof::Given;
+        }
+    }
+
+    /// A check of ours for an unproven path, with a transaction that cannot be guessed.
+    pub(super) fn ask(&mut self, path: Path, transaction: [u8; 12]) -> Option<Vec<u8>> {
+        let valid = self.paths.iter_mut().find(|valid| valid.path == path)?;
+        let mut sessions = std::iter::once(&self.current).chain(&self.previous);
+        let session = sessions.find(|session| session.generation == valid.generation)?;
+        let remote = session.remote.as_ref()?;
+        valid.proof = Proof::Asked(transaction);
+        let check = BindingCheck {
+            transaction,
+            username: &format!("{}:{}", remote.ufrag, session.local.ufrag),
+            priority: valid.priority,
+            controlling: false,
+            tie_breaker: 0,
+            nominates: false,
+        };
+        Some(check.write(&integrity_key(&remote.pwd)))
+    }
+
+    /// What may be the answer to a check of ours. True if it moved the selection.
+    fn handle_answer(
+        &mut self,
+        now: Instant,
+        path: Path,
+        datagram: &[u8],
+    ) -> Result<bool, StunError> {
+        let valid = self.paths.iter_mut().find(|valid| valid.path == path);
+        let valid = valid.ok_or(StunError::Unexpected)?;
+        let Proof::Asked(transaction) = valid.proof else {
+            return Err(StunError::Unexpected);
+        };
+        let mut sessions = std::iter::once(&self.current).chain(&self.previous);
+        let session = sessions.find(|session| session.generation == valid.generation);
+        let remote = session.and_then(|session| session.remote.as_ref());
+        let remote = remote.ok_or(StunError::Unexpected)?;
+        let answer = BindingAnswer::parse(datagram, &integrity_key(&remote.pwd))?;
+        if answer.transaction != transaction || answer.error.is_some() {
+            return Err(StunError::Unexpected);
+        }
+        valid.proof = Proof::Given;
+        let before = self.selected;
+        self.select(now, path);
+        Ok(self.selected != before)
     }
 
     /// Takes the credentials of a description. Other ones than before are an ICE restart.
@@ -115,6 +185,15 @@ impl IceLite {
         let request = match StunMessage::parse(datagram) {
             Ok(StunMessage::Request(request)) => request,
             Ok(StunMessage::Indication) => return Ok(Outcome::default()),
+            Err(StunError::Unexpected) => {
+                let moved = self.handle_answer(now, path, datagram);
+                return moved
+                    .map(|path_changed| Outcome {
+                        path_changed,
+                        ..Outcome::default()
+                    })
+                    .map_err(|error| (error, None));
+            }
             Err(error) => return Err((error, None)),
         };
         let session = self.session_of(&request).map_err(|error| (error, None))?;
@@ -132,13 +211,14 @@ impl IceLite {
         let before = self.selected;
         self.forget_stale(now);
         self.validate(now, path, generation, &request);
-        self.select(now, path);
+        let unproven = self.select(now, path);
         let consent_regained = std::mem::take(&mut self.consent_lost);
         self.consent_until = Some(now + CONSENT_TIMEOUT);
         Ok(Outcome {
             response: Some(response),
             path_changed: self.selected != before,
             consent_regained,
+            unproven,
         })
     }
 
@@ -168,9 +248,15 @@ impl IceLite {
             priority: request.priority,
             last_check: now,
             nominated: request.use_candidate.then_some(now),
+            // Who opened a connection is at its other end.
+            proof: match path.protocol {
+                Protocol::Tcp => Proof::Given,
+                Protocol::Udp => Proof::None,
+            },
         };
         if let Some(known) = self.paths.iter_mut().find(|known| known.path == path) {
-            *known = valid;
+            let proof = known.proof;
+            *known = ValidPath { proof, ..valid };
             return;
         }
         if self.paths.len() >= MAX_PATHS {
@@ -184,11 +270,11 @@ impl IceLite {
         self.paths.push(valid);
     }
 
-    /// Moves the selection to `path` if the check that just came there is reason enough.
-    fn select(&mut self, now: Instant, path: Path) {
+    /// Moves the selection to `path` if the check that came there last is reason enough. True if only the proof is missing.
+    fn select(&mut self, now: Instant, path: Path) -> bool {
         let find = |path: Path| self.paths.iter().find(|valid| valid.path == path);
         let Some(candidate) = find(path) else {
-            return;
+            return false;
         };
         let moves = match self.selected.and_then(find) {
             None => true,
@@ -197,12 +283,15 @@ impl IceLite {
         };
         let restarted =
             candidate.nominated.is_some() && candidate.generation == self.current.generation;
-        if moves {
+        let unproven = self.wants_proof && candidate.proof != Proof::Given;
+        if moves && !unproven {
             self.selected = Some(path);
         }
-        if restarted {
+        // The answer to our check is still to be understood.
+        if restarted && !(moves && unproven) {
             self.previous = None;
         }
+        moves && unproven
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {

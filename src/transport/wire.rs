@@ -63,6 +63,7 @@ pub enum TransportEvent {
 /// [`poll_timeout`](Self::poll_timeout) when to call [`handle_timeout`](Self::handle_timeout).
 /// Media passes through `open_*` and `seal_*`, which queue nothing and never change the timeout.
 pub struct Transport {
+    identity: Identity,
     ice: IceLite,
     dtls: Dtls,
     srtp: Option<Box<Srtp>>,
@@ -73,8 +74,21 @@ pub struct Transport {
     sctp: Option<Box<Sctp>>,
     is_client: bool,
     failed: bool,
+    /// What may be sent before DTLS has proven that the peer is where it says.
+    allowance: Option<Allowance>,
     transmits: VecDeque<Transmit>,
     events: VecDeque<TransportEvent>,
+}
+
+/// Bytes that may be sent before anything proves that the peer is where it says to be: so many for each that came from there,
+/// as in QUIC (RFC 9000 section 8.1).
+const AMPLIFICATION: usize = 3;
+
+/// What came, and what was sent.
+#[derive(Clone, Copy, Debug, Default)]
+struct Allowance {
+    received: usize,
+    sent: usize,
 }
 
 impl Transport {
@@ -82,6 +96,7 @@ impl Transport {
     /// [`set_parameters`](Self::set_parameters).
     pub fn new(identity: &Identity, local: IceCredentials, limits: ChannelLimits) -> Self {
         Self {
+            identity: identity.clone(),
             ice: IceLite::new(local),
             dtls: Dtls::new(identity.clone()),
             srtp: None,
@@ -90,6 +105,7 @@ impl Transport {
             sctp: None,
             is_client: false,
             failed: false,
+            allowance: Some(Allowance::default()),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
         }
@@ -121,11 +137,21 @@ impl Transport {
         }
         let mut answer = |contents: Option<Vec<u8>>| {
             let transmit = contents.map(|contents| Transmit { path, contents });
+            if let (Some(allowance), Some(transmit)) = (&mut self.allowance, &transmit) {
+                allowance.received += datagram.len();
+                allowance.sent += transmit.contents.len();
+            }
             self.transmits.extend(transmit);
         };
         match self.ice.handle(now, path, datagram) {
             Ok(outcome) => {
                 answer(outcome.response);
+                if outcome.unproven {
+                    let asked = self.transaction();
+                    let check = asked.and_then(|transaction| self.ice.ask(path, transaction));
+                    let transmit = check.map(|contents| Transmit { path, contents });
+                    self.transmits.extend(transmit);
+                }
                 if outcome.path_changed {
                     self.events.push_back(TransportEvent::PathChanged);
                 }
@@ -153,8 +179,20 @@ impl Transport {
         if !self.accepts(path.origin()) {
             return Err(DtlsError::UnknownPath);
         }
+        if let Some(allowance) = &mut self.allowance {
+            allowance.received += datagram.len();
+        }
+        let was_connected = self.dtls.is_connected();
         let mut out = Vec::new();
         let handled = self.dtls.handle(now, datagram, &mut out);
+        // Who knows the cookie has read what was sent to this address (RFC 6347 section 4.2.1).
+        if out.iter().any(|record| is_server_hello(record)) {
+            self.allowance = None;
+        }
+        if self.dtls.is_connected() && !was_connected {
+            self.allowance = None;
+            self.ice.prove(path);
+        }
         self.send_dtls(out);
         self.handle_dtls_events(now, handled?);
         Ok(())
@@ -329,16 +367,32 @@ impl Transport {
         self.handle_dtls_events(now, events);
     }
 
-    /// Without a path records are lost, as on any wire: both sides repeat theirs.
+    /// A number that nobody can guess.
+    fn transaction(&self) -> Option<[u8; 12]> {
+        let mut transaction = [0; 12];
+        let random = self.identity.provider().random();
+        random.fill(&mut transaction).ok()?;
+        Some(transaction)
+    }
+
+    /// Without a path records are lost, as on any wire, and so are those that are too much to be sent to somebody who may
+    /// not have asked for them: both sides repeat theirs.
     fn send_dtls(&mut self, records: Vec<BytesMut>) {
         let Some(path) = self.ice.selected() else {
             return;
         };
-        let transmits = records.into_iter().map(|contents| Transmit {
-            path,
-            contents: contents.into(),
-        });
-        self.transmits.extend(transmits);
+        for contents in records {
+            if let Some(allowance) = &mut self.allowance {
+                if allowance.sent + contents.len() > AMPLIFICATION * allowance.received {
+                    continue;
+                }
+                allowance.sent += contents.len();
+            }
+            self.transmits.push_back(Transmit {
+                path,
+                contents: contents.into(),
+            });
+        }
     }
 
     fn handle_dtls_events(&mut self, now: Instant, events: Vec<DtlsEvent>) {
@@ -393,4 +447,11 @@ impl Transport {
             self.events.push_back(TransportEvent::Failed(reason));
         }
     }
+}
+
+/// Whether a record of ours begins what follows the exchange of cookies.
+fn is_server_hello(record: &[u8]) -> bool {
+    const HANDSHAKE: u8 = 22;
+    const SERVER_HELLO: u8 = 2;
+    record.first() == Some(&HANDSHAKE) && record.get(13) == Some(&SERVER_HELLO)
 }

@@ -21,8 +21,8 @@ use crate::rtp::{
 use crate::shard::{IceCredentials, PeerId};
 use crate::transport::tests::pair::Check;
 use crate::transport::{
-    ChannelReliability, DatagramKind, MessageKind, Path, Protocol, Transmit, Transport,
-    TransportEvent, classify,
+    ChannelReliability, DatagramKind, MessageKind, Path, Protocol, StunMessage, Transmit,
+    Transport, TransportEvent, classify, integrity_key,
 };
 
 /// How often a client looks for what it misses.
@@ -192,14 +192,21 @@ impl Client {
             local: None,
         };
         match classify(datagram) {
-            Some(DatagramKind::Stun) | None => {}
+            Some(DatagramKind::Stun) => {
+                let key = integrity_key(&self.ice.pwd);
+                if let Ok(StunMessage::Request(request)) = StunMessage::parse(datagram)
+                    && request.is_from_holder_of(&key)
+                {
+                    self.out.push_back(request.success(path.remote, &key));
+                }
+            }
+            None => {}
             Some(DatagramKind::Dtls) => {
                 let _ = self.transport.handle_dtls(now, path, datagram);
             }
             Some(DatagramKind::Rtp) => {
-                if self.handle_rtp(now, datagram).is_none() {
-                    self.strange += 1;
-                }
+                let is_strange = self.handle_rtp(now, datagram).is_none();
+                self.strange += usize::from(is_strange);
             }
             Some(DatagramKind::Rtcp) => {
                 if let Ok(len) = self.transport.open_rtcp(datagram) {

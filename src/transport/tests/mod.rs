@@ -1,5 +1,6 @@
 //! The wire against itself and against the suppliers' own stacks, in virtual time.
 
+mod amplification;
 mod channels;
 mod checks;
 mod connection;

@@ -16,8 +16,8 @@ use rand::{Rng, SeedableRng};
 
 use crate::shard::{DtlsRole, Fingerprint, IceCredentials, SctpParameters, TransportParameters};
 use crate::transport::{
-    ChannelLimits, DatagramKind, Identity, Path, Protocol, Transmit, Transport, TransportEvent,
-    classify,
+    ChannelLimits, DatagramKind, Identity, Path, Protocol, StunMessage, Transmit, Transport,
+    TransportEvent, classify, integrity_key,
 };
 
 pub(crate) const LIMITS: ChannelLimits = ChannelLimits {
@@ -208,7 +208,10 @@ impl Pair {
     /// Delivers what is due and takes what is sent.
     fn exchange(&mut self) {
         if self.checking && self.next_check <= self.now {
-            self.next_check = self.now + Duration::from_millis(2500);
+            // Browsers check sooner until they are connected.
+            let is_connected = self.ends.iter().all(|end| end.transport.is_connected());
+            let pause = if is_connected { 2_500 } else { 250 };
+            self.next_check = self.now + Duration::from_millis(pause);
             self.check();
         }
         for at in [CLIENT, SERVER] {
@@ -235,18 +238,27 @@ impl Pair {
 
     pub(super) fn collect(&mut self, at: usize) {
         let due = self.now + self.delay;
-        while let Some(event) = self.ends[at].transport.poll_event() {
-            self.ends[at].events.push(event);
-        }
-        while let Some(Transmit { contents, .. }) = self.ends[at].transport.poll_transmit() {
-            // Answers to checks go to agents that are not there.
+        while let Some(Transmit { contents, path }) = self.ends[at].transport.poll_transmit() {
+            // Answers to checks go to agents that are not there; checks are answered where the other end is.
             if classify(&contents) == Some(DatagramKind::Stun) {
+                let key = integrity_key(&self.ends[1 - at].ice.pwd);
+                if let Ok(StunMessage::Request(request)) = StunMessage::parse(&contents)
+                    && path.remote == self.ends[1 - at].address
+                {
+                    assert!(request.is_from_holder_of(&key));
+                    let answer = request.success(self.ends[at].address, &key);
+                    let end = &mut self.ends[at];
+                    end.transport.handle_stun(self.now, path, &answer).unwrap();
+                }
                 continue;
             }
             assert!(contents.len() <= 1300, "{} bytes", contents.len());
             if !self.rng.random_bool(self.loss) {
                 self.ends[1 - at].queue.push_back((due, contents));
             }
+        }
+        while let Some(event) = self.ends[at].transport.poll_event() {
+            self.ends[at].events.push(event);
         }
     }
 
