@@ -29,7 +29,7 @@ after(async () => {
 });
 
 /** A call of two in a browser on a host of its own: `{ host, alice, bob, paths }`. */
-function call(name, { launch = launchChromium, families, address = () => hosts.server.ipv4, rules = () => '' }, body) {
+function call(name, { launch = launchChromium, families, address = () => hosts.server.ipv4, rules = () => '', prepare }, body) {
   test(name, { timeout: 90_000 }, async (t) => {
     const device = `net${(networks += 1)}`;
     const host = await hosts.add(device, { families });
@@ -38,8 +38,8 @@ function call(name, { launch = launchChromium, families, address = () => hosts.s
     const browser = await launch({ within: host.within, trusting: true });
     const stage = { open: (_, url) => open(browser, url), server: { url: `https://${address()}` } };
     try {
-      const alice = await App.join(stage, browser, { room: device, name: 'Alice' });
-      const bob = await App.join(stage, browser, { room: device, name: 'Bob' });
+      const alice = await App.join(stage, browser, { room: device, name: 'Alice', prepare });
+      const bob = await App.join(stage, browser, { room: device, name: 'Bob', prepare });
       await alice.receives([bob]);
       await bob.receives([alice]);
       await body({ host, alice, bob });
@@ -62,6 +62,20 @@ async function open(browser, url) {
   return page;
 }
 
+/** Peer connections are told of no TURN: what is left is the media's own way. */
+const withoutServers = (page) =>
+  page.evaluateOnNewDocument(() => {
+    window.RTCPeerConnection = class extends RTCPeerConnection {
+      constructor(configuration) {
+        super({ ...configuration, iceServers: [] });
+      }
+
+      setConfiguration(configuration) {
+        super.setConfiguration({ ...configuration, iceServers: [] });
+      }
+    };
+  });
+
 /** The two ends of the path by which an app's media goes. */
 const path = (app) =>
   app.run(async () => {
@@ -69,7 +83,7 @@ const path = (app) =>
     const pairs = [...stats.values()].filter(({ type, nominated, state }) => type === 'candidate-pair' && nominated && state === 'succeeded');
     const transport = [...stats.values()].find(({ type }) => type === 'transport');
     const pair = stats.get(transport?.selectedCandidatePairId) ?? pairs.find(({ selected }) => selected) ?? pairs[0];
-    const end = ({ protocol, address, port, candidateType }) => ({ protocol, address, port, type: candidateType });
+    const end = ({ protocol, address, port, candidateType, relayProtocol }) => ({ protocol: relayProtocol ?? protocol, address, port, type: candidateType });
     return { local: end(stats.get(pair.localCandidateId)), remote: end(stats.get(pair.remoteCandidateId)) };
   });
 
@@ -81,7 +95,7 @@ call('an open network: by UDP, to the port of the page', {}, async ({ alice }) =
 for (const [name, launch] of [['Chromium', launchChromium], ['Firefox', launchFirefox]]) {
   call(
     `UDP is blocked, ${name}: by TCP, to the port of the page`,
-    { launch, rules: (device) => forward(device, `iifname ${device} meta l4proto udp drop`) },
+    { launch, prepare: withoutServers, rules: (device) => forward(device, `iifname ${device} meta l4proto udp drop`) },
     async ({ alice, bob }) => {
       for (const app of [alice, bob]) {
         const { remote } = await path(app);
@@ -95,8 +109,10 @@ call(
   'only TCP to port 443 passes',
   { rules: (device) => forward(device, `iifname ${device} tcp dport 443 accept`, `iifname ${device} drop`) },
   async ({ alice }) => {
-    const { remote } = await path(alice);
-    assert.deepEqual([remote.protocol, remote.port], ['tcp', 443]);
+    // As media in frames, or relayed by TURN: each goes to that port.
+    const { local, remote } = await path(alice);
+    assert.ok(['tcp', 'tls'].includes(local.protocol), local.protocol);
+    assert.equal(remote.port, 443);
   },
 );
 
