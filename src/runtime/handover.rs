@@ -110,8 +110,10 @@ impl Handover {
     }
 
     fn owner(&mut self, now: Instant, remote: SocketAddr, datagram: &[u8]) -> Option<usize> {
-        if classify(datagram) == Some(DatagramKind::Stun) {
-            let owner = shard_of_ufrag(stun_username(datagram)?)?;
+        let is_stun = classify(datagram) == Some(DatagramKind::Stun);
+        // An answer to a check of ours names nobody.
+        let ufrag = is_stun.then(|| stun_username(datagram)).flatten();
+        if let Some(owner) = ufrag.and_then(shard_of_ufrag) {
             if self.owners.get(&remote) != Some(&owner) {
                 self.believe(now, remote, owner);
             }
@@ -279,6 +281,10 @@ mod tests {
     }
 
     const MEDIA: [u8; 20] = [0x80; 20];
+    /// The head of a STUN answer.
+    const ANSWER: [u8; 20] = [
+        1, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7,
+    ];
 
     #[test]
     fn a_check_finds_its_shard_and_what_follows_it_does_too_until_the_peer_is_gone() {
@@ -287,9 +293,13 @@ mod tests {
         assert!(!near.take(now, path(1), &MEDIA), "nobody knows it");
         assert!(near.take(now, path(1), &check(1)));
         assert!(near.take(now, path(1), &MEDIA), "believed");
+        assert!(near.take(now, path(1), &ANSWER), "it names nobody");
         near.post();
         let got = read(now, &mut far, &[1]);
-        assert_eq!(got, [(1, check(1)), (1, MEDIA.to_vec())]);
+        assert_eq!(
+            got,
+            [(1, check(1)), (1, MEDIA.to_vec()), (1, ANSWER.to_vec())]
+        );
         read(now, &mut near, &[]);
         let later = now + Duration::from_secs(60);
         assert!(near.take(later, path(1), &MEDIA), "known");
@@ -300,7 +310,7 @@ mod tests {
         far.post();
         read(later, &mut near, &[]);
         assert!(!near.take(later, path(1), &MEDIA), "gone");
-        assert_eq!((near.count(), far.due()), (3, None));
+        assert_eq!((near.count(), far.due()), (4, None));
         assert!(near.owners.is_empty() && far.heard_by.is_empty());
     }
 
@@ -319,7 +329,7 @@ mod tests {
         // One's own shard, one that is not there, no ufrag, and no UDP.
         assert!(!near.take(now, path(1), &check(0)));
         assert!(!near.take(now, path(1), &check(63)));
-        assert!(!near.take(now, path(1), &check(1)[..20]));
+        assert!(!near.take(now, path(2_000), &check(1)[..20]));
         let protocol = Protocol::Tcp;
         let tcp = Path {
             protocol,

@@ -329,14 +329,16 @@ impl Tick {
         let (to_turn, handover) = (&mut self.to_turn, &mut self.handover);
         for _ in 0..READS_PER_TICK {
             let more = self.socket.read(|path, datagram| {
+                // First, since it may come from a peer's address: browsers ask for both by one socket.
+                let turn = to_turn.as_mut();
+                if turn.is_some_and(|turn| turn.takes(now, path, datagram)) {
+                    return;
+                }
                 let Some(stray) = take(shard, now, path, datagram, batch) else {
                     return;
                 };
-                let turn = to_turn.as_mut();
                 let others = handover.as_mut();
-                if !turn.is_some_and(|turn| turn.takes(now, path, datagram))
-                    && !others.is_some_and(|others| others.take(now, path, datagram))
-                {
+                if !others.is_some_and(|others| others.take(now, path, datagram)) {
                     shard.drop_stray(stray);
                 }
             })?;
