@@ -26,7 +26,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use crate::config::LogFormat;
-use crate::post::Poster;
+use crate::http_client;
 
 /// How long a collector may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -93,7 +93,7 @@ pub fn start(
 fn provider(endpoint: &Uri, executor: &Handle) -> Result<SdkTracerProvider, TelemetryError> {
     let traces = traces_url(endpoint);
     let client = Client {
-        poster: Poster::new([endpoint], PATIENCE).map_err(|error| {
+        client: http_client::HttpClient::new([endpoint], PATIENCE).map_err(|error| {
             TelemetryError(format!(
                 "https needs the system's certificate authorities, install ca-certificates ({error})"
             ))
@@ -138,7 +138,7 @@ impl Drop for Telemetry {
 /// The exporter's way to the collector. It is asked on a thread without an executor.
 #[derive(Debug)]
 struct Client {
-    poster: Poster,
+    client: http_client::HttpClient,
     executor: Handle,
     /// Whether the last request failed: that is said once.
     failing: Arc<AtomicBool>,
@@ -148,8 +148,8 @@ struct Client {
 impl HttpClient for Client {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let (head, body) = request.into_parts();
-        let poster = self.poster.clone();
-        let posted = async move { poster.post(head.uri, head.headers, body).await };
+        let client = self.client.clone();
+        let posted = async move { client.post(head.uri, head.headers, body).await };
         let answer = self.executor.spawn(posted).await?;
         let why = match &answer {
             Ok(answer) if answer.status().is_success() => None,

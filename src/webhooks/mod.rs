@@ -36,7 +36,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use crate::post::Poster;
+use crate::http_client::HttpClient;
 use crate::room::Notice;
 use deliver::{Outcome, deliver};
 use event::Event;
@@ -106,16 +106,16 @@ impl Webhooks {
         config: WebhookConfig,
         counts: Arc<WebhookCounts>,
     ) -> io::Result<(Self, WebhookQueues)> {
-        let poster = Poster::new(&config.urls, ANSWER_PATIENCE)?;
+        let client = HttpClient::new(&config.urls, ANSWER_PATIENCE)?;
         let mut tasks = JoinSet::new();
         let mut receivers = Vec::new();
         for url in config.urls {
             let (queue, events) = mpsc::channel(MAX_QUEUED);
             let name = shown(&url);
-            let (poster, secret) = (poster.clone(), config.secret.clone());
+            let (client, secret) = (client.clone(), config.secret.clone());
             let post = async move |event: &Event| {
                 let headers = secret.sign(&event.id, unix_ms() / 1_000, &event.body);
-                let answer = poster.post(url.clone(), headers, event.body.clone()).await;
+                let answer = client.post(url.clone(), headers, event.body.clone()).await;
                 Outcome::of(answer.map(|response| response.status()))
             };
             tasks.spawn(deliver(name.clone(), events, post, Arc::clone(&counts)));

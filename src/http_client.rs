@@ -1,7 +1,8 @@
-//! POST requests to other servers, over HTTP or HTTPS.
+//! Requests to other servers, over HTTP or HTTPS.
 //!
-//! Called by [`crate::webhooks`] and [`crate::telemetry`]. It follows no redirect, reads no more of an answer than it must,
-//! and trusts the certificate authorities that the system trusts. It decides nothing about what an answer means.
+//! Called by [`crate::webhooks`], [`crate::telemetry`] and [`crate::entrance`], which asks for certificates. It follows no
+//! redirect, reads no more of an answer than it must, and trusts the certificate authorities that the system trusts, or the
+//! one that it is told. It decides nothing about what an answer means.
 
 use std::io;
 use std::time::Duration;
@@ -23,43 +24,52 @@ const IDLE: Duration = Duration::from_secs(30);
 /// Longest answer that is read, in bytes; a longer one ends its connection.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
-/// Sends POST requests. Clones share their connections.
+/// Sends requests. Clones share their connections.
 #[derive(Clone, Debug)]
-pub struct Poster {
+pub struct HttpClient {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     patience: Duration,
 }
 
-impl Poster {
+impl HttpClient {
     /// One that waits for `patience` for each answer. An error where one of `uris` is HTTPS and the system trusts nobody.
     pub fn new<'a>(
         uris: impl IntoIterator<Item = &'a Uri>,
         patience: Duration,
     ) -> io::Result<Self> {
-        let provider = ring::default_provider();
         let needs_tls = uris
             .into_iter()
             .any(|uri| uri.scheme_str() == Some("https"));
+        if !needs_tls {
+            return Self::trusting(RootCertStore::empty(), patience);
+        }
         let connector = HttpsConnectorBuilder::new();
-        let connector = if needs_tls {
-            connector.with_provider_and_native_roots(provider)?
-        } else {
-            let config = ClientConfig::builder_with_provider(provider.into())
-                .with_safe_default_protocol_versions()
-                .map_err(io::Error::other)?
-                .with_root_certificates(RootCertStore::empty())
-                .with_no_client_auth();
-            connector.with_tls_config(config)
-        };
+        let connector = connector.with_provider_and_native_roots(ring::default_provider())?;
         let connector = connector.https_or_http().enable_http1().build();
+        Ok(Self::with_connector(connector, patience))
+    }
+
+    /// One that trusts these authorities and no others.
+    pub fn trusting(roots: RootCertStore, patience: Duration) -> io::Result<Self> {
+        let config = ClientConfig::builder_with_provider(ring::default_provider().into())
+            .with_safe_default_protocol_versions()
+            .map_err(io::Error::other)?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let connector = HttpsConnectorBuilder::new().with_tls_config(config);
+        let connector = connector.https_or_http().enable_http1().build();
+        Ok(Self::with_connector(connector, patience))
+    }
+
+    fn with_connector(connector: HttpsConnector<HttpConnector>, patience: Duration) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(IDLE)
             .pool_timer(TokioTimer::new())
             .build(connector);
-        Ok(Self { client, patience })
+        Self { client, patience }
     }
 
-    /// Sends one, and gives the answer with as much of its body as fits. An error says why there is none. On tokio only.
+    /// Sends a POST request. Else as [`Self::send`].
     pub async fn post(
         &self,
         uri: Uri,
@@ -67,13 +77,19 @@ impl Poster {
         body: Bytes,
     ) -> Result<Response<Bytes>, String> {
         let mut request = Request::post(uri)
-            .body(Full::new(body))
+            .body(body)
             .map_err(|error| error.to_string())?;
         *request.headers_mut() = headers;
+        self.send(request).await
+    }
+
+    /// Sends a request, and gives the answer; a body that is too long is as good as none. An error says why there is no
+    /// answer. On tokio only.
+    pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, String> {
         let answered = async {
             let response = self
                 .client
-                .request(request)
+                .request(request.map(Full::new))
                 .await
                 .map_err(|error| cause(&error))?;
             let (head, body) = response.into_parts();
