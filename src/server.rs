@@ -178,6 +178,16 @@ impl Server {
                 }
             }
         }
+        if let (Some(CertificateSource::Acme(acme)), Some(first)) =
+            (&self.config.tls, self.addresses().first())
+        {
+            for domain in &acme.domains {
+                match first.port() {
+                    443 => add(domain),
+                    port => add(&format_args!("{domain}:{port}")),
+                }
+            }
+        }
         urls
     }
 
@@ -290,7 +300,7 @@ impl Server {
             allowed_origins: (!config.allowed_origins.is_empty())
                 .then(|| config.allowed_origins.clone()),
             operator_token: config.operator_token.clone(),
-            by_https_only: matches!(&config.tls, Some(source) if *source != CertificateSource::SelfSigned),
+            by_https_only: matches!(&config.tls, Some(source) if !matches!(source, CertificateSource::SelfSigned { .. })),
             readiness: readiness.clone(),
             keys,
         });

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use axum::http::Uri;
 
+use super::certificate::certificate_source;
 use super::turn::turn;
-use super::values::{KeyFile, KeySecret, Secret, TlsMode};
+use super::values::{KeyFile, KeySecret, Secret};
 use super::{Config, Limits, Options};
 use crate::access::KeySource;
-use crate::entrance::CertificateSource;
 use crate::forward::LoudestLimits;
 use crate::signaling::OperatorToken;
 use crate::webhooks::{WebhookConfig, WebhookSecret};
@@ -84,6 +84,11 @@ impl Options {
             tls: self.tls.or(other.tls),
             tls_cert: self.tls_cert.or(other.tls_cert),
             tls_key: self.tls_key.or(other.tls_key),
+            acme_domain: self.acme_domain.or(other.acme_domain),
+            acme_email: self.acme_email.or(other.acme_email),
+            acme_directory: self.acme_directory.or(other.acme_directory),
+            acme_root: self.acme_root.or(other.acme_root),
+            state_dir: self.state_dir.or(other.state_dir),
             udp_port: self.udp_port.or(other.udp_port),
             share_udp_port: self.share_udp_port.or(other.share_udp_port),
             ice_tcp: self.ice_tcp.or(other.ice_tcp),
@@ -140,12 +145,12 @@ impl Options {
         let default = Config::default();
         let limits = default.limits;
         let turn = turn(&self)?;
+        let tls = certificate_source(&self)?;
         let listen_is_default = self.listen.is_none();
         let listen = self.listen.unwrap_or(default.listen);
         if listen.is_empty() {
             return Err(wrong("listen", "nothing", "at least one ADDR:PORT"));
         }
-        let tls = certificate_source(self.tls, self.tls_cert, self.tls_key)?;
         let shards = ranged("shards", self.shards, default.shards, 1, 64)?;
         let udp_port = self.udp_port.unwrap_or(default.udp_port);
         let share_udp_port = self.share_udp_port.unwrap_or(default.share_udp_port);
@@ -305,34 +310,6 @@ impl Options {
     }
 }
 
-fn certificate_source(
-    mode: Option<TlsMode>,
-    chain: Option<PathBuf>,
-    key: Option<PathBuf>,
-) -> Result<Option<CertificateSource>, ConfigError> {
-    let files = "both --tls-cert and --tls-key";
-    match (mode, chain, key) {
-        (None | Some(TlsMode::Files), Some(chain), Some(key)) => {
-            Ok(Some(CertificateSource::Files { chain, key }))
-        }
-        (None | Some(TlsMode::Off), None, None) => Ok(None),
-        (Some(TlsMode::SelfSigned), None, None) => Ok(Some(CertificateSource::SelfSigned)),
-        (Some(TlsMode::Files), None, None) => Err(wrong("tls", "files", files)),
-        (Some(TlsMode::Off), ..) => Err(wrong(
-            "tls",
-            "off",
-            "files, or no --tls-cert and no --tls-key",
-        )),
-        (Some(TlsMode::SelfSigned), ..) => Err(wrong(
-            "tls",
-            "self",
-            "files, or no --tls-cert and no --tls-key",
-        )),
-        (_, Some(chain), None) => Err(wrong("tls-cert", chain.display(), files)),
-        (_, None, Some(key)) => Err(wrong("tls-key", key.display(), files)),
-    }
-}
-
 pub(super) fn wrong(
     option: &'static str,
     value: impl fmt::Display,
@@ -423,7 +400,8 @@ fn webhooks(
     Ok(Some(WebhookConfig { urls, secret }))
 }
 
-fn http_url(text: &str) -> Option<Uri> {
+/// A URL of HTTP or HTTPS with a host.
+pub(super) fn http_url(text: &str) -> Option<Uri> {
     let url = text.parse::<Uri>().ok()?;
     let is_http = matches!(url.scheme_str(), Some("http" | "https"));
     (is_http && url.host().is_some()).then_some(url)

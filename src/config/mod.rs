@@ -2,8 +2,10 @@
 //!
 //! Called by `main` and by whoever embeds the server. The three sources set the same options; the
 //! command line wins over the environment, and both win over the file. [`Options`] are what was said, a [`Config`] is what
-//! it comes to. It reads that file and nothing else: what certificates hold is found out by who uses them.
+//! it comes to. It reads that file and nothing else: what certificates hold is found out by who uses
+//! them.
 
+mod certificate;
 mod check;
 mod options;
 #[cfg(test)]

@@ -32,8 +32,9 @@ pub struct Options {
     )]
     pub listen: Option<Vec<ListenAddress>>,
 
-    /// Speak HTTPS: `files` with the certificate of --tls-cert, `self` with one that is made at the start and that browsers
-    /// ask about; `off` for HTTP [default: files with --tls-cert, else off]
+    /// Speak HTTPS: `files` with the certificate of --tls-cert; `acme` with one that is asked of Let's Encrypt for
+    /// --acme-domain; `self` with one that is made here and that browsers ask about; `off` for HTTP [default: what the options
+    /// below tell, else off]
     #[arg(long, env = "CROSSPOINT_TLS", value_name = "MODE")]
     pub tls: Option<TlsMode>,
 
@@ -44,6 +45,33 @@ pub struct Options {
     /// PEM file with the certificate's key
     #[arg(long, env = "CROSSPOINT_TLS_KEY", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
+
+    /// Ask for a certificate for this name, by which port 443 of this machine is reached, and renew it in time; may be
+    /// repeated. By this you agree to the terms of the authority
+    #[arg(
+        long,
+        env = "CROSSPOINT_ACME_DOMAIN",
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
+    pub acme_domain: Option<Vec<String>>,
+
+    /// Whom the authority may write to about its certificates [default: nobody]
+    #[arg(long, env = "CROSSPOINT_ACME_EMAIL", value_name = "ADDRESS")]
+    pub acme_email: Option<String>,
+
+    /// The authority's directory [default: https://acme-v02.api.letsencrypt.org/directory]
+    #[arg(long, env = "CROSSPOINT_ACME_DIRECTORY", value_name = "URL")]
+    pub acme_directory: Option<String>,
+
+    /// PEM file with the root of the authority's own certificate, where the system does not trust it
+    #[arg(long, env = "CROSSPOINT_ACME_ROOT", value_name = "FILE")]
+    pub acme_root: Option<PathBuf>,
+
+    /// Folder for what outlives the server: the certificates that it made or was given, and their keys; made where it is not
+    /// there [default: that of the service manager, else $XDG_STATE_HOME/crosspoint or ~/.local/state/crosspoint]
+    #[arg(long, env = "CROSSPOINT_STATE_DIR", value_name = "FOLDER")]
+    pub state_dir: Option<PathBuf>,
 
     /// First UDP port for media; each shard takes one, counting up; 0 takes free ones [default: 7880]
     #[arg(long, env = "CROSSPOINT_UDP_PORT", value_name = "PORT", value_parser = |text: &str| number::<u16>(text, "0 to 65535"))]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Parser;
 
 use super::*;
+use crate::entrance::{AcmeConfig, LETS_ENCRYPT};
 
 fn options(args: &[&str]) -> Result<Config, ConfigError> {
     let args = std::iter::once("crosspoint").chain(args.iter().copied());
@@ -174,9 +175,10 @@ fn webhooks_are_signed_and_their_urls_never_shown() {
 fn a_certificate_is_made_or_read_from_two_files() {
     let source = |args: &[&str]| options(args).map(|config| config.tls);
     assert_eq!(source(&["--tls", "off"]), Ok(None));
+    let state = Some("/state".into());
     assert_eq!(
-        source(&["--tls", "self"]),
-        Ok(Some(CertificateSource::SelfSigned))
+        source(&["--tls", "self", "--state-dir", "/state"]),
+        Ok(Some(CertificateSource::SelfSigned { state }))
     );
     let pair = ["--tls-cert", "a", "--tls-key", "b"];
     let files = CertificateSource::Files {
@@ -193,12 +195,78 @@ fn a_certificate_is_made_or_read_from_two_files() {
         let error = source(args).unwrap_err().to_string();
         assert!(error.contains("both --tls-cert and --tls-key"), "{error}");
     }
-    for mode in ["self", "off"] {
+    for mode in ["self", "off", "acme"] {
         let error = source(&["--tls", mode, "--tls-cert", "a"]).unwrap_err();
         assert!(error.to_string().contains("no --tls-cert"), "{error}");
     }
     let file: Options = toml::from_str("tls = \"self\"").unwrap();
     assert_eq!(file.tls, Some(TlsMode::SelfSigned));
+}
+
+#[test]
+fn a_certificate_is_asked_of_an_authority_for_names() {
+    let source = |args: &[&str]| {
+        let state = ["--state-dir", "/state"];
+        options(&[args, &state].concat()).map(|config| config.tls)
+    };
+    let of = |domains: &[&str], email: Option<&str>, directory: &'static str| {
+        Ok(Some(CertificateSource::Acme(AcmeConfig {
+            domains: domains.iter().map(|&it| it.to_owned()).collect(),
+            email: email.map(str::to_owned),
+            directory: directory.parse().unwrap(),
+            root: None,
+            state: "/state".into(),
+        })))
+    };
+    let by_default = of(&["a.example", "b.example"], None, LETS_ENCRYPT);
+    let names = ["--acme-domain", "B.example,a.example,b.example"];
+    assert_eq!(source(&names), by_default);
+    assert_eq!(
+        source(&[&names[..], &["--tls", "acme"]].concat()),
+        by_default
+    );
+    let own = "https://acme.example/dir";
+    let more = ["--acme-email", "a@b.example", "--acme-directory", own];
+    assert_eq!(
+        source(&[&["--acme-domain", "a.example"], &more[..]].concat()),
+        of(&["a.example"], Some("a@b.example"), own)
+    );
+    for (args, words) in [
+        (&["--tls", "acme"][..], "--acme-domain"),
+        (
+            &["--tls", "self", "--acme-domain", "a.example"],
+            "only with --tls acme",
+        ),
+        (&["--acme-email", "a@b.example"], "only with --tls acme"),
+        (&["--acme-domain", "*.example"], "without *"),
+        (
+            &["--acme-domain", "a.example", "--acme-email", "a"],
+            "admin@example.org",
+        ),
+        (
+            &[
+                "--acme-domain",
+                "a.example",
+                "--acme-directory",
+                "http://a.example/",
+            ],
+            "a URL of https",
+        ),
+        (
+            &[
+                "--acme-domain",
+                "a.example",
+                "--tls-cert",
+                "x",
+                "--tls-key",
+                "y",
+            ],
+            "only with --tls acme",
+        ),
+    ] {
+        let error = source(args).unwrap_err().to_string();
+        assert!(error.contains(words), "{args:?}: {error}");
+    }
 }
 
 #[test]

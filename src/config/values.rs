@@ -155,7 +155,9 @@ fn key_id(text: &str) -> Option<(&str, &str)> {
 pub enum TlsMode {
     /// HTTP.
     Off,
-    /// A certificate that is made at the start.
+    /// One that an ACME authority is asked for.
+    Acme,
+    /// A certificate that is made here.
     #[value(name = "self")]
     #[serde(rename = "self")]
     SelfSigned,

@@ -1,6 +1,7 @@
-//! A certificate with its key: read from files, or made here.
+//! A certificate with its key: where it comes from, and what is read of it.
 
 use std::fmt;
+use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,13 +11,11 @@ use tokio_rustls::rustls;
 
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
+use x509_parser::prelude::{ASN1Time, FromDer, GeneralName, X509Certificate};
 
-/// How long a certificate is good that was made here. Some browsers refuse those that are for longer than 398 days.
-const SELF_SIGNED_DAYS: u64 = 365;
-/// Clocks of other machines may be behind by so much.
-const CLOCK_SKEW: Duration = Duration::from_secs(24 * 3600);
+use super::acme::AcmeConfig;
 
 /// Where the certificate of HTTPS comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +27,13 @@ pub enum CertificateSource {
         /// Its key: PKCS #8, PKCS #1 or SEC 1.
         key: PathBuf,
     },
-    /// Made at the start and signed by itself. Browsers ask whether to trust it.
-    SelfSigned,
+    /// Made here and signed by itself. Browsers ask whether to trust it.
+    SelfSigned {
+        /// The folder where it is kept for the next start; `None` for a new one at each.
+        state: Option<PathBuf>,
+    },
+    /// From an authority that is asked for it.
+    Acme(AcmeConfig),
 }
 
 /// Why there is no certificate.
@@ -45,9 +49,27 @@ pub enum CertificateError {
     /// A file has no certificate in it.
     Empty(PathBuf),
     /// The files do not belong together, or what they hold cannot be used.
+    NoPair(String),
+    /// What was made, gained or kept is no certificate with its key.
     Unusable(String),
+    /// The folder for what outlives the server cannot be used.
+    State {
+        /// Which folder.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// None could be made.
     Make(String),
+}
+
+impl CertificateError {
+    pub(super) fn state(path: &Path, error: &io::Error) -> Self {
+        Self::State {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        }
+    }
 }
 
 impl fmt::Display for CertificateError {
@@ -63,9 +85,15 @@ impl fmt::Display for CertificateError {
                 "{} has no certificate: expected is a PEM file with the server's own first",
                 path.display()
             ),
-            Self::Unusable(reason) => write!(
+            Self::NoPair(reason) => write!(
                 f,
                 "the certificate and its key cannot be used: {reason}; do --tls-cert and --tls-key belong together?"
+            ),
+            Self::Unusable(reason) => write!(f, "the certificate cannot be used: {reason}"),
+            Self::State { path, reason } => write!(
+                f,
+                "the folder {} cannot be used: {reason}; --state-dir says another one",
+                path.display()
             ),
             Self::Make(reason) => write!(f, "no certificate could be made: {reason}"),
         }
@@ -87,40 +115,88 @@ pub(super) fn read(chain: &Path, key: &Path) -> Result<Arc<CertifiedKey>, Certif
         return Err(CertificateError::Empty(chain.to_owned()));
     }
     let key = PrivateKeyDer::from_pem_file(key).map_err(|error| file(key, &error))?;
-    certified(certificates, key).map_err(|error| CertificateError::Unusable(error.to_string()))
+    certified(certificates, key).map_err(|error| match error {
+        CertificateError::Unusable(reason) => CertificateError::NoPair(reason),
+        other => other,
+    })
 }
 
-/// Makes a certificate for `localhost`, the loopback addresses and these, good for a year.
-pub(super) fn self_signed(
-    now: SystemTime,
-    addresses: &[IpAddr],
-) -> Result<Arc<CertifiedKey>, CertificateError> {
-    let make = |error: &dyn fmt::Display| CertificateError::Make(error.to_string());
-    let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
-    let names = names
-        .into_iter()
-        .chain(addresses.iter().map(IpAddr::to_string));
-    let mut parameters =
-        rcgen::CertificateParams::new(names.collect::<Vec<_>>()).map_err(|e| make(&e))?;
-    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let epoch = rcgen::date_time_ymd(1970, 1, 1);
-    parameters.not_before = epoch + since.saturating_sub(CLOCK_SKEW);
-    parameters.not_after = epoch + since + Duration::from_secs(SELF_SIGNED_DAYS * 24 * 3600);
-    parameters
-        .distinguished_name
-        .push(rcgen::DnType::CommonName, "Crosspoint");
-    parameters.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
-    let key = rcgen::KeyPair::generate().map_err(|e| make(&e))?;
-    let certificate = parameters.self_signed(&key).map_err(|e| make(&e))?;
-    let key = PrivatePkcs8KeyDer::from(key.serialize_der());
-    certified(vec![certificate.der().clone()], key.into()).map_err(|e| make(&e))
+/// A certificate with its key as it is kept in one file, so that they always belong together: key, certificate, and those
+/// that lead to its root.
+pub(super) struct Pem {
+    bytes: Vec<u8>,
+    certified: Arc<CertifiedKey>,
+    validity: (SystemTime, SystemTime),
+    names: Vec<String>,
 }
 
+impl Pem {
+    /// Makes sure that they can be used.
+    pub(super) fn read(bytes: Vec<u8>) -> Result<Self, CertificateError> {
+        let unusable = |error: &dyn fmt::Display| CertificateError::Unusable(error.to_string());
+        let chain = CertificateDer::pem_slice_iter(&bytes)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| unusable(&error))?;
+        let key = PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| unusable(&error))?;
+        let first = chain.first().ok_or_else(|| unusable(&"there is none"))?;
+        let (_, parsed) = X509Certificate::from_der(first).map_err(|error| unusable(&error))?;
+        let validity = parsed.validity();
+        let time = |time: ASN1Time| {
+            let since = u64::try_from(time.timestamp()).unwrap_or_default();
+            UNIX_EPOCH + Duration::from_secs(since)
+        };
+        let validity = (time(validity.not_before), time(validity.not_after));
+        let names = parsed.subject_alternative_name();
+        let names = names.ok().flatten().map(|names| &names.value.general_names);
+        let names = names.into_iter().flatten().filter_map(name).collect();
+        Ok(Self {
+            certified: certified(chain, key)?,
+            bytes,
+            validity,
+            names,
+        })
+    }
+
+    /// What the file holds.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(super) fn certified(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.certified)
+    }
+
+    /// From when to when it is good.
+    pub(super) fn validity(&self) -> (SystemTime, SystemTime) {
+        self.validity
+    }
+
+    /// Whether it is for all of these names and addresses.
+    pub(super) fn is_for(&self, names: &[String]) -> bool {
+        names.iter().all(|name| self.names.contains(name))
+    }
+}
+
+/// A host that a certificate is for.
+fn name(name: &GeneralName<'_>) -> Option<String> {
+    match *name {
+        GeneralName::DNSName(name) => Some(name.to_owned()),
+        GeneralName::IPAddress(bytes) => {
+            let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+            let address = v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from));
+            Some(address.ok()?.to_string())
+        }
+        _ => None,
+    }
+}
+
+/// A chain with its key, which have to belong together.
 fn certified(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
-) -> Result<Arc<CertifiedKey>, rustls::Error> {
-    let certified = CertifiedKey::from_der(chain, key, &provider())?;
+) -> Result<Arc<CertifiedKey>, CertificateError> {
+    let certified = CertifiedKey::from_der(chain, key, &provider());
+    let certified = certified.map_err(|error| CertificateError::Unusable(error.to_string()))?;
     Ok(Arc::new(certified))
 }
 

@@ -4,11 +4,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
+use super::acme;
 use super::half_open::{HalfOpen, Loss, Place};
 use super::stream::Stream;
 use super::tls::Tls;
@@ -232,6 +233,9 @@ impl Hall {
                     })
                     .await;
                 }
+                Ok(Ok(Guest::Authority)) => {
+                    tracing::debug!(%address, "an ACME authority looked whether a name leads here");
+                }
                 Ok(Err(error)) => tracing::debug!(%address, %error, "nothing that is spoken here"),
                 Err(_) => tracing::debug!(%address, "said nothing in time"),
             }
@@ -260,6 +264,8 @@ enum Guest {
         stream: Stream,
         first: Vec<u8>,
     },
+    /// An ACME authority, which has seen what it wanted, and is to hear no more (RFC 8737 section 3).
+    Authority,
 }
 
 async fn tell_apart(tls: Option<&Tls>, mut stream: TcpStream) -> io::Result<Guest> {
@@ -281,6 +287,10 @@ async fn tell_apart(tls: Option<&Tls>, mut stream: TcpStream) -> io::Result<Gues
         }
         ([HANDSHAKE_RECORD], Some(tls)) => {
             let mut stream = Box::new(tls.acceptor().accept(stream).await?);
+            if stream.get_ref().1.alpn_protocol() == Some(acme::ALPN) {
+                stream.shutdown().await?;
+                return Ok(Guest::Authority);
+            }
             let is_stun = matches!(stream.fill_buf().await?, [byte, ..] if FRAMED.contains(byte));
             let stream = Stream::Tls(stream);
             Ok(if is_stun {

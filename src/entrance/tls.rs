@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio_rustls::{TlsAcceptor, rustls};
 
+use super::acme;
 use super::certificate::{CertificateError, CertificateSource, provider};
 use super::keeper::Keeper;
 
@@ -20,7 +21,7 @@ impl std::fmt::Debug for Tls {
 
 impl Tls {
     /// Reads or makes the certificate; one that is made is for these addresses too. Must be called on a tokio runtime,
-    /// which looks after the files from then on.
+    /// which looks after the files, or gains and renews it, from then on.
     pub fn start(
         source: &CertificateSource,
         addresses: &[IpAddr],
@@ -32,6 +33,9 @@ impl Tls {
         let mut config = config.with_no_client_auth().with_cert_resolver(keeper);
         // A WebSocket begins as HTTP/1.1; clients of TURN may say what they are (RFC 7443).
         config.alpn_protocols = vec![b"http/1.1".to_vec(), b"stun.turn".to_vec()];
+        if matches!(source, CertificateSource::Acme(_)) {
+            config.alpn_protocols.push(acme::ALPN.to_vec());
+        }
         Ok(Self(TlsAcceptor::from(Arc::new(config))))
     }
 

@@ -10,11 +10,10 @@ use crate::support::server::run;
 use crate::support::{Client, Server, Setup};
 
 /// Options of other programs that `deploy/` names.
-const OF_OTHERS: [&str; 25] = [
-    "--agree-tos",
+const OF_OTHERS: [&str; 21] = [
     "--bin",
+    "--chown",
     "--detach",
-    "--domain",
     "--env-file",
     "--from",
     "--group-add",
@@ -23,16 +22,13 @@ const OF_OTHERS: [&str; 25] = [
     "--mount",
     "--name",
     "--network",
-    "--non-interactive",
     "--now",
     "--profile",
     "--proto",
     "--publish",
-    "--register-unsafely-without-email",
     "--release",
     "--restart",
     "--shell",
-    "--standalone",
     "--system",
     "--volume",
     "--yes",
@@ -103,7 +99,13 @@ fn the_options_file_of_the_notes_is_one() {
         })
         .collect();
     let options: Options = toml::from_str(&whole).expect("options");
-    assert!(options.tls_cert.is_some() && options.announce.is_some());
+    assert!(options.acme_domain.is_some() && options.announce.is_some());
+    // The service manager says this one.
+    let state_dir = Some("/var/lib/crosspoint".into());
+    let options = Options {
+        state_dir,
+        ..options
+    };
     options.resolve().expect("values that are allowed");
 }
 

@@ -7,6 +7,7 @@
 mod support;
 
 mod abuse;
+mod acme;
 mod classic;
 mod codecs;
 mod data;

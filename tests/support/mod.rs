@@ -5,6 +5,7 @@
 // Each test uses a part of it.
 #![allow(dead_code)]
 
+pub mod acme;
 pub mod client;
 pub mod collector;
 pub mod contract;
@@ -13,6 +14,7 @@ pub mod peer;
 pub mod sdp;
 pub mod server;
 pub mod signaling;
+pub mod trust;
 pub mod watched;
 pub mod wire;
 

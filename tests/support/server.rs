@@ -87,11 +87,17 @@ impl Server {
 
     /// Waits until its log has these words.
     pub async fn logs(&self, words: &str) {
-        let found =
-            |log: &mut Vec<String>| log.iter().any(|line| line.contains(words)).then_some(());
-        self.log
-            .until(format_args!("{words:?} in the log"), found)
-            .await;
+        self.logs_times(1, words).await;
+    }
+
+    /// Waits until its log has these words in so many lines.
+    pub async fn logs_times(&self, times: usize, words: &str) {
+        let found = |log: &mut Vec<String>| {
+            let lines = log.iter().filter(|line| line.contains(words));
+            (lines.count() >= times).then_some(())
+        };
+        let what = format_args!("{words:?} in {times} lines of the log");
+        self.log.until(what, found).await;
     }
 
     /// Its log so far.
@@ -221,6 +227,10 @@ fn command(options: &[&str]) -> Command {
         if name.to_string_lossy().starts_with("CROSSPOINT_") {
             command.env_remove(name);
         }
+    }
+    // Nothing is kept from one server to the next, unless a test says where.
+    for name in ["HOME", "STATE_DIRECTORY", "XDG_STATE_HOME"] {
+        command.env_remove(name);
     }
     // For whoever looks for the cause of a failure.
     if let Ok(log) = std::env::var("TEST_SERVER_LOG") {

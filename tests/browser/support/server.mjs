@@ -27,7 +27,8 @@ export class Server {
     const [command, ...words] = [...within, binaryPath(), ...listens, '--udp-port', `${udpPort}`, ...args];
     server.process = spawn(command, words, {
       cwd: root,
-      env: { ...process.env, ...env },
+      // Nothing is kept from one server to the next.
+      env: { ...process.env, HOME: '', XDG_STATE_HOME: '', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     server.exited = once(server.process, 'exit').then(([code, signal]) => ({ code, signal }));
