@@ -41,6 +41,7 @@
 //     client/wants.js          what is needed of each track
 //     client/health.js         what the server says of connections and tracks
 //     client/stats.js          numbers for people, from both ends
+//     client/way.js            calls that are held to one way of their media, for checks
 //     client/inspect.js        one received track in the browser's numbers
 //     client/protocol.js       message shapes and limits
 //     client/sdp.js            the little SDP that is read
@@ -54,3 +55,4 @@ export { inspectTrack } from "./client/inspect.js";
 export { LIMITS, SOURCES, cleanName, isRoomName, kindOf } from "./client/protocol.js";
 export { RemoteTrack } from "./client/subscriptions.js";
 export { StatsSampler } from "./client/stats.js";
+export { WAYS, endpointsOf, isRelayed, serversFor } from "./client/way.js";

@@ -95,6 +95,7 @@ pub fn router(control: ControlHandle, settings: Arc<SignalingSettings>) -> Route
         .route("/", get(root))
         .route("/ws", get(socket))
         .route("/r/{room}", get(room_page))
+        .route("/check", get(check_page))
         .route("/health", get(async || "ok"))
         .route("/ready", get(ready))
         .route("/metrics", get(metrics))
@@ -145,6 +146,11 @@ async fn room_page(
         return (StatusCode::NOT_FOUND, words).into_response();
     }
     door.files.respond("index.html", &headers)
+}
+
+/// The page that checks the visitor's side.
+async fn check_page(State(door): SharedDoor, headers: HeaderMap) -> Response {
+    door.files.respond("check.html", &headers)
 }
 
 async fn ready(State(door): SharedDoor) -> Response {

@@ -382,6 +382,7 @@ async fn every_answer_says_what_browsers_must_not_do() {
     for path in [
         "/",
         "/r/a",
+        "/check",
         "/health",
         "/none",
         "/ws",

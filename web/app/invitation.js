@@ -10,17 +10,22 @@ const EVERY_ROOM = "*";
 /** The tokens of this page, by room, where there is no storage. @type {Map<string, string>} */
 const kept = new Map();
 
-/** Takes the token out of the address, if there is one. */
+/**
+ * Takes the token out of the address, if there is one.
+ * @returns {string | null} the room that it is for, if it is for one
+ */
 export function takeInvitation() {
   const url = new URL(location.href);
   const fragment = new URLSearchParams(url.hash.slice(1));
   const token = fragment.get(NAME) ?? url.searchParams.get(NAME);
-  if (token === null) return;
+  if (token === null) return null;
   fragment.delete(NAME);
   url.searchParams.delete(NAME);
   url.hash = fragment.toString();
   history.replaceState(history.state, "", url.pathname + url.search + url.hash);
-  keep(readInvitation(token).room ?? EVERY_ROOM, token);
+  const room = readInvitation(token).room ?? null;
+  keep(room ?? EVERY_ROOM, token);
+  return room;
 }
 
 /**

@@ -1,6 +1,8 @@
 // Where the page begins: reads the address, shows the lobby, and opens a room when somebody enters one.
 
 import { Crosspoint, isRoomName } from "../crosspoint.js";
+import { wireCheckLinks } from "./checklink.js";
+import { byId } from "./dom.js";
 import { invitationTo, takeInvitation } from "./invitation.js";
 import { Lobby } from "./lobby.js";
 import { LocalMedia } from "./media.js";
@@ -120,3 +122,4 @@ window.addEventListener("pageshow", (event) => {
 
 takeInvitation();
 lobby.open(roomOfAddress());
+wireCheckLinks(() => crosspoint?.room ?? byId("room-input", HTMLInputElement).value);

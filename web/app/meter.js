@@ -1,4 +1,5 @@
-// How loud a track is, for the bar in the lobby. Reads an analyser a few times a second while it lives.
+// How loud a track is, for the bar in the lobby and in the check. Reads an analyser a few times a second while it lives, and says
+// nothing where the browser does not let sound be looked at.
 
 const EVERY_MS = 80;
 
@@ -15,6 +16,7 @@ export function meter(track, show) {
   source.connect(analyser);
   const samples = new Float32Array(analyser.fftSize);
   const timer = setInterval(() => {
+    if (context.state !== "running") return;
     analyser.getFloatTimeDomainData(samples);
     const power = samples.reduce((total, sample) => total + sample * sample, 0) / samples.length;
     // -60 dB to 0 dB, which is how ears count.

@@ -16,6 +16,7 @@ import { Sound } from "./sound.js";
 import { Speaking } from "./speaking.js";
 import { Stage } from "./stage.js";
 import { StatsPanel } from "./statspanel.js";
+import { Stuck } from "./stuck.js";
 import { confirm, toast } from "./toast.js";
 import { Why } from "./why.js";
 import { describeConnection, describePresent, explainEnd, explainError } from "./words.js";
@@ -70,6 +71,7 @@ export class Room {
       new Speaking(crosspoint, (ids) => stage.setSpeaking(ids)),
       new Calls(crosspoint, this.#controls),
       new Lock(crosspoint),
+      new Stuck(crosspoint),
       new People(crosspoint, {
         call: (participant) => void this.#callSomebody(participant),
         write: (participant) => {

@@ -8,6 +8,7 @@ import { Publication } from "./publication.js";
 import { Recovery } from "./recovery.js";
 import { bestLayersFirst } from "./sdp.js";
 import { Subscriptions } from "./subscriptions.js";
+import { isOn, keepTo } from "./way.js";
 
 const CLOSE_AFTER_MS = 500;
 
@@ -26,6 +27,7 @@ const CLOSE_AFTER_MS = 500;
  * @property {Map<import("./protocol.js").Source, import("./publication.js").LocalSource>} sources
  * @property {Map<string, RTCDataChannelInit | undefined>} channels
  * @property {RTCConfiguration} configuration
+ * @property {import("./way.js").Way | null} way
  * @property {boolean} simulcast
  * @property {import("./e2ee/encryption.js").Encryption | null} encryption
  * @property {(state: CallState) => void} stateChanged
@@ -61,6 +63,8 @@ export class Call {
     this.peer = peer;
     this.state = state;
     this.#begun = state === "accepting";
+    /** @readonly */
+    this.way = host.way;
     this.pc = new RTCPeerConnection(host.configuration);
     this.publication = new Publication(this.pc, host);
     this.subscriptions = new Subscriptions(this.pc, {
@@ -87,13 +91,19 @@ export class Call {
     // The server answers our first offer before it makes one, so an offer before that is left from an earlier call. Its
     // own may follow the answer at once, while the browser still takes that in: hence no look at `state`.
     if (!this.#begun) return;
-    void this.negotiation.receiveOffer(readDescription(message.sdp, "offer"), readTrackLines(message.tracks));
+    void this.negotiation.receiveOffer(this.#read(message, "offer"), readTrackLines(message.tracks));
   }
 
   /** @param {import("./protocol.js").Message} message */
   receiveAnswer(message) {
     this.#begun = true;
-    void this.negotiation.receiveAnswer(readDescription(message.sdp, "answer"), readTrackLines(message.tracks));
+    void this.negotiation.receiveAnswer(this.#read(message, "answer"), readTrackLines(message.tracks));
+  }
+
+  /** @param {RTCIceCandidateInit | null} candidate */
+  receiveCandidate(candidate) {
+    if (this.way !== null && candidate?.candidate && !isOn(this.way, candidate.candidate)) return;
+    void this.negotiation.receiveCandidate(candidate);
   }
 
   /** Whether the server has said anything about this call. */
@@ -124,6 +134,15 @@ export class Call {
     setTimeout(() => this.pc.close(), CLOSE_AFTER_MS);
     this.subscriptions.clear();
     this.#setState("ended");
+  }
+
+  /**
+   * @param {import("./protocol.js").Message} message
+   * @param {"offer" | "answer"} type
+   */
+  #read({ sdp }, type) {
+    const description = readDescription(sdp, type);
+    return this.way === null ? description : keepTo(this.way, description);
   }
 
   /** @param {import("./protocol.js").Message} message */

@@ -9,6 +9,7 @@ import { ENCRYPTED, KNOWN_TYPES, LIMITS, SOURCES, cleanName, isRoomName, readGra
 import { Roster } from "./roster.js";
 import { Socket } from "./socket.js";
 import { Wants } from "./wants.js";
+import { configurationOf } from "./way.js";
 
 /**
  * @typedef {import("./protocol.js").Source} Source
@@ -124,6 +125,12 @@ export class Crosspoint extends Emitter {
   waiting = null;
   /** Who rings now. @type {Ring | null} */
   ring = null;
+  /**
+   * The only way that the media of calls that begin from now on may take; null leaves that to ICE, as calls should. For checks of a
+   * network.
+   * @type {import("./way.js").Way | null}
+   */
+  way = null;
 
   /** @param {CrosspointOptions} options */
   constructor(options) {
@@ -188,6 +195,11 @@ export class Crosspoint extends Emitter {
   /** What we publish. @returns {ReadonlyMap<Source, LocalSource>} */
   get sources() {
     return this.#sources;
+  }
+
+  /** What the server told of STUN and TURN, with our credentials. @returns {readonly RTCIceServer[]} */
+  get iceServers() {
+    return this.#iceServers;
   }
 
   /** The peer connection of the call we are in. Look, do not touch. */
@@ -496,7 +508,7 @@ export class Crosspoint extends Emitter {
     error: (message) => this.#receiveError(message),
     "video-offer": (message) => this.#receiveOffer(message),
     "video-answer": (message) => this.#call?.receiveAnswer(message),
-    "new-ice-candidate": ({ candidate }) => void this.#call?.negotiation.receiveCandidate(candidate ?? null),
+    "new-ice-candidate": ({ candidate }) => this.#call?.receiveCandidate(candidate ?? null),
     "hang-up": (message) => this.#receiveHangUp(message),
     layers: (message) => this.#receiveLayers(message),
     wanted: (message) => this.#receiveWanted(message),
@@ -731,7 +743,11 @@ export class Crosspoint extends Emitter {
 
   /** @returns {RTCConfiguration} */
   get #configuration() {
-    return { bundlePolicy: "max-bundle", iceServers: this.#iceServers, ...this.#options.configuration };
+    const way = this.#call?.way ?? this.way;
+    return {
+      bundlePolicy: "max-bundle", iceServers: this.#iceServers, ...this.#options.configuration,
+      ...(way === null ? {} : configurationOf(way, this.#iceServers)),
+    };
   }
 
   /**
@@ -748,6 +764,7 @@ export class Crosspoint extends Emitter {
       sources: this.#sources,
       channels: this.#channels,
       configuration: this.#configuration,
+      way: this.way,
       simulcast: this.#options.simulcast ?? true,
       encryption: this.#encryption,
       stateChanged: () => this.#callChanged(),

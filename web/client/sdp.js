@@ -1,5 +1,6 @@
 // The little of SDP that the client reads: of each m-line its mid, kind, direction and msid. Negotiation and the track
-// map use it. What the browser is told is never edited; of what the server is told, only the order of layers.
+// map use it. What the browser is told is not edited, but for candidates in a check (way.js); of what the server is told, only the
+// order of layers.
 
 import { LAYERS_BEST_FIRST } from "./encodings.js";
 

@@ -32,7 +32,13 @@
  * @property {number | null} received bits a second
  * @property {number | null} available bits a second that the sender believes it may send
  * @property {string | null} path protocol and address family in words
+ * @property {Route | null} route the same for programs
  * @property {StatsRow[]} rows
+ */
+
+/**
+ * The path that media takes. `protocol` is the one that leaves this machine: to the relay, where it is relayed.
+ * @typedef {{protocol: "udp" | "tcp" | "tls", relayed: boolean}} Route
  */
 
 /** @typedef {Record<string, any>} Report */
@@ -81,6 +87,7 @@ export class StatsSampler {
       received: sum(rows.filter(({ direction }) => direction === "received")),
       available: number(pair?.availableOutgoingBitrate),
       path: describePath(reports.get(pair?.localCandidateId), reports.get(pair?.remoteCandidateId)),
+      route: routeOf(reports.get(pair?.localCandidateId)),
       rows,
     };
   }
@@ -205,5 +212,17 @@ function describePath(local, remote) {
   if (local === undefined || remote === undefined) return null;
   const address = String(remote.address ?? remote.ip ?? "");
   const family = address.includes(":") ? "IPv6" : "IPv4";
-  return `${String(local.protocol ?? "udp").toUpperCase()}, ${family}${local.candidateType === "relay" ? ", relayed" : ""}`;
+  const route = routeOf(local);
+  return `${(route?.protocol ?? "udp").toUpperCase()}, ${family}${route?.relayed ? ", relayed" : ""}`;
+}
+
+/**
+ * @param {Report | undefined} local
+ * @returns {Route | null}
+ */
+function routeOf(local) {
+  if (local === undefined) return null;
+  const relayed = local.candidateType === "relay";
+  const protocol = String((relayed ? local.relayProtocol : undefined) ?? local.protocol ?? "").toLowerCase();
+  return protocol === "udp" || protocol === "tcp" || protocol === "tls" ? { protocol, relayed } : null;
 }
