@@ -94,10 +94,10 @@ function keepBooks() {
   };
 }
 
-// Runs in the page: the ways that the connections take which are connected now.
+// Runs in the page: the ways that the connections of the present call take. Those of the one before may not be closed yet.
 async function waysTaken() {
   const ways = [];
-  for (const pc of books.connections.filter(({ connectionState }) => connectionState === 'connected')) {
+  for (const pc of books.connections.slice(-2)) {
     const stats = await pc.getStats();
     const all = [...stats.values()];
     const transport = all.find(({ type, selectedCandidatePairId }) => type === 'transport' && selectedCandidatePairId);
