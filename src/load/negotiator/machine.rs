@@ -234,7 +234,7 @@ impl Negotiator {
                 fingerprints: transport.fingerprints.clone(),
                 role,
                 controlling: is_lite || self.began == Some(true),
-                candidates: candidate::all(sdp),
+                candidates: candidate::all_udp(sdp),
             },
             media: MediaSetup {
                 extensions: self.extensions,

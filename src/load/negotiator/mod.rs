@@ -11,6 +11,6 @@ mod machine;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use candidate::parse as parse_candidate;
+pub(crate) use candidate::{all as all_candidates, parse_udp as parse_candidate};
 pub(crate) use local::{Local, Publishes};
 pub(crate) use machine::{Agreed, Negotiator, NegotiatorError};

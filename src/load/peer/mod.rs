@@ -25,6 +25,8 @@ pub(crate) struct Peer {
     negotiator: Negotiator,
     media: MediaHandle,
     state: watch::Receiver<PeerState>,
+    /// Where checks go, whatever descriptions say.
+    only: Option<SocketAddr>,
 }
 
 /// A peer that could not be opened: this machine gives no socket for it.
@@ -43,6 +45,11 @@ impl Peer {
     /// The address of its socket.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// From now on checks go to this address, and to none that the server tells.
+    pub(crate) fn reach_by(&mut self, address: SocketAddr) {
+        self.only = Some(address);
     }
 
     /// Instead of a negotiation: sends to `remote`, and takes what comes, with keys that both sides know.
@@ -86,7 +93,7 @@ impl Peer {
 
     /// Takes a trickled candidate, with or without `a=`. Those in descriptions are taken by themselves.
     pub(crate) fn add_candidate(&self, candidate: &str) {
-        if let Some(address) = parse_candidate(candidate) {
+        if let (Some(address), None) = (parse_candidate(candidate), self.only) {
             self.media
                 .send(MediaCommand::AddCandidate(self.key, address));
         }
@@ -110,7 +117,14 @@ impl Peer {
         }
     }
 
-    fn apply(&self, Agreed { transport, media }: Agreed) {
+    fn apply(&self, agreed: Agreed) {
+        let Agreed {
+            mut transport,
+            media,
+        } = agreed;
+        if let Some(only) = self.only {
+            transport.candidates = vec![only];
+        }
         let (transport, media) = (Box::new(transport), Box::new(media));
         self.media
             .send(MediaCommand::SetTransport(self.key, transport));

@@ -118,6 +118,7 @@ impl Seat {
             negotiator,
             media: self.media.clone(),
             state: watched,
+            only: None,
         })
     }
 

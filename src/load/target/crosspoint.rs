@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::child::ChildServer;
-use super::web_socket::JsonSocket;
+use super::web_socket::{Bytes, JsonSocket};
 use super::{Running, Target, TargetError};
 use crate::load::LoadConfig;
 use crate::load::media::SourcePlan;
@@ -17,7 +17,7 @@ use crate::load::peer::{GOODBYE, Peer, Publishes, Seat};
 use crate::load::plan::{ClientPlan, Plan};
 use crate::rtp::{Mid, Rid};
 
-const SUBPROTOCOL: &str = "crosspoint.v1";
+pub(crate) const SUBPROTOCOL: &str = "crosspoint.v1";
 
 /// Letters and digits that tell one run's rooms from another's.
 const RUN_LENGTH: usize = 6;
@@ -72,13 +72,7 @@ impl Crosspoint {
             () = seat.leaving() => Ok(()),
         };
         if stayed.is_ok() {
-            let goodbye = async {
-                let _ = socket
-                    .send(&json!({"type": "hang-up", "name": client.name}))
-                    .await;
-                socket.close().await;
-            };
-            let _ = tokio::time::timeout(GOODBYE, goodbye).await;
+            client.leave(socket).await;
         }
         stayed
     }
@@ -119,9 +113,10 @@ fn publishes(plan: &ClientPlan) -> Publishes {
     }
 }
 
-struct Client {
-    name: String,
-    peer: Peer,
+/// A participant: its name, and the peer connection that its messages are about.
+pub(crate) struct Client {
+    pub(crate) name: String,
+    pub(crate) peer: Peer,
 }
 
 impl Client {
@@ -132,9 +127,7 @@ impl Client {
         socket: &mut JsonSocket,
         version: &OnceLock<String>,
     ) -> Result<(), TargetError> {
-        let hello = json!({"type": "username", "name": self.name, "id": 0, "date": 0});
-        socket.send(&hello).await?;
-        self.offer(socket).await?;
+        self.join(socket).await?;
         loop {
             let message = socket.receive().await?;
             match message["type"].as_str() {
@@ -144,48 +137,82 @@ impl Client {
                     }
                 }
                 Some("video-answer") => {
-                    let applied = self.peer.accept_answer(sdp_of(&message)?);
-                    applied.map_err(|error| TargetError::Protocol(error.to_string()))?;
+                    self.handle(socket, &message).await?;
                     seat.joined();
                 }
-                Some("video-offer") => {
-                    let answer = self.peer.answer(sdp_of(&message)?);
-                    let answer =
-                        answer.map_err(|error| TargetError::Protocol(error.to_string()))?;
-                    self.describe(socket, "video-answer", "answer", answer)
-                        .await?;
-                    if self.peer.needs_offer() {
-                        self.offer(socket).await?;
-                    }
-                }
-                Some("new-ice-candidate") => {
-                    if let Some(candidate) = message["candidate"]["candidate"].as_str() {
-                        self.peer.add_candidate(candidate);
-                    }
-                }
-                Some("wanted") => self.take_wanted(&message),
-                Some("error") => {
-                    let code = message["code"].as_str().unwrap_or_default();
-                    let words = message["message"].as_str().unwrap_or_default();
-                    return Err(TargetError::Refused(format!("{code}: {words}")));
-                }
-                Some("hang-up") => {
-                    let reason = message["reason"].as_str().unwrap_or("no reason given");
-                    return Err(TargetError::Closed(format!("it hung up: {reason}")));
-                }
-                _ => {}
+                _ => self.handle(socket, &message).await?,
             }
         }
     }
 
-    async fn offer(&mut self, socket: &mut JsonSocket) -> Result<(), TargetError> {
+    /// Says its name and makes its offer.
+    pub(crate) async fn join(
+        &mut self,
+        socket: &mut JsonSocket<impl Bytes>,
+    ) -> Result<(), TargetError> {
+        let hello = json!({"type": "username", "name": self.name, "id": 0, "date": 0});
+        socket.send(&hello).await?;
+        self.offer(socket).await
+    }
+
+    /// Does what one message asks for. An error is the end of the call.
+    pub(crate) async fn handle(
+        &mut self,
+        socket: &mut JsonSocket<impl Bytes>,
+        message: &Value,
+    ) -> Result<(), TargetError> {
+        match message["type"].as_str() {
+            Some("video-answer") => {
+                let applied = self.peer.accept_answer(sdp_of(message)?);
+                applied.map_err(|error| TargetError::Protocol(error.to_string()))?;
+            }
+            Some("video-offer") => {
+                let answer = self.peer.answer(sdp_of(message)?);
+                let answer = answer.map_err(|error| TargetError::Protocol(error.to_string()))?;
+                self.describe(socket, "video-answer", "answer", answer)
+                    .await?;
+                if self.peer.needs_offer() {
+                    self.offer(socket).await?;
+                }
+            }
+            Some("new-ice-candidate") => {
+                if let Some(candidate) = message["candidate"]["candidate"].as_str() {
+                    self.peer.add_candidate(candidate);
+                }
+            }
+            Some("wanted") => self.take_wanted(message),
+            Some("error") => {
+                let code = message["code"].as_str().unwrap_or_default();
+                let words = message["message"].as_str().unwrap_or_default();
+                return Err(TargetError::Refused(format!("{code}: {words}")));
+            }
+            Some("hang-up") => {
+                let reason = message["reason"].as_str().unwrap_or("no reason given");
+                return Err(TargetError::Closed(format!("it hung up: {reason}")));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Leaves the call, and closes the socket.
+    pub(crate) async fn leave(&self, mut socket: JsonSocket<impl Bytes>) {
+        let goodbye = async {
+            let hang_up = json!({"type": "hang-up", "name": self.name});
+            let _ = socket.send(&hang_up).await;
+            socket.close().await;
+        };
+        let _ = tokio::time::timeout(GOODBYE, goodbye).await;
+    }
+
+    async fn offer(&mut self, socket: &mut JsonSocket<impl Bytes>) -> Result<(), TargetError> {
         let offer = self.peer.offer();
         self.describe(socket, "video-offer", "offer", offer).await
     }
 
     async fn describe(
         &self,
-        socket: &mut JsonSocket,
+        socket: &mut JsonSocket<impl Bytes>,
         message: &str,
         kind: &str,
         sdp: String,
@@ -209,7 +236,8 @@ impl Client {
     }
 }
 
-fn sdp_of(message: &Value) -> Result<&str, TargetError> {
+/// The SDP of an offer or an answer.
+pub(crate) fn sdp_of(message: &Value) -> Result<&str, TargetError> {
     let sdp = message["sdp"]["sdp"].as_str();
     sdp.ok_or_else(|| TargetError::Protocol("a description without SDP".to_owned()))
 }

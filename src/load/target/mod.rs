@@ -5,10 +5,10 @@
 //! media. A further target is one file here and one arm of [`open`].
 
 mod child;
-mod crosspoint;
+pub(crate) mod crosspoint;
 mod janus;
 mod limit;
-mod web_socket;
+pub(crate) mod web_socket;
 
 use std::fmt;
 use std::pin::Pin;

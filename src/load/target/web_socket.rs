@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::http::{HeaderValue, Uri};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::TargetError;
@@ -16,15 +17,20 @@ use super::TargetError;
 /// How long the connection and the upgrade may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// A stream of bytes that a WebSocket can be in.
+pub(crate) trait Bytes: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Bytes for T {}
+
 /// One WebSocket. Pings are answered while [`receive`](Self::receive) is waited for.
-pub(super) struct JsonSocket {
-    socket: WebSocketStream<TcpStream>,
+pub(crate) struct JsonSocket<S = TcpStream> {
+    socket: WebSocketStream<S>,
     local: IpAddr,
 }
 
 impl JsonSocket {
     /// Connects to a `ws://` URL.
-    pub(super) async fn connect(url: &str, subprotocol: &'static str) -> Result<Self, TargetError> {
+    pub(crate) async fn connect(url: &str, subprotocol: &'static str) -> Result<Self, TargetError> {
         let connecting = Self::open(url, subprotocol);
         match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
             Ok(connected) => connected,
@@ -34,12 +40,8 @@ impl JsonSocket {
 
     async fn open(url: &str, subprotocol: &'static str) -> Result<Self, TargetError> {
         let failed = |reason: String| TargetError::Connect(format!("{url}: {reason}"));
-        let mut request = url
-            .into_client_request()
-            .map_err(|error| failed(error.to_string()))?;
-        let name = HeaderValue::from_static(subprotocol);
-        request.headers_mut().insert("Sec-WebSocket-Protocol", name);
-        let uri = request.uri();
+        let uri = url.parse::<Uri>();
+        let uri = uri.map_err(|error| failed(error.to_string()))?;
         let host = uri
             .host()
             .ok_or_else(|| failed("it has no host".to_owned()))?;
@@ -49,10 +51,30 @@ impl JsonSocket {
         let stream = TcpStream::connect(address).await.map_err(io)?;
         stream.set_nodelay(true).map_err(io)?;
         let local = stream.local_addr().map_err(io)?.ip().to_canonical();
+        Self::over(stream, local, url, subprotocol).await
+    }
+}
+
+impl<S: Bytes> JsonSocket<S> {
+    /// Begins one in a stream that leads to the server. `local` is our end of it.
+    pub(crate) async fn over(
+        stream: S,
+        local: IpAddr,
+        url: &str,
+        subprotocol: &'static str,
+    ) -> Result<Self, TargetError> {
+        // The URL may hold a token.
+        let shown = url.split('?').next().unwrap_or_default();
+        let failed = |reason: String| TargetError::Connect(format!("{shown}: {reason}"));
+        let mut request = url
+            .into_client_request()
+            .map_err(|error| failed(error.to_string()))?;
+        let name = HeaderValue::from_static(subprotocol);
+        request.headers_mut().insert("Sec-WebSocket-Protocol", name);
         match tokio_tungstenite::client_async(request, stream).await {
             Ok((socket, _)) => Ok(Self { socket, local }),
             Err(Error::Http(response)) => Err(TargetError::Refused(format!(
-                "{url} answers with HTTP status {}",
+                "{shown} answers with HTTP status {}",
                 response.status()
             ))),
             Err(error) => Err(failed(error.to_string())),
@@ -60,19 +82,19 @@ impl JsonSocket {
     }
 
     /// Our address on the way to the server.
-    pub(super) fn local(&self) -> IpAddr {
+    pub(crate) fn local(&self) -> IpAddr {
         self.local
     }
 
     /// Sends one message.
-    pub(super) async fn send(&mut self, message: &Value) -> Result<(), TargetError> {
+    pub(crate) async fn send(&mut self, message: &Value) -> Result<(), TargetError> {
         let message = Message::text(message.to_string());
         let sent = self.socket.send(message).await;
         sent.map_err(|error| TargetError::Closed(error.to_string()))
     }
 
     /// The next message. It may be dropped while it waits, and nothing gets lost.
-    pub(super) async fn receive(&mut self) -> Result<Value, TargetError> {
+    pub(crate) async fn receive(&mut self) -> Result<Value, TargetError> {
         loop {
             match self.socket.next().await {
                 Some(Ok(Message::Text(text))) => {
@@ -94,7 +116,7 @@ impl JsonSocket {
     }
 
     /// Says goodbye.
-    pub(super) async fn close(mut self) {
+    pub(crate) async fn close(mut self) {
         let _ = self.socket.close(None).await;
     }
 }
