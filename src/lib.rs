@@ -25,6 +25,7 @@
 
 pub mod access;
 pub mod config;
+pub mod doctor;
 pub mod entrance;
 pub mod forward;
 pub mod http_client;

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use crosspoint::access::{TokenCommandError, TokenOptions};
 use crosspoint::config::{Config, LogFormat, Options};
+use crosspoint::doctor::{self, DoctorError, DoctorOptions};
 use crosspoint::load::{self, LoadConfig, LoadOptions};
 use crosspoint::server::{Server, ServerError, allow_open_files};
 use crosspoint::telemetry::{self, Telemetry, TelemetryError};
@@ -34,6 +35,7 @@ struct CommandLine {
 /// What it does instead of serving.
 #[derive(Subcommand)]
 enum Command {
+    Doctor(Box<DoctorOptions>),
     Load(Box<LoadOptions>),
     Token(Box<TokenOptions>),
 }
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
             Ok(config) => serve(&config),
             Err(error) => misused(&error),
         },
+        Some(Command::Doctor(options)) => examine(*options),
         Some(Command::Load(options)) => load(*options),
         Some(Command::Token(options)) => token(*options),
     }
@@ -73,6 +76,43 @@ fn token(options: TokenOptions) -> ExitCode {
         }
         Err(error @ TokenCommandError::NoKey(_)) => misused(&error),
         Err(error) => fail(&error),
+    }
+}
+
+/// Looks for what is wrong, and prints what was found.
+fn examine(options: DoctorOptions) -> ExitCode {
+    let json = options.json;
+    let config = match options.resolve() {
+        Ok(config) => config,
+        Err(DoctorError::Config(report)) => return tell(&report, json),
+        Err(error) => return misused(&error),
+    };
+    allow_open_files();
+    let executor = match executor() {
+        Ok(executor) => executor,
+        Err(error) => return fail(&error),
+    };
+    // What the calls' own server has to say is among the findings.
+    let _telemetry = match telemetry::start("off", LogFormat::Text, None, executor.handle()) {
+        Ok(telemetry) => telemetry,
+        Err(error) => return fail(&error),
+    };
+    tell(&executor.block_on(doctor::run(config)), json)
+}
+
+fn tell(report: &doctor::Report, json: bool) -> ExitCode {
+    if json {
+        match serde_json::to_string_pretty(report) {
+            Ok(json) => println!("{json}"),
+            Err(error) => return fail(&error),
+        }
+    } else {
+        print!("{report}");
+    }
+    if report.well {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
 }
 

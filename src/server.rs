@@ -106,6 +106,19 @@ impl fmt::Display for ServerError {
 
 impl std::error::Error for ServerError {}
 
+impl ServerError {
+    /// Of what kind the system's error is, where it is one.
+    pub(crate) fn kind(&self) -> Option<io::ErrorKind> {
+        match self {
+            Self::Listen { source, .. } | Self::Webhooks(source) | Self::System(source) => {
+                Some(source.kind())
+            }
+            Self::Media(error) => Some(error.kind()),
+            Self::Tls(_) | Self::TokenKey(_) | Self::Identity(_) => None,
+        }
+    }
+}
+
 impl Server {
     /// Binds every port, and reads the certificate of HTTPS and the keys of tokens. Nothing is served before [`run`](Self::run). Must be called on
     /// a tokio runtime with I/O and time, as all that follows.
@@ -526,7 +539,7 @@ fn rooms_config(
     }
 }
 
-async fn listen(address: ListenAddress) -> Result<TcpListener, ServerError> {
+pub(crate) async fn listen(address: ListenAddress) -> Result<TcpListener, ServerError> {
     let (first, second) = match address {
         ListenAddress::One(address) => (address, None),
         ListenAddress::Every(port) => (

@@ -103,7 +103,7 @@ impl fmt::Display for CertificateError {
 impl std::error::Error for CertificateError {}
 
 /// Reads a chain and its key, and makes sure that they belong together.
-pub(super) fn read(chain: &Path, key: &Path) -> Result<Arc<CertifiedKey>, CertificateError> {
+pub(crate) fn read(chain: &Path, key: &Path) -> Result<Arc<CertifiedKey>, CertificateError> {
     let file = |path: &Path, reason: &dyn fmt::Display| CertificateError::File {
         path: path.to_owned(),
         reason: reason.to_string(),
@@ -178,7 +178,7 @@ impl Pem {
 }
 
 /// A host that a certificate is for.
-fn name(name: &GeneralName<'_>) -> Option<String> {
+pub(crate) fn name(name: &GeneralName<'_>) -> Option<String> {
     match *name {
         GeneralName::DNSName(name) => Some(name.to_owned()),
         GeneralName::IPAddress(bytes) => {

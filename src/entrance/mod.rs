@@ -18,6 +18,7 @@ mod tls;
 
 pub use acme::{AcmeConfig, LETS_ENCRYPT, MAX_DOMAINS};
 pub use certificate::{CertificateError, CertificateSource};
+pub(crate) use certificate::{name as name_of, read as read_certificate};
 pub use half_open::{HalfOpen, Loss, Place};
 pub use listener::{
     Admitted, Door, Doors, MediaCaller, MediaCallers, TurnCaller, TurnCallers, open,

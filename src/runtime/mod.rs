@@ -21,7 +21,7 @@ pub use addresses::{ShardAddress, ShardPorts, shard_addresses};
 pub use counters::ShardCounters;
 pub use metrics::Metrics;
 pub use outlet::Outlet;
-pub use socket::{BindError, MediaSocket};
+pub use socket::{BindError, KernelBuffer, MediaSocket};
 pub use streams::MediaStream;
 pub use thread::{Runtime, RuntimeSettings, ShardEvent};
 pub use turn::TurnDatagram;

@@ -58,6 +58,11 @@ impl fmt::Display for BindError {
 }
 
 impl BindError {
+    /// Of what kind it is.
+    pub fn kind(&self) -> io::ErrorKind {
+        self.source.kind()
+    }
+
     /// The same, of a port that another option chooses.
     #[must_use]
     pub fn of(self, option: &'static str) -> Self {
@@ -69,6 +74,19 @@ impl std::error::Error for BindError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.source)
     }
+}
+
+/// What the kernel buffers in one direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KernelBuffer {
+    /// `receive` or `send`.
+    pub name: &'static str,
+    /// Bytes that it grants.
+    pub size: usize,
+    /// Bytes that the server asks for.
+    pub asked: usize,
+    /// The setting of Linux that bounds it.
+    pub setting: &'static str,
 }
 
 /// A bound socket that no thread drives yet.
@@ -160,6 +178,15 @@ impl MediaSocket {
     /// Whether it speaks IPv6 too.
     pub fn ipv6(&self) -> bool {
         self.ipv6
+    }
+
+    /// What the kernel grants for it, asked for as much as each shard asks for; nothing where it cannot be asked.
+    pub fn kernel_buffers(&self) -> Vec<KernelBuffer> {
+        let state = UdpSocketState::new((&self.socket).into());
+        state.map_or_else(
+            |_| Vec::new(),
+            |state| ask_for_buffers(&state, &self.socket).to_vec(),
+        )
     }
 
     /// A way to send from it, whoever reads it.
@@ -353,29 +380,41 @@ fn canonical(address: SocketAddr) -> SocketAddr {
 
 /// Asks for large kernel buffers, and says once what the kernel refused and how to raise it.
 fn size_buffers(state: &UdpSocketState, socket: &std::net::UdpSocket, port: u16) {
-    let _ = state.set_recv_buffer_size(socket.into(), KERNEL_BUFFER);
-    let _ = state.set_send_buffer_size(socket.into(), KERNEL_BUFFER);
-    for (name, size, key) in [
-        (
-            "receive",
-            state.recv_buffer_size(socket.into()),
-            "net.core.rmem_max",
-        ),
-        (
-            "send",
-            state.send_buffer_size(socket.into()),
-            "net.core.wmem_max",
-        ),
-    ] {
-        let size = size.unwrap_or(0);
-        if size < KERNEL_BUFFER {
+    for buffer in ask_for_buffers(state, socket) {
+        let KernelBuffer {
+            name,
+            size,
+            asked,
+            setting,
+        } = buffer;
+        if size < asked {
             tracing::info!(
                 port,
-                "the kernel gave {size} bytes of UDP {name} buffer, of {KERNEL_BUFFER} asked for; \
-                 a busy server drops fewer packets after: sysctl -w {key}={KERNEL_BUFFER}"
+                "the kernel gave {size} bytes of UDP {name} buffer, of {asked} asked for; \
+                 a busy server drops fewer packets after: sysctl -w {setting}={asked}"
             );
         }
     }
+}
+
+fn ask_for_buffers(state: &UdpSocketState, socket: &std::net::UdpSocket) -> [KernelBuffer; 2] {
+    let _ = state.set_recv_buffer_size(socket.into(), KERNEL_BUFFER);
+    let _ = state.set_send_buffer_size(socket.into(), KERNEL_BUFFER);
+    let [receive, send] = [
+        state.recv_buffer_size(socket.into()),
+        state.send_buffer_size(socket.into()),
+    ]
+    .map(|size| size.unwrap_or(0));
+    let granted = |name, size, setting| KernelBuffer {
+        name,
+        size,
+        asked: KERNEL_BUFFER,
+        setting,
+    };
+    [
+        granted("receive", receive, "net.core.rmem_max"),
+        granted("send", send, "net.core.wmem_max"),
+    ]
 }
 
 #[cfg(test)]

@@ -32,7 +32,9 @@ pub(crate) use inside::inside;
 use port::Port;
 use protocol::{Authority, Credentials, Peers, RelayAddresses};
 pub use protocol::{HostPort, IceServers, TurnLimits, TurnPeers, TurnUser};
-pub(crate) use protocol::{Limiter, TurnCounters, TurnPorts, is_channel_data, is_for_turn};
+pub(crate) use protocol::{
+    Limiter, TurnCounters, TurnPorts, frame_len, is_channel_data, is_for_turn,
+};
 use relay::RelayPlace;
 
 /// Datagrams of one shard's port that wait. More are dropped, as the network would.

@@ -1,5 +1,6 @@
 //! What breaks around the server: its log, the clock, a client that reads no more.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::json;
@@ -29,10 +30,7 @@ async fn a_log_that_cannot_be_written_ends_nothing() {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_clock_that_jumps_disturbs_nobody() {
-    let libraries = std::fs::read_dir("/usr/lib").expect("libraries").flatten();
-    let mut libraries = libraries.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"));
-    let library = libraries.find(|library| library.exists());
-    let library = library.expect("libfaketime: tests/install installs it");
+    let library = libfaketime();
     let told = std::env::temp_dir().join(format!("crosspoint-clock-{}", std::process::id()));
     std::fs::write(&told, "+0").expect("write");
     let server = Server::prepared(&[], |command| {
@@ -61,6 +59,15 @@ async fn a_clock_that_jumps_disturbs_nobody() {
         alice.no_track_from(carol.id).await;
     }
     std::fs::remove_file(&told).expect("remove");
+}
+
+/// The library that gives a process another clock.
+#[cfg(target_os = "linux")]
+pub(super) fn libfaketime() -> PathBuf {
+    let libraries = std::fs::read_dir("/usr/lib").expect("libraries").flatten();
+    let mut libraries = libraries.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"));
+    let library = libraries.find(|library| library.exists());
+    library.expect("libfaketime: tests/install installs it")
 }
 
 #[tokio::test]

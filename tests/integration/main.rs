@@ -13,6 +13,7 @@ mod codecs;
 mod data;
 mod deployment;
 mod direct_call;
+mod doctor;
 mod dtmf;
 mod endpoint;
 mod faults;

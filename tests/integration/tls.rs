@@ -217,16 +217,16 @@ struct Pair {
 }
 
 /// A folder for one test.
-struct Folder(PathBuf);
+pub(super) struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let path = std::env::temp_dir().join(format!("crosspoint-tls-{}", rand::random::<u64>()));
         std::fs::create_dir(&path).expect("a folder");
         Self(path)
     }
 
-    fn at(&self, name: &str) -> String {
+    pub(super) fn at(&self, name: &str) -> String {
         self.0.join(name).to_str().expect("UTF-8").to_owned()
     }
 

@@ -212,10 +212,15 @@ impl Drop for Server {
 
 /// Runs the command until it ends by itself.
 pub async fn run(options: &[&str]) -> Output {
-    let running = command(options)
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output();
+    run_prepared(options, |_| {}).await
+}
+
+/// The same; `prepare` may give the process another environment.
+pub async fn run_prepared(options: &[&str], prepare: impl FnOnce(&mut Command)) -> Output {
+    let mut command = command(options);
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    prepare(&mut command);
+    let running = command.output();
     patiently(format_args!("the end of {options:?}"), running)
         .await
         .expect("the server runs")

@@ -60,6 +60,13 @@ pub struct AcmeConfig {
     pub state: PathBuf,
 }
 
+impl AcmeConfig {
+    /// The file with the certificate that was gained last, and its key; it may not be there yet.
+    pub(crate) fn certificate_file(&self) -> PathBuf {
+        folder_of(self).join(CERTIFICATE)
+    }
+}
+
 /// Why there is no new certificate.
 #[derive(Debug)]
 enum AcmeError {

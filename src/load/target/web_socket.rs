@@ -115,8 +115,11 @@ impl<S: Bytes> JsonSocket<S> {
         }
     }
 
-    /// Says goodbye.
+    /// Says goodbye, and reads on until it is answered: what is left unread would break the connection before the server has
+    /// read the goodbye.
     pub(crate) async fn close(mut self) {
-        let _ = self.socket.close(None).await;
+        if self.socket.close(None).await.is_ok() {
+            while let Some(Ok(_)) = self.socket.next().await {}
+        }
     }
 }
