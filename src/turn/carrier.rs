@@ -62,7 +62,7 @@ impl Carrier {
                 return None;
             }
             Reaction::Allocate(wanted) => {
-                let opened = RelaySocket::open(relay_place, wanted.family)
+                let opened = RelaySocket::open(relay_place, wanted.ip)
                     .and_then(|socket| Ok((socket.port()?, socket)));
                 let port = match opened {
                     Ok((port, socket)) => {

@@ -18,7 +18,7 @@ mod stream;
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ use crate::runtime::{MediaSocket, TurnDatagram};
 use datagrams::Datagrams;
 pub(crate) use inside::inside;
 use port::Port;
-use protocol::{Authority, Credentials, Peers, RelayAddresses};
+use protocol::{Authority, Credentials, Peers, RelayAddresses, Relays};
 pub use protocol::{HostPort, IceServers, TurnLimits, TurnPeers, TurnUser};
 pub(crate) use protocol::{
     Limiter, TurnCounters, TurnPorts, frame_len, is_channel_data, is_for_turn,
@@ -118,15 +118,15 @@ impl Turn {
         } else {
             RelayPlace::Inside
         };
-        let relays = media.iter().map(|(announced, inner)| {
-            // That of the socket, so that checks find it to be where they come from.
-            let ip = if is_open { announced } else { inner }.ip();
-            match ip {
-                IpAddr::V4(ip) if ip.is_loopback() => Ipv4Addr::LOCALHOST.into(),
-                ip => ip,
+        let relays = if is_open {
+            let announced = RelayAddresses::first_of(media.iter().map(|(address, _)| address.ip()));
+            Relays {
+                loopback: announced,
+                others: announced,
             }
-        });
-        let relays = RelayAddresses::first_of(relays);
+        } else {
+            relays_inside(&media, &machine)
+        };
         let (stop, stopped) = watch::channel(());
         let shared = Shared {
             authority: Authority::new(
@@ -199,5 +199,29 @@ impl Turn {
             }
         });
         Ok(())
+    }
+}
+
+/// Where sockets are that relay to this machine only: each is told as what it is, so that checks are seen to come from there.
+fn relays_inside(media: &[(SocketAddr, SocketAddr)], machine: &[IpAddr]) -> Relays {
+    let loopback = media.iter().map(|(_, inner)| match inner.ip() {
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        ip @ IpAddr::V6(_) => ip,
+    });
+    let loopback = RelayAddresses::first_of(loopback);
+    // An announced address may be that of a machine before this one.
+    let is_own = |ip: &IpAddr| !ip.is_loopback() && UdpSocket::bind((*ip, 0)).is_ok();
+    let is_local = |ip: &IpAddr| match ip {
+        IpAddr::V4(ip) => ip.is_link_local() || ip.is_unspecified(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local() || ip.is_unspecified(),
+    };
+    let own = machine.iter().filter(|ip| !is_local(ip) && is_own(ip));
+    let own = RelayAddresses::first_of(own.copied());
+    Relays {
+        loopback,
+        others: RelayAddresses {
+            v4: loopback.v4.and(own.v4.or(loopback.v4)),
+            v6: loopback.v6.and(own.v6.or(loopback.v6)),
+        },
     }
 }

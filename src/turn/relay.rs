@@ -8,8 +8,6 @@ use rand::seq::IteratorRandom;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 
-use super::protocol::Family;
-
 /// Longest datagram that is relayed to a client. Media is far shorter.
 const MAX_DATAGRAM: usize = 4_096;
 /// Datagrams read in a row, so that the others of the thread get their turn.
@@ -20,7 +18,7 @@ const TRIES: usize = 32;
 /// Where the sockets of allocations are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum RelayPlace {
-    /// Within this machine: there is nobody else to relay to, and nobody outside can send to them.
+    /// At the address that the client is told: there is nobody but this machine to relay to, and what others send there is dropped.
     Inside,
     /// On all its addresses, with a port of this range or one that the system chooses.
     Outside(Option<RangeInclusive<u16>>),
@@ -31,15 +29,14 @@ pub(super) enum RelayPlace {
 pub(super) struct RelaySocket(UdpSocket);
 
 impl RelaySocket {
-    /// Must be called on a tokio runtime.
-    pub(super) fn open(place: &RelayPlace, family: Family) -> io::Result<Self> {
-        let socket = match (place, family) {
-            (RelayPlace::Inside, Family::V4) => StdSocket::bind((Ipv4Addr::LOCALHOST, 0))?,
-            (RelayPlace::Inside, Family::V6) => StdSocket::bind((Ipv6Addr::LOCALHOST, 0))?,
-            (RelayPlace::Outside(ports), Family::V4) => {
+    /// `ip` is the address that the client is told. Must be called on a tokio runtime.
+    pub(super) fn open(place: &RelayPlace, ip: IpAddr) -> io::Result<Self> {
+        let socket = match (place, ip) {
+            (RelayPlace::Inside, _) => StdSocket::bind((ip, 0))?,
+            (RelayPlace::Outside(ports), IpAddr::V4(_)) => {
                 with_port(ports.as_ref(), Ipv4Addr::UNSPECIFIED.into())?
             }
-            (RelayPlace::Outside(ports), Family::V6) => {
+            (RelayPlace::Outside(ports), IpAddr::V6(_)) => {
                 with_port(ports.as_ref(), Ipv6Addr::UNSPECIFIED.into())?
             }
         };

@@ -351,9 +351,9 @@ async function onHost(name, launch, rules, body) {
   }
 }
 
-test('Firefox: directly and by TCP', { timeout: 90_000 }, () => onHost('fox', launchFirefox, '', async (check) => {
+test('Firefox: directly, by TCP and by a relay', { timeout: 90_000 }, () => onHost('fox', launchFirefox, '', async (check) => {
   await check.begin();
-  for (const way of ['udp', 'tcp']) {
+  for (const way of ['udp', 'tcp', 'turn-tcp']) {
     await check.reaches(way, 'running', 'Measuring');
     assert.deepEqual(await check.run(waysTaken), [way, way]);
   }

@@ -62,7 +62,26 @@ pub(super) struct Owner {
     pub(super) key: hmac::Key,
 }
 
-/// Under which addresses relayed datagrams seem to come, one of each family that there is.
+/// Under which addresses relayed datagrams seem to come. Firefox pairs an address of the loopback network with others of that
+/// only, so that clients on this machine are given such a one, and others are not, where that can be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Relays {
+    /// For clients on this machine.
+    pub(crate) loopback: RelayAddresses,
+    /// For everybody else.
+    pub(crate) others: RelayAddresses,
+}
+
+impl Relays {
+    pub(super) fn for_client(&self, client: IpAddr) -> &RelayAddresses {
+        match client.to_canonical().is_loopback() {
+            true => &self.loopback,
+            false => &self.others,
+        }
+    }
+}
+
+/// One address of each family that there is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RelayAddresses {
     pub(crate) v4: Option<IpAddr>,
@@ -121,7 +140,7 @@ pub(crate) struct Authority {
     pub(super) peers: Peers,
     pub(super) quota: Quota,
     pub(super) limits: TurnLimits,
-    pub(super) relays: RelayAddresses,
+    pub(super) relays: Relays,
     pub(super) tally: Tally,
     credentials: Arc<Credentials>,
     nonces: Nonces,
@@ -136,7 +155,7 @@ impl Authority {
         credentials: Arc<Credentials>,
         peers: Peers,
         limits: TurnLimits,
-        relays: RelayAddresses,
+        relays: Relays,
     ) -> Self {
         Self {
             peers,

@@ -15,7 +15,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use authority::{Authority, RelayAddresses, TurnCounters};
+pub(crate) use authority::{Authority, RelayAddresses, Relays, TurnCounters};
 pub(crate) use credentials::Credentials;
 pub use credentials::TurnUser;
 pub(crate) use frame::{MAX_FRAME, frame_len, is_channel_data};
@@ -25,5 +25,5 @@ pub(crate) use peers::Peers;
 pub use peers::TurnPeers;
 pub(crate) use quota::Limiter;
 pub use quota::TurnLimits;
-pub(crate) use request::{Family, is_for_turn};
+pub(crate) use request::is_for_turn;
 pub(crate) use session::{Reaction, Session};

@@ -46,9 +46,8 @@ pub(crate) enum Reaction<'a> {
 /// An allocation that may be made.
 #[derive(Debug)]
 pub(crate) struct Wanted {
-    /// The family of the address that it relays from.
-    pub(crate) family: Family,
-    ip: IpAddr,
+    /// The address that it relays from.
+    pub(crate) ip: IpAddr,
     owner: Owner,
     transaction: [u8; 12],
     lifetime: Duration,
@@ -320,7 +319,7 @@ impl Session {
             Some(_) => return Err(Refusal::UnsupportedTransport),
             None => return Err(Refusal::BadRequest),
         }
-        let relays = &authority.relays;
+        let relays = authority.relays.for_client(self.client.ip());
         let family = match (request.family, request.additional_family) {
             (Some(_), Some(_)) | (None, Some(Ok(Family::V4))) => return Err(Refusal::BadRequest),
             (Some(Err(())), None) | (None, Some(Err(()))) => {
@@ -339,7 +338,6 @@ impl Session {
             return Err(Refusal::AllocationQuotaReached);
         };
         Ok(Reaction::Allocate(Box::new(Wanted {
-            family,
             ip,
             owner: owner.clone(),
             transaction: request.transaction,

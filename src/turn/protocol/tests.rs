@@ -49,13 +49,17 @@ impl World {
             (address("[2001:db8::5]:7880"), address("127.0.0.3:7880")),
         ];
         let relays = relays.iter().map(|text| text.parse::<IpAddr>().unwrap());
+        let relays = Relays {
+            loopback: RelayAddresses::first_of(["127.0.0.1".parse().unwrap()]),
+            others: RelayAddresses::first_of(relays),
+        };
         let authority = Authority::new(
             now,
             &[1; 32],
             Arc::clone(&credentials),
             Peers::new(own, [], others),
             LIMITS,
-            RelayAddresses::first_of(relays),
+            relays,
         );
         Self {
             now,
@@ -569,6 +573,22 @@ fn a_repeated_request_gets_the_same_answer() {
     let request = ada.request(Method::Allocate, &[(REQUESTED_TRANSPORT, &[17, 0, 0, 0])]);
     assert_eq!(ada.tell(&world, &request), first);
     assert_eq!(world.authority.counters().allocations, 1);
+}
+
+#[test]
+fn clients_on_this_machine_are_told_of_addresses_there_and_others_are_not() {
+    let world = World::with(&["203.0.113.5"], &TurnPeers::default());
+    for (client, expected) in [
+        ("198.51.100.7:50000", "203.0.113.5"),
+        ("127.0.0.1:50000", "127.0.0.1"),
+        ("[::ffff:127.0.0.1]:50000", "127.0.0.1"),
+    ] {
+        let mut ada = world.client("1");
+        ada.session = Session::new(address(client), false);
+        let answer = ada.allocate(&world);
+        let relayed = read_xor_address(answer.value(XOR_RELAYED_ADDRESS), &ada.transaction());
+        assert_eq!(relayed.unwrap().ip().to_string(), expected, "{client}");
+    }
 }
 
 #[test]
