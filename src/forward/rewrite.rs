@@ -91,6 +91,10 @@ impl Offsets {
     }
 }
 
+/// The widest gap that is passed on as one. A receiver takes a number for the nearest one, up to 2^15 off, and sees none
+/// of the packets that the network loses on its way (RFC 3711 section 3.3.1).
+const WIDEST_GAP: u64 = 1 << 14;
+
 /// Consecutive numbers of one source that became consecutive numbers of the subscription. A run ends
 /// where the next one begins, counted in outgoing numbers.
 #[derive(Clone, Copy, Debug)]
@@ -223,6 +227,7 @@ impl Rewriter {
         if numbers.sequence < self.next {
             return self.map_late(numbers);
         }
+        self.close_wide_gap(numbers.sequence);
         let run = self.run.as_ref()?;
         let sequence = run.outgoing + (numbers.sequence - run.source);
         let rewritten = run.offsets.apply(sequence, numbers);
@@ -241,6 +246,7 @@ impl Rewriter {
         if sequence < self.next || sequence < self.start {
             return;
         }
+        self.close_wide_gap(sequence);
         let Some(mut run) = self.run else {
             return;
         };
@@ -282,6 +288,13 @@ impl Rewriter {
             outgoing,
             ..run
         });
+    }
+
+    /// Does not pass on a gap that a receiver would take for a step back.
+    fn close_wide_gap(&mut self, sequence: u64) {
+        if sequence - self.next > WIDEST_GAP {
+            self.skip_to(sequence);
+        }
     }
 
     /// Which packet a number of the subscription stands for. `None` when it was not given yet, or is
@@ -587,6 +600,26 @@ mod tests {
         rewriter.skip(&numbers(17, 0), false);
         assert_eq!(rewriter.origin_of(4).map(|o| o.sequence), Some(17));
         assert_eq!(rewriter.origin_of(6), None);
+    }
+
+    #[test]
+    fn a_gap_that_no_receiver_can_follow_is_closed() {
+        let start = Instant::now();
+        let mut rewriter = Rewriter::new(1_000, 0);
+        rewriter.switch_source(start, VIDEO, &numbers(1, 0));
+        let mut map = |sequence| rewriter.map(start, &numbers(sequence, 0)).unwrap().sequence;
+        assert_eq!(map(1), 1_000);
+        assert_eq!(map(2 + WIDEST_GAP), 1_001 + WIDEST_GAP);
+        // A publisher in its first cycle may step ahead by nearly a whole one.
+        assert_eq!(map(65_327), 1_002 + WIDEST_GAP);
+        rewriter.skip(&numbers(130_000, 0), false);
+        let next = rewriter.map(start, &numbers(130_001, 0)).unwrap();
+        assert_eq!(next.sequence, 1_003 + WIDEST_GAP);
+        assert_eq!(
+            rewriter.map(start, &numbers(100, 0)).map(|it| it.sequence),
+            Some(1_099)
+        );
+        assert_eq!(rewriter.map(start, &numbers(60_000, 0)), None);
     }
 
     #[test]

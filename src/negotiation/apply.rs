@@ -30,6 +30,8 @@ pub(crate) struct Publishing<'a> {
 
 /// What holds for the m-lines of one description together.
 struct Bundle<'a> {
+    /// The mids of all m-lines, whether they share the transport or not.
+    named: BTreeSet<Mid>,
     mids: BTreeSet<&'a str>,
     use_by_number: BTreeMap<u8, PayloadUse>,
     has_data_channel: bool,
@@ -37,9 +39,9 @@ struct Bundle<'a> {
 
 impl<'a> Bundle<'a> {
     fn of(remote: &'a RemoteSession) -> Result<Self, SdpError> {
-        let mut seen = BTreeSet::new();
+        let mut named = BTreeSet::new();
         for media in &remote.media {
-            if media.mid.is_some_and(|mid| !seen.insert(mid)) {
+            if media.mid.is_some_and(|mid| !named.insert(mid)) {
                 return Err(media.wrong("another m-line has the same a=mid"));
             }
         }
@@ -49,6 +51,7 @@ impl<'a> Bundle<'a> {
                 "the description has no a=group:BUNDLE: all media has to share one transport",
             )),
             (bundle, _) => Ok(Self {
+                named,
                 mids: bundle.iter().flatten().map(String::as_str).collect(),
                 use_by_number: BTreeMap::new(),
                 has_data_channel: false,
@@ -144,7 +147,10 @@ impl State {
             send: current.and_then(|line| line.send),
         };
         if media.rejected {
-            line.mid = line.mid.or(current.and_then(|line| line.mid));
+            // One that is not said again may be another m-line's by now.
+            let before = current.and_then(|line| line.mid);
+            let before = before.filter(|mid| !bundle.named.contains(mid));
+            line.mid = line.mid.or(before);
             line.stop();
             return Ok(line);
         }

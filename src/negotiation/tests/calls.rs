@@ -548,6 +548,34 @@ fn what_is_not_served_is_rejected_by_its_m_line() {
 }
 
 #[test]
+fn an_m_line_that_is_rejected_keeps_its_mid_unless_another_has_it() {
+    let mut ids = TrackIds::default();
+    let rejected = offer("sendrecv").replacen("m=audio 9", "m=audio 0", 1);
+    let unnamed = rejected.replacen("a=mid:0\r\n", "", 1);
+    for (sdp, mids) in [
+        (unnamed.clone(), [Some("0"), Some("1")]),
+        // The second m-line begins anew, with the mid of the first.
+        (unnamed.replace("a=mid:1", "a=mid:0"), [None, Some("0")]),
+    ] {
+        let mut server = negotiation();
+        server
+            .handle_offer(&offer("sendrecv"), &[], &mut ids)
+            .unwrap();
+        server.create_answer().unwrap();
+        // So that it may have another mid.
+        let ended = offer("sendrecv").replacen("m=video 9", "m=video 0", 1);
+        server.handle_offer(&ended, &[], &mut ids).unwrap();
+        server.create_answer().unwrap();
+        server.handle_offer(&sdp, &[], &mut ids).unwrap();
+        let answer = view(&server.create_answer().unwrap().sdp);
+        assert_eq!(answer.lines[0].port, 0);
+        let answered = answer.lines.iter().map(|line| line.mid.as_deref());
+        assert_eq!(answered.collect::<Vec<_>>(), mids);
+        assert_eq!(answer.bundle, [mids[1].unwrap()]);
+    }
+}
+
+#[test]
 fn the_certificate_and_the_role_stay() {
     let mut ids = TrackIds::default();
     let mut server = negotiation();
