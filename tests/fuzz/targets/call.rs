@@ -24,6 +24,9 @@ use super::wire::{Wire, codec};
 pub(super) const MID: &str = "0";
 /// The encodings, where there are several.
 pub(super) const RIDS: [&str; 3] = ["h", "m", "l"];
+/// What time passes in one input at most, in milliseconds: longer than all that a packet leaves behind, and not so long that
+/// the input is spent on timers.
+const MOST_PASSED: u64 = 4_000;
 /// How many SSRCs each input may use.
 const SSRCS: u32 = 64;
 
@@ -57,6 +60,8 @@ pub(super) struct Call {
     pub(super) wire: Wire,
     /// Counts inputs.
     inputs: u32,
+    /// The time that has passed in this one, in milliseconds.
+    passed: u64,
     /// The track of this input.
     pub(super) track: TrackId,
     pub(super) codec: Codec,
@@ -83,6 +88,7 @@ impl Call {
         Self {
             wire: Wire::connected(3),
             inputs: 0,
+            passed: 0,
             track: TrackId(0),
             codec: Codec::Vp8,
             ssrc: 0,
@@ -94,6 +100,7 @@ impl Call {
     /// Publishes a new track as the input says, with both others subscribed.
     pub(super) fn begin(&mut self, input: &mut Input<'_>) {
         self.inputs = self.inputs.wrapping_add(1);
+        self.passed = 0;
         self.wire.keep_alive();
         self.track = TrackId(1 + u64::from(self.inputs));
         self.codec = input.choose(&CODECS);
@@ -207,6 +214,8 @@ impl Call {
     }
 
     pub(super) fn pass(&mut self, milliseconds: u64) {
+        let milliseconds = milliseconds.min(MOST_PASSED - self.passed);
+        self.passed += milliseconds;
         self.wire.pass(Duration::from_millis(milliseconds));
         self.wire.keep_alive();
     }
