@@ -351,7 +351,7 @@ fn assert_reads(ours: &str, tracks: &[(Mid, TrackId)]) {
             continue;
         };
         if is_stopped(section) {
-            assert!(!bundle.contains(&mid), "stopped but bundled: {mid}");
+            assert!(!bundle.contains(&mid), "stopped but bundled: {mid}\n{ours}");
             continue;
         }
         assert!(mids.insert(mid), "{mid} twice");
