@@ -10,6 +10,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::LoadConfig;
+use super::churn::Churn;
 use super::measure::{Histogram, ProcessSample, sample_process};
 use super::media::{Measured, MediaCommand, MediaSettings, MediaThread, PeerProgress, PeerState};
 use super::options::{LoadError, SrtpSuite};
@@ -137,6 +138,10 @@ impl Run<'_> {
         let (leave, leaving) = watch::channel(false);
         self.join(&leaving).await;
         self.settle().await?;
+        let (stop, stopping) = watch::channel(false);
+        let clients = self.plan.clients.len();
+        let churn = Churn::new(self.config, clients, &self.target, &self.media);
+        let churn = churn.map(|churn| tokio::spawn(churn.run(stopping)));
         self.pause(self.config.warm_up).await;
         let before = self.sample();
         // What came until now is forgotten.
@@ -145,8 +150,14 @@ impl Run<'_> {
         let ended_early = *self.ended.borrow();
         let measured = self.measure().await?;
         let after = self.sample();
+        stop.send_replace(true);
+        let churn = match churn {
+            Some(churn) => churn.await.ok(),
+            None => None,
+        };
         self.clients.reap();
-        let report = self.report(begun.at, &measured, before, after, ended_early);
+        let mut report = self.report(begun.at, &measured, before, after, ended_early);
+        report.churn = churn;
         leave.send_replace(true);
         let all_left = async { while self.clients.tasks.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(LEAVE_TIMEOUT, all_left).await;
@@ -276,7 +287,9 @@ impl Run<'_> {
             }
         }
         let mut failed = self.clients.failed.clone();
-        for peer in &measured.peers {
+        // Visitors speak for themselves.
+        let of_plan = |peer: &&PeerProgress| peer.client < self.plan.clients.len();
+        for peer in measured.peers.iter().filter(of_plan) {
             if let PeerState::Failed(reason) = &peer.state {
                 *failed.entry(reason.clone()).or_default() += 1;
             }
@@ -298,13 +311,19 @@ impl Run<'_> {
             joined: connected.iter().filter(|at| at.is_some()).count(),
             failed: failed.into_iter().collect(),
             tracks_expected: self.expected_tracks(),
-            tracks_received: measured.peers.iter().map(|peer| peer.tracks).sum(),
+            tracks_received: measured
+                .peers
+                .iter()
+                .filter(of_plan)
+                .map(|peer| peer.tracks)
+                .sum(),
             sent: tally.sent,
             received: tally.received,
             loss: tally.loss,
             latency: tally.latency.percentiles(),
             join: join.percentiles(),
             keyframe: tally.keyframe.percentiles(),
+            churn: None,
             server,
             generator,
         }

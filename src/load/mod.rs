@@ -3,9 +3,10 @@
 //!
 //! Called by `main`. [`options`] says what is asked for, [`plan`] makes clients of it, a [`target::Target`]
 //! gets them into their rooms by the server's own signalling, and the media of all of them runs in one
-//! thread. Whom it drives is a stranger to it: it never looks into a server, except for the processor
+//! thread. With `--churn` others come and go beside them. Whom it drives is a stranger to it: it never looks into a server, except for the processor
 //! time and the memory of the process.
 
+mod churn;
 mod driver;
 pub(crate) mod endpoint;
 pub mod limit;

@@ -66,6 +66,16 @@ pub struct LoadOptions {
     #[arg(long, value_name = "N", value_parser = |text: &str| number::<u32>(text, "1 to 10000"))]
     pub join_rate: Option<u32>,
 
+    /// Clients that come and go beside the others, so many in a second, 1 to 1000. They join the same rooms and new ones,
+    /// publish and receive; half of them say goodbye, the others break off, fall silent or are gone before they are
+    /// connected. Crosspoint only [default: none]
+    #[arg(long, value_name = "N", value_parser = |text: &str| number::<u32>(text, "1 to 1000"))]
+    pub churn: Option<u32>,
+
+    /// How long each of those stays, 1 to 3600 [default: 3]
+    #[arg(long, value_name = "SECONDS", requires = "churn", value_parser = |text: &str| number::<u64>(text, "1 to 3600"))]
+    pub churn_stay: Option<u64>,
+
     /// Which server is driven [default: crosspoint]
     #[arg(long, value_name = "SERVER")]
     pub target: Option<TargetKind>,
@@ -237,6 +247,10 @@ pub struct LoadConfig {
     pub warm_up: Duration,
     /// Clients that join in a second.
     pub join_rate: u32,
+    /// Clients that come and go in a second, beside those of the plan; none without them.
+    pub churn: Option<u32>,
+    /// How long each of those stays.
+    pub churn_stay: Duration,
     /// Which server is driven.
     pub target: TargetKind,
     /// Its WebSocket; none where a server is started for the run.
@@ -366,6 +380,17 @@ impl LoadOptions {
                 "it only for the Crosspoint that is started without --url",
             ));
         }
+        if self.churn.is_some() && (self.limit || target != TargetKind::Crosspoint) {
+            return Err(wrong(
+                "churn",
+                "given",
+                "it only where Crosspoint is driven",
+            ));
+        }
+        let churn = self
+            .churn
+            .map(|rate| ranged("churn", Some(rate), rate, 1..=1_000));
+        let churn_stay = ranged("churn-stay", self.churn_stay, 3, 1..=3_600)?;
         let seconds = ranged("seconds", self.seconds, 10, 1..=86_400)?;
         let warm_up = ranged("warm-up", self.warm_up, 2, 0..=3_600)?;
         let delay = ranged("delay", self.delay, 0, 0..=5_000)?;
@@ -381,6 +406,8 @@ impl LoadOptions {
             duration: Duration::from_secs(seconds),
             warm_up: Duration::from_secs(warm_up),
             join_rate: ranged("join-rate", self.join_rate, 50, 1..=10_000)?,
+            churn: churn.transpose()?,
+            churn_stay: Duration::from_secs(churn_stay),
             target,
             url: self.url,
             pid: self.pid,
@@ -561,6 +588,11 @@ mod tests {
             ),
             (&["--loss", "NaN"], "allowed is 0 to 50"),
             (&["--rooms", "0"], "1 to 10000"),
+            (&["--churn", "0"], "1 to 1000"),
+            (
+                &["--churn", "1", "--target", "janus"],
+                "where Crosspoint is driven",
+            ),
             (&["--subscribers", "8,x"], "1 to 1000, or a list"),
             (
                 &["--publishers", "9", "--subscribers", "8"],

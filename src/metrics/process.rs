@@ -1,4 +1,4 @@
-//! What the process uses, in the names that Prometheus' own clients give it. Only Linux tells.
+//! What the process uses, in the names that Prometheus' own clients give it, which only Linux tells; and its tasks.
 
 use super::{Kind, Text};
 use crate::load::measure::sample_process;
@@ -19,6 +19,12 @@ pub(super) fn write(text: &mut Text, started: f64) {
         // One of them reads this.
         let open = entries.count().saturating_sub(1) as f64;
         text.one("process_open_fds", Kind::Gauge, help, open);
+    }
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        let help =
+            "Tasks that are not over: those of the server itself, and some for each connection.";
+        let tasks = runtime.metrics().num_alive_tasks() as f64;
+        text.one("crosspoint_tasks", Kind::Gauge, help, tasks);
     }
     if let Some(most) = max_handles() {
         let help = "File handles that may be open.";

@@ -163,6 +163,35 @@ async fn a_server_that_is_there_is_used_and_what_it_refuses_is_said() {
 }
 
 #[tokio::test]
+async fn visitors_come_and_go_beside_those_that_stay() {
+    let line = [
+        "--subscribers",
+        "2",
+        "--churn",
+        "10",
+        "--churn-stay",
+        "1",
+        "--video-bitrate",
+        "60000",
+    ];
+    let report = load(&line).await;
+    assert_eq!(report["joined"], 2, "{report}");
+    assert_eq!(report["failed"], Value::Array(Vec::new()), "{report}");
+    let churn = &report["churn"];
+    assert_eq!(churn["failed"], Value::Array(Vec::new()), "{report}");
+    let count = |kind: &str| number(&churn[kind]);
+    // 3 seconds of them, some of which are not through yet.
+    assert!(count("came") > 20.0, "{report}");
+    assert!(count("early") > 0.0, "{report}");
+    assert!(count("stayed") > count("came") * 0.4, "{report}");
+    // More than the two send each other.
+    assert!(
+        number(&report["received"]["packets"]) > number(&report["sent"]["packets"]),
+        "{report}"
+    );
+}
+
+#[tokio::test]
 async fn several_numbers_of_subscribers_are_several_runs_and_text_is_for_people() {
     let line = [
         "load",

@@ -29,8 +29,10 @@ pub(crate) enum MediaCommand {
     SetMedia(PeerKey, Box<MediaSetup>),
     /// The layers of one m-line that anybody wants; the others pause.
     SetLayers(PeerKey, Mid, Vec<Rid>),
-    /// The peer is over.
+    /// The peer is over, and says so.
     RemovePeer(PeerKey),
+    /// The peer is over without a word to the other side.
+    ForgetPeer(PeerKey),
     /// Asks how far everybody is.
     Progress(oneshot::Sender<Vec<PeerProgress>>),
     /// Asks for everything that was counted since this was asked last.

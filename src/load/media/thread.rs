@@ -1,12 +1,12 @@
 //! The thread itself: waits for datagrams, commands and timers, and gives them to the endpoints.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use mio::{Events, Interest, Poll, Token, Waker};
 use rustc_hash::FxHashMap;
@@ -25,6 +25,9 @@ use crate::transport::{DatagramKind, Identity, classify};
 /// Of the waker; sockets have the tokens below it.
 const WAKER: Token = Token(usize::MAX);
 const EVENTS: usize = 1_024;
+/// How long nobody else gets the port of a peer that went without a word. A server may take what comes from there for the
+/// one it knows; clients of networks of their own do not meet like that.
+const PORT_KEPT: Duration = Duration::from_secs(10);
 
 /// What holds for all peers of a run.
 #[derive(Clone, Debug)]
@@ -60,6 +63,7 @@ impl MediaThread {
             timers: BinaryHeap::new(),
             delayed: BinaryHeap::new(),
             delays: 0,
+            left: VecDeque::new(),
             room: ReadBuffers::default(),
             out: Outbox::default(),
         };
@@ -125,6 +129,8 @@ struct Media {
     timers: BinaryHeap<Reverse<(Instant, usize)>>,
     delayed: BinaryHeap<Reverse<Delayed>>,
     delays: u64,
+    /// Sockets of those that went without a word, and until when they are kept.
+    left: VecDeque<(Instant, PeerSocket)>,
     room: ReadBuffers,
     out: Outbox,
 }
@@ -288,9 +294,14 @@ impl Media {
             }
             MediaCommand::RemovePeer(key) => {
                 self.with(key, now, |endpoint, around| endpoint.close(around));
-                if let Some(index) = self.index_by_key.remove(&key) {
-                    let mut peer = self.peers.remove(index);
-                    let _ = self.poll.registry().deregister(&mut peer.socket.socket);
+                self.remove(key);
+            }
+            MediaCommand::ForgetPeer(key) => {
+                while self.left.front().is_some_and(|(until, _)| *until <= now) {
+                    self.left.pop_front();
+                }
+                if let Some(peer) = self.remove(key) {
+                    self.left.push_back((now + PORT_KEPT, peer.socket));
                 }
             }
             MediaCommand::Progress(answer) => {
@@ -347,6 +358,13 @@ impl Media {
         });
         self.index_by_key.insert(new.key, index);
         self.within(index, now, |_, _| {});
+    }
+
+    fn remove(&mut self, key: PeerKey) -> Option<PeerIo> {
+        let index = self.index_by_key.remove(&key)?;
+        let mut peer = self.peers.remove(index);
+        let _ = self.poll.registry().deregister(&mut peer.socket.socket);
+        Some(peer)
     }
 
     /// Does something with the endpoint of a peer, if there still is one.

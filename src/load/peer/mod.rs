@@ -16,7 +16,7 @@ use crate::rtp::{Mid, Rid};
 use crate::transport::Srtp;
 
 pub(crate) use crate::load::negotiator::Publishes;
-pub(crate) use seat::{GOODBYE, MediaHandle, Seat};
+pub(crate) use seat::{Farewell, GOODBYE, MediaHandle, Seat};
 
 /// One peer connection of a client. It ends when it is dropped.
 pub(crate) struct Peer {
@@ -27,6 +27,7 @@ pub(crate) struct Peer {
     state: watch::Receiver<PeerState>,
     /// Where checks go, whatever descriptions say.
     only: Option<SocketAddr>,
+    farewell: Farewell,
 }
 
 /// A peer that could not be opened: this machine gives no socket for it.
@@ -105,6 +106,11 @@ impl Peer {
             .send(MediaCommand::SetLayers(self.key, mid, rids));
     }
 
+    /// Whether media can flow.
+    pub(crate) fn is_connected(&self) -> bool {
+        *self.state.borrow() == PeerState::Connected
+    }
+
     /// Resolves with the reason when ICE or DTLS fails, before or after it was connected.
     pub(crate) fn failure(&self) -> impl Future<Output = String> + Send + use<> {
         let mut state = self.state.clone();
@@ -134,6 +140,9 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        self.media.send(MediaCommand::RemovePeer(self.key));
+        self.media.send(match self.farewell {
+            Farewell::Goodbye => MediaCommand::RemovePeer(self.key),
+            Farewell::Cut | Farewell::Silence => MediaCommand::ForgetPeer(self.key),
+        });
     }
 }

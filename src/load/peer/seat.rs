@@ -53,6 +53,19 @@ pub(crate) struct Seat {
     media: MediaHandle,
     joined: Box<dyn Fn() + Send + Sync>,
     leave: watch::Receiver<bool>,
+    farewell: Farewell,
+}
+
+/// How a client leaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Farewell {
+    /// It hangs up, and closes its connections.
+    #[default]
+    Goodbye,
+    /// Its WebSocket breaks, and its media just ends.
+    Cut,
+    /// Nothing comes from it any more, and what the server sends is not read: as behind a cable that was pulled.
+    Silence,
 }
 
 impl Seat {
@@ -68,7 +81,18 @@ impl Seat {
             media,
             joined,
             leave,
+            farewell: Farewell::default(),
         }
+    }
+
+    /// The same for a client that leaves in this way.
+    pub(crate) fn leaving_by(self, farewell: Farewell) -> Self {
+        Self { farewell, ..self }
+    }
+
+    /// How the client leaves.
+    pub(crate) fn farewell(&self) -> Farewell {
+        self.farewell
     }
 
     /// What the client does.
@@ -119,6 +143,7 @@ impl Seat {
             media: self.media.clone(),
             state: watched,
             only: None,
+            farewell: self.farewell,
         })
     }
 

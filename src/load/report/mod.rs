@@ -46,7 +46,8 @@ pub struct RunReport {
     pub joined: usize,
     /// Clients that failed or left early, and why: each reason, and how often it was given.
     pub failed: Vec<(String, usize)>,
-    /// Tracks that were to be received, and how many of them gave media in the interval.
+    /// Tracks that were to be received, and how many of them gave media in the interval; with those of visitors,
+    /// which nobody expects.
     pub tracks_expected: usize,
     /// See [`tracks_expected`](Self::tracks_expected).
     pub tracks_received: usize,
@@ -63,6 +64,8 @@ pub struct RunReport {
     /// From the description of a video track, or the connection where that is later, to its first
     /// keyframe, in milliseconds.
     pub keyframe: Option<Percentiles>,
+    /// Those that came and went meanwhile; none where nobody was asked to.
+    pub churn: Option<ChurnReport>,
     /// What the server's process used; none where it is unknown.
     pub server: Option<ProcessUse>,
     /// What the generator itself used.
@@ -121,6 +124,24 @@ pub struct Percentiles {
     pub p99: f64,
     /// The greatest value.
     pub max: f64,
+}
+
+/// Clients that came and went while others stayed. Their media is in the run's traffic and loss.
+#[derive(Serialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ChurnReport {
+    /// How many came in a second.
+    pub per_second: u32,
+    /// How long each stayed, in seconds.
+    pub stay: f64,
+    /// How many came, from before the warm-up on.
+    pub came: u64,
+    /// Of them those that were made to leave before they could be connected.
+    pub early: u64,
+    /// Those that were connected when their time was over, and left. Whoever fell silent at the end is still on the way.
+    pub stayed: u64,
+    /// Those that were not, and why: each reason, and how often it was given.
+    pub failed: Vec<(String, usize)>,
 }
 
 /// What a process used in the interval.

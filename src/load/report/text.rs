@@ -85,6 +85,16 @@ impl RunReport {
             let words = "to a track's first keyframe";
             line(f, "keyframe", &percentiles(self.keyframe.as_ref(), words))?;
         }
+        if let Some(churn) = &self.churn {
+            let words = format!(
+                "{} came, {} a second, {} left before they were connected, {} after {} s",
+                churn.came, churn.per_second, churn.early, churn.stayed, churn.stay
+            );
+            line(f, "visitors", &words)?;
+            for (reason, count) in &churn.failed {
+                line(f, "", &format!("{count} failed: {reason}"))?;
+            }
+        }
         line(f, "server", &process(self.server.as_ref(), self.seconds))?;
         line(
             f,

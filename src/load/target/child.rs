@@ -18,6 +18,9 @@ const END_TIMEOUT: Duration = Duration::from_secs(5);
 /// What is shown of its log if it does not start, in bytes.
 const SHOWN: usize = 4_000;
 
+/// How long a client that went without a word may seem to be there.
+const GHOST_SECONDS: u64 = 90;
+
 /// A running server. It is killed when this is dropped.
 pub(super) struct ChildServer {
     child: Child,
@@ -104,8 +107,12 @@ impl ChildServer {
 
 /// Free ports, and limits that let the load in. They come before what the user says, who wins.
 fn arguments(config: &LoadConfig, plan: &Plan) -> Vec<String> {
-    let clients = plan.clients.len();
-    let participants = clients / config.rooms.max(1);
+    let visitors = config.churn.map_or(0, |rate| {
+        let there = config.churn_stay.as_secs().saturating_add(GHOST_SECONDS);
+        rate as usize * usize::try_from(there).unwrap_or(usize::MAX)
+    });
+    let clients = plan.clients.len() + visitors;
+    let participants = plan.clients.len() / config.rooms.max(1) + visitors;
     let has = |option: &str| {
         let given = config.server_args.iter();
         given
@@ -120,8 +127,14 @@ fn arguments(config: &LoadConfig, plan: &Plan) -> Vec<String> {
             "--max-participants",
             participants.clamp(2, 1_000).to_string(),
         ),
-        ("--max-rooms", config.rooms.to_string()),
-        ("--max-sockets-per-address", (clients + 16).to_string()),
+        (
+            "--max-rooms",
+            (config.rooms + visitors).min(1_000_000).to_string(),
+        ),
+        (
+            "--max-sockets-per-address",
+            (clients + 16).min(1_000_000).to_string(),
+        ),
         ("--max-joins-per-second", "10000".to_owned()),
         ("--max-messages-per-second", "10000".to_owned()),
         ("--max-sdp-bytes", "262144".to_owned()),
@@ -170,6 +183,7 @@ mod tests {
                 "40",
                 "--server-arg=--max-rooms=7",
             ],
+            &["--churn", "1000", "--churn-stay", "3600"],
         ] {
             let config = config(line);
             let plan = Plan::new(&config, config.subscribers[0]);

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use rand::distr::{Alphanumeric, SampleString};
 use serde_json::{Value, json};
@@ -13,9 +14,12 @@ use super::web_socket::{Bytes, JsonSocket};
 use super::{Running, Target, TargetError};
 use crate::load::LoadConfig;
 use crate::load::media::SourcePlan;
-use crate::load::peer::{GOODBYE, Peer, Publishes, Seat};
+use crate::load::peer::{Farewell, GOODBYE, Peer, Publishes, Seat};
 use crate::load::plan::{ClientPlan, Plan};
 use crate::rtp::{Mid, Rid};
+
+/// How long a silent client's WebSocket is kept open: longer than the server does that.
+const SILENCE: Duration = Duration::from_secs(60);
 
 pub(crate) const SUBPROTOCOL: &str = "crosspoint.v1";
 
@@ -71,10 +75,22 @@ impl Crosspoint {
             reason = failure => Err(TargetError::Media(reason)),
             () = seat.leaving() => Ok(()),
         };
-        if stayed.is_ok() {
-            client.leave(socket).await;
+        stayed?;
+        let is_connected = client.peer.is_connected();
+        match seat.farewell() {
+            Farewell::Goodbye => client.leave(socket).await,
+            Farewell::Cut => {}
+            Farewell::Silence => {
+                drop(client);
+                tokio::time::sleep(SILENCE).await;
+            }
         }
-        stayed
+        if is_connected {
+            Ok(())
+        } else {
+            let reason = "it was not connected when its time was over";
+            Err(TargetError::Media(reason.to_owned()))
+        }
     }
 }
 
