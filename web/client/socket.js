@@ -14,9 +14,13 @@ const FINAL = new Set([CLOSE_POLICY, CLOSE_UNAUTHORIZED, CLOSE_FORBIDDEN]);
 
 const BACK_OFF_FIRST_MS = 250;
 /** So long that a server that is away hears little, and so short that whoever waits is back soon. */
-const BACK_OFF_LAST_MS = 3000;
+const BACK_OFF_LAST_MS = 2000;
 /** A dial that brings no `id` by then has failed. */
 const DIAL_PATIENCE_MS = 8000;
+/** A server that does not answer a request by then is not there. */
+const KNOCK_PATIENCE_MS = 4000;
+/** After so long without a dial one is made, whatever requests come to. */
+const BLIND_DIAL_MS = 60_000;
 /** How long a first connection, and one that was there before, are tried. */
 const FIRST_PATIENCE_MS = 15_000;
 const LATER_PATIENCE_MS = 300_000;
@@ -40,6 +44,9 @@ export class Socket {
   /** @type {string | null} */
   #resumeToken = null;
   #failingSince = 0;
+  #dialled = 0;
+  /** @type {AbortController | null} */
+  #knocking = null;
   #tries = 0;
   #everOpen = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -72,6 +79,7 @@ export class Socket {
   close(reason = "left") {
     globalThis.removeEventListener?.("online", this.online);
     clearTimeout(this.#timer);
+    this.#stopKnocking();
     const ws = this.#ws;
     this.#ws = null;
     this.#kept = [];
@@ -102,8 +110,45 @@ export class Socket {
     this.#kept = this.#kept.filter(({ type }) => type === "message" || !KNOWN_TYPES.has(type));
   }
 
+  /**
+   * Dials again, after the first time only once the server answers requests: Firefox lets a page wait, in the end for a
+   * minute, before it dials a server at which WebSockets failed.
+   */
+  async #redial() {
+    clearTimeout(this.#timer);
+    this.#stopKnocking();
+    const door = this.#door();
+    if (door === null || this.#tries <= 1 || performance.now() - this.#dialled > BLIND_DIAL_MS) {
+      this.#dial();
+      return;
+    }
+    const knocking = new AbortController();
+    this.#knocking = knocking;
+    this.#timer = setTimeout(() => knocking.abort(), KNOCK_PATIENCE_MS);
+    const answers = await fetch(door, { cache: "no-store", signal: knocking.signal }).then(({ status }) => status < 500, () => false);
+    if (this.#knocking !== knocking) return;
+    this.#knocking = null;
+    if (answers) this.#dial();
+    else this.#broken(1006, "unreachable");
+  }
+
+  #stopKnocking() {
+    const knocking = this.#knocking;
+    this.#knocking = null;
+    knocking?.abort();
+  }
+
+  /** What tells that the server is there. Only a page that came from it may ask. */
+  #door() {
+    const { host, protocol } = this.#address(null);
+    const origin = globalThis.location;
+    if (origin === undefined || origin.host !== host || origin.protocol !== protocol.replace(/^ws/, "http")) return null;
+    return `${origin.origin}/health`;
+  }
+
   #dial() {
     clearTimeout(this.#timer);
+    this.#dialled = performance.now();
     const token = this.#resumeToken;
     // Past the window the server has let the session go, and asking would only cost a round trip.
     const resume = token !== null && performance.now() - this.#failingSince < RESUME_WINDOW_MS ? token : null;
@@ -172,13 +217,13 @@ export class Socket {
     const wait = Math.min(BACK_OFF_FIRST_MS * 2 ** this.#tries, BACK_OFF_LAST_MS);
     this.#tries += 1;
     // Some chance in it, so that a room whose server came back does not dial as one.
-    this.#timer = setTimeout(() => this.#dial(), wait * (0.5 + Math.random() / 2));
+    this.#timer = setTimeout(() => void this.#redial(), wait * (0.5 + Math.random() / 2));
   }
 
   #tryNow() {
     if (this.#ws !== null || this.state === "closed" || this.state === "idle") return;
     this.#tries = 0;
-    this.#dial();
+    void this.#redial();
   }
 
   /**
