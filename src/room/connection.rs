@@ -230,7 +230,9 @@ impl Rooms {
             return Vec::new();
         };
         if let Some(after) = servers.renew_after() {
-            participant.ice_servers_due = Some(now + after);
+            if let Some(due) = participant.ice_servers_due.replace(now + after) {
+                self.timers.clear(due, Timer::IceServers(id));
+            }
             self.timers.set(now + after, Timer::IceServers(id));
         }
         let (reached_at, address) = (participant.reached_at.as_ref(), participant.address);

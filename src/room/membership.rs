@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::moderation::Order;
+use super::timer::Timer;
 use super::{Notice, RoomSettings, Rooms};
 use crate::negotiation::Source;
 use crate::shard::{CallId, ParticipantId};
@@ -227,6 +228,10 @@ impl Rooms {
         };
         tracing::info!(parent: &participant.span, "left");
         self.forget_address(participant.address);
+        // It would stand for hours.
+        if let Some(due) = participant.ice_servers_due {
+            self.timers.clear(due, Timer::IceServers(id));
+        }
         if let Some(session) = participant.session() {
             self.participant_by_session.remove(&session);
         }

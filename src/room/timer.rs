@@ -39,6 +39,11 @@ impl Timers {
         self.entries.insert((at, timer));
     }
 
+    /// Forgets a timer that was set for then: for those that stand long after what they are for is gone.
+    pub(super) fn clear(&mut self, at: Instant, timer: Timer) {
+        self.entries.remove(&(at, timer));
+    }
+
     pub(super) fn next(&self) -> Option<Instant> {
         self.entries.first().map(|(at, _)| *at)
     }

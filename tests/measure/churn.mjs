@@ -1,7 +1,7 @@
 // Half an hour of people who come and go, 20 a second: what the server needs returns to what it was.
 //
 //     cargo build --release
-//     node tests/measure/churn.mjs [--minutes 30] [--rate 20] [--stay 3] [--warm-up 3] [--rooms 30] [--every 60]
+//     node tests/measure/churn.mjs [--minutes 30] [--rate 20] [--stay 5] [--warm-up 3] [--rooms 30] [--every 60]
 //
 // `crosspoint load --churn` joins, publishes, receives and leaves: half of the visitors say goodbye, a fifth breaks off, a
 // tenth falls silent with its socket open, a fifth is gone within 100 ms, anywhere in its handshake. One client stays in each
@@ -19,7 +19,7 @@ import { Server, binaryPath } from '../browser/support/server.mjs';
 
 const run = promisify(execFile);
 const { values: options } = parseArgs({
-  options: Object.fromEntries(Object.entries({ minutes: '30', rate: '20', stay: '3', 'warm-up': '3', rooms: '30', every: '60' })
+  options: Object.fromEntries(Object.entries({ minutes: '30', rate: '20', stay: '5', 'warm-up': '3', rooms: '30', every: '60' })
     .map(([name, value]) => [name, { type: 'string', default: value }])),
 });
 const GROWTH = 0.05;

@@ -55,9 +55,6 @@ export const LIMITS = {
  *   bans: {id: number, name: string | null}[]}} RoomState
  */
 
-/** How long a server keeps a session whose socket broke, by default. */
-export const RESUME_WINDOW_MS = 30_000;
-
 /** @type {readonly Source[]} */
 export const SOURCES = ["microphone", "camera", "screen", "screen-audio"];
 

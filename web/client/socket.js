@@ -1,7 +1,7 @@
-// The WebSocket and its second lives: dials, resumes a broken session within the server's 30 s, starts a new session after
-// that, and gives up at last. The client owns one; it hands over parsed messages and knows of none but `id`.
+// The WebSocket and its second lives: dials, resumes a broken session as long as the server has it, starts a new session
+// after that, and gives up at last. The client owns one; it hands over parsed messages and knows of none but `id`.
 
-import { KNOWN_TYPES, RESUME_WINDOW_MS, SUBPROTOCOL, parseMessage } from "./protocol.js";
+import { KNOWN_TYPES, SUBPROTOCOL, parseMessage } from "./protocol.js";
 
 /** Close codes of the server's (protocol, "What bad input gets", and its limits). */
 const CLOSE_POLICY = 1008;
@@ -149,11 +149,8 @@ export class Socket {
   #dial() {
     clearTimeout(this.#timer);
     this.#dialled = performance.now();
-    const token = this.#resumeToken;
-    // Past the window the server has let the session go, and asking would only cost a round trip.
-    const resume = token !== null && performance.now() - this.#failingSince < RESUME_WINDOW_MS ? token : null;
-    if (resume === null) this.#resumeToken = null;
-    const ws = new WebSocket(this.#address(resume), [SUBPROTOCOL]);
+    // However long ago that was: the server may have noticed much later, and who came anew would meet their own ghost.
+    const ws = new WebSocket(this.#address(this.#resumeToken), [SUBPROTOCOL]);
     this.#ws = ws;
     ws.addEventListener("message", ({ data }) => {
       if (this.#ws !== ws) return;

@@ -55,6 +55,19 @@ fn credentials_of_turn_are_renewed_before_they_run_out() {
 }
 
 #[test]
+fn nothing_is_left_to_be_done_for_who_has_left() {
+    let mut world = World::with(|config| {
+        config.ice_servers = ice_servers(config);
+    });
+    let (anna, token) = user_with_token(&mut world, "Anna");
+    world.pass(Duration::from_secs(10));
+    let (session, _) = world.connect(resume(&token));
+    world.disconnect(User { session, ..anna }, true);
+    // Not even hours later, when the credentials would have been half through.
+    assert_eq!(world.rooms.poll_timeout(), None);
+}
+
+#[test]
 fn the_first_message_says_all_about_the_session() {
     let mut world = World::with(|config| {
         config.ice_servers = ice_servers(config);

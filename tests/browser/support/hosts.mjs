@@ -61,6 +61,13 @@ export class Hosts {
     await command(inside(this.#router), ['nft', '-f', '-'], text);
   }
 
+  /** Lets nothing more through from and to the host behind a device, or everything again: `how` is to drop it in the router, or to unplug the wire. */
+  async cut(device, how, on = true) {
+    if (how === 'unplug') await ip(`-n ${this.#router} link set dev ${device} ${on ? 'down' : 'up'}`);
+    else if (on) await this.rules(`table inet cut_${device} { chain forward { type filter hook forward priority -5\niifname ${device} drop\noifname ${device} drop\n}\n}`);
+    else await this.rules(`delete table inet cut_${device}`);
+  }
+
   close() {
     return this.#namespaces.close();
   }
