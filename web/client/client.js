@@ -540,7 +540,8 @@ export class Crosspoint extends Emitter {
     else this.#letIn();
     if (message.resumed === true) {
       this.#roster.startRollCall();
-      this.#call?.resumed();
+      if (message.inCall === false && this.#call?.begun) this.#startOver();
+      else this.#call?.resumed();
       this.#wants.repeat();
       return;
     }
@@ -828,10 +829,15 @@ export class Crosspoint extends Emitter {
     this.emit("ring", { ...ring, ended: why });
   }
 
-  /** ICE restarts brought nothing. A room call gets a new connection; one-to-one, the other would have to ring again. */
+  /** ICE restarts brought nothing. */
   #renew() {
-    const kind = this.#call?.kind;
     this.#socket.send({ type: "hang-up" });
+    this.#startOver();
+  }
+
+  /** The server has given the call up. A room call gets a new connection; one-to-one, the other would have to ring again. */
+  #startOver() {
+    const kind = this.#call?.kind;
     this.#end("gone", kind === "room");
     if (kind === "room") this.joinRoom();
   }

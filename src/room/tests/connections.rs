@@ -55,6 +55,28 @@ fn credentials_of_turn_are_renewed_before_they_run_out() {
 }
 
 #[test]
+fn who_resumes_is_told_whether_the_call_goes_on() {
+    let mut world = World::new();
+    let (anna, token) = user_with_token(&mut world, "Anna");
+    world.join(anna);
+    world.disconnect(anna, false);
+    let (session, told) = world.connect(resume(&token));
+    assert_eq!(
+        (&told[0]["resumed"], &told[0]["inCall"]),
+        (&json!(true), &json!(true))
+    );
+    // The network is gone for so long that the call ends; the socket is not known to be broken before.
+    let anna = User { session, ..anna };
+    world.say(anna, json!({"type": "hang-up"}));
+    let token = told[0]["resume"].as_str().unwrap();
+    let (_, told) = world.connect(resume(token));
+    assert_eq!(
+        (&told[0]["resumed"], &told[0]["inCall"]),
+        (&json!(true), &json!(false))
+    );
+}
+
+#[test]
 fn nothing_is_left_to_be_done_for_who_has_left() {
     let mut world = World::with(|config| {
         config.ice_servers = ice_servers(config);

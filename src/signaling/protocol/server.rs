@@ -35,6 +35,10 @@ pub enum ServerMessage<'a> {
         /// everybody there follows, as for a newcomer.
         #[serde(skip_serializing_if = "Option::is_none")]
         resumed: Option<bool>,
+        /// With `resumed`: whether the session is in a call, or in one that rings. Where it is not, a call that the client has
+        /// ended meanwhile; it has to join with a new peer connection.
+        #[serde(rename = "inCall", skip_serializing_if = "Option::is_none")]
+        in_call: Option<bool>,
         /// The name that the client's token gives it, which `username` may change.
         #[serde(skip_serializing_if = "Option::is_none")]
         name: Option<&'a str>,
