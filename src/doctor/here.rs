@@ -23,6 +23,8 @@ const TOKEN_TIME: Duration = Duration::from_secs(600);
 /// The key of its own server's tokens.
 const KEY: &str = "doctor";
 const SECRET_LENGTH: usize = 64;
+/// Rooms and participants that its calls may need at one time.
+const CALLED_AT_ONCE: usize = 256;
 
 /// Looks at everything that can be seen from within, and makes calls on this machine.
 pub(super) async fn check(config: &Config, stun: Option<&HostPort>, report: &mut Report) {
@@ -125,6 +127,10 @@ fn of_own(config: &Config, secret: &str) -> Config {
         otlp_endpoint: None,
         ..config.clone()
     };
+    let limits = &mut own.limits;
+    limits.max_rooms = limits.max_rooms.max(CALLED_AT_ONCE);
+    limits.max_sockets_per_address = limits.max_sockets_per_address.max(CALLED_AT_ONCE);
+    limits.max_joins_per_second = limits.max_joins_per_second.max(CALLED_AT_ONCE as u32);
     if let IceTcp::Own(_) = own.ice_tcp {
         own.ice_tcp = IceTcp::Own(loopback);
     }

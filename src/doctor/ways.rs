@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use futures_util::stream::FuturesOrdered;
+use futures_util::stream::FuturesUnordered;
 
 use super::calls::{Caller, Carrier, Heard, Survey, Trouble, Way};
 use super::finding::Finding;
@@ -25,6 +25,7 @@ pub(super) enum From {
 }
 
 /// One call that was made.
+#[derive(Clone)]
 struct Made {
     way: Way,
     to: Option<SocketAddr>,
@@ -33,35 +34,48 @@ struct Made {
 
 /// Calls by each way that the server tells. `from` here, loopback stands for all addresses.
 pub(super) async fn check(caller: &Caller, survey: &Survey, from: From) -> Vec<Finding> {
-    let mut calls = FuturesOrdered::new();
-    let mut seen: Vec<(Way, Option<SocketAddr>)> = Vec::new();
-    let mut told = [false; 2];
+    let mut calls = FuturesUnordered::new();
+    let mut seen: Vec<Endpoint> = Vec::new();
+    let is_called = |candidate: &&Endpoint| match from {
+        From::Here => candidate.address.ip().is_loopback(),
+        From::There => true,
+    };
+    let mut apart: Vec<(Way, Option<SocketAddr>)> = Vec::new();
     for room in &survey.rooms {
-        let is_called = |candidate: &&Endpoint| match from {
-            From::Here => candidate.address.ip().is_loopback(),
-            From::There => true,
-        };
-        let direct = room.candidates.iter().filter(is_called);
-        let direct = direct.map(|candidate| (Way::to(*candidate), Some(candidate.address)));
-        let relayed = survey.turn.iter().cloned();
-        let relayed = relayed.map(|server| (Way::Relayed(server), None));
-        for call in direct.chain(relayed) {
-            if let Way::Direct(protocol, _) = call.0 {
-                told[usize::from(protocol == Protocol::Tcp)] = true;
-            }
-            // What all rooms share is called once.
-            if seen.contains(&call) {
+        let mut on_shard = Vec::new();
+        for candidate in room.candidates.iter().filter(is_called) {
+            if seen.contains(candidate) {
                 continue;
             }
-            seen.push(call.clone());
-            calls.push_back(async move {
-                let (way, to) = call;
-                let result = caller.call(&room.name, &way).await;
-                Made { way, to, result }
-            });
+            seen.push(*candidate);
+            let call = (Way::to(*candidate), Some(candidate.address));
+            match candidate.protocol {
+                Protocol::Udp => on_shard.push(call),
+                // All shards share it.
+                Protocol::Tcp => apart.push(call),
+            }
         }
+        // One after the other: who is heard is to be the other one of the same call.
+        calls.push(in_turn(caller, Some(&room.name), on_shard));
     }
-    let made: Vec<Made> = calls.collect().await;
+    let relayed = survey.turn.iter().cloned();
+    apart.extend(relayed.map(|server| (Way::Relayed(server), None)));
+    calls.extend(
+        apart
+            .into_iter()
+            .map(|call| in_turn(caller, None, vec![call])),
+    );
+    let told = |protocol| seen.iter().any(|candidate| candidate.protocol == protocol);
+    let told = [told(Protocol::Udp), told(Protocol::Tcp)];
+    let mut made: Vec<Made> = calls.collect::<Vec<_>>().await.concat();
+    // In the order in which they were told, whichever was first.
+    made.sort_by_key(|call| {
+        let of_turn = |server| survey.turn.iter().position(|one| one == server);
+        match &call.way {
+            Way::Direct(..) => seen.iter().position(|one| Some(one.address) == call.to),
+            Way::Relayed(server) => of_turn(server),
+        }
+    });
     let mut findings = Vec::new();
     let [told_udp, told_tcp] = told;
     findings.extend(direct(&made, Protocol::Udp));
@@ -84,6 +98,20 @@ pub(super) async fn check(caller: &Caller, survey: &Survey, from: From) -> Vec<F
     findings.extend(relayed.map(|call| told_of(TURN, call)));
     findings.extend(not_told(survey));
     findings
+}
+
+/// Makes these calls one after the other, in this room or in rooms of their own.
+async fn in_turn(
+    caller: &Caller,
+    room: Option<&str>,
+    calls: Vec<(Way, Option<SocketAddr>)>,
+) -> Vec<Made> {
+    let mut made = Vec::new();
+    for (way, to) in calls {
+        let result = caller.call(room, &way).await;
+        made.push(Made { way, to, result });
+    }
+    made
 }
 
 /// What is said of TURN that nobody is told of.

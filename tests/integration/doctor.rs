@@ -307,7 +307,16 @@ async fn an_address_that_does_not_lead_to_the_server_is_named() {
 
 #[tokio::test]
 async fn ways_that_a_server_does_not_have_are_not_called() {
-    let server = Server::with(&["--turn", "false", "--ice-tcp", "off"]).await;
+    // Nor does it take more than two in one room.
+    let options = [
+        "--turn",
+        "false",
+        "--ice-tcp",
+        "off",
+        "--max-participants",
+        "2",
+    ];
+    let server = Server::with(&options).await;
     let report = Report::at(&server, &[]).await;
     report.is_well();
     report.expect("TCP call", "not-checked", "--ice-tcp off");

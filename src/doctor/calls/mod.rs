@@ -85,8 +85,19 @@ impl Caller {
         })
     }
 
-    /// Makes one call in this room by this way.
-    pub(super) async fn call(&self, room: &str, way: &Way) -> Result<Heard, Trouble> {
+    /// Makes one call by this way, in this room where there is a place for two more, else in one of its own. Nobody else may
+    /// say anything in the room meanwhile.
+    pub(super) async fn call(&self, room: Option<&str>, way: &Way) -> Result<Heard, Trouble> {
+        if let Some(room) = room {
+            match self.call_in(room, way).await {
+                Err(Trouble::Signalling(why)) if why.starts_with("room-full") => {}
+                result => return result,
+            }
+        }
+        self.call_in(&survey::room_name(), way).await
+    }
+
+    async fn call_in(&self, room: &str, way: &Way) -> Result<Heard, Trouble> {
         let _turn = self.turns.acquire().await;
         let started = Instant::now();
         let (leave, leaving) = watch::channel(false);

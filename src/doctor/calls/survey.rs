@@ -34,7 +34,6 @@ impl Survey {
     /// Opens rooms until one is on a shard that another is on already.
     pub(in crate::doctor) async fn new(caller: &Caller) -> Result<Self, Trouble> {
         let (stay, leaving) = watch::channel(false);
-        let prefix = Alphanumeric.sample_string(&mut rand::rng(), NAME_LENGTH);
         let mut survey = Self {
             rooms: Vec::new(),
             version: String::new(),
@@ -43,7 +42,7 @@ impl Survey {
             _stay: stay,
         };
         for number in 0..MAX_ROOMS {
-            let name = format!("doctor-{prefix}-{number}");
+            let name = room_name();
             let seat = caller.seat(&leaving);
             let entered = match enter(&caller.server, &name, &seat).await {
                 Ok(entered) => entered,
@@ -73,6 +72,12 @@ impl Survey {
             .map(|Entered { client, socket, .. }| async move { client.leave(socket).await });
         futures_util::future::join_all(goodbyes).await;
     }
+}
+
+/// Of a room that nobody else is in.
+pub(super) fn room_name() -> String {
+    let word = Alphanumeric.sample_string(&mut rand::rng(), NAME_LENGTH);
+    format!("doctor-{word}")
 }
 
 /// What tells shards apart.
