@@ -218,6 +218,14 @@ fn explain(way: &Way, to: Option<SocketAddr>, trouble: &Trouble) -> (String, Str
         )
     };
     match (trouble, to) {
+        (Trouble::Silent, Some(to)) if matches!(way, Way::Direct(Protocol::Tcp, _)) => (
+            "it connects, and nothing comes back".to_owned(),
+            format!(
+                "what listens on TCP port {} is not the server, or a proxy in front of it that passes on web traffic only: lead the port to \
+                 Crosspoint itself, or give media by TCP one of its own (--ice-tcp)",
+                to.port()
+            ),
+        ),
         (Trouble::Silent, Some(to)) if to.ip().is_loopback() => (
             "nothing comes back".to_owned(),
             "let the machine speak with itself: a rule of its firewall holds back loopback (iptables -I INPUT -i lo -j ACCEPT)".to_owned(),
@@ -342,6 +350,13 @@ mod tests {
                 Trouble::Silent,
                 "nothing comes back",
                 "-i lo -j ACCEPT",
+            ),
+            (
+                Protocol::Tcp,
+                to(),
+                Trouble::Silent,
+                "it connects, and nothing",
+                "--ice-tcp",
             ),
             (
                 Protocol::Udp,
