@@ -54,12 +54,10 @@ pub(super) async fn take_part(part: Part) -> Trouble {
         seat,
         notes,
     } = part;
-    let mut entered = tokio::select! {
-        entered = enter(&server, &room, &seat) => match entered {
-            Ok(entered) => entered,
-            Err(trouble) => return trouble,
-        },
-        () = seat.leaving() => return Trouble::Silent,
+    // Who is let in says goodbye, also when it is over by then.
+    let mut entered = match enter(&server, &room, &seat).await {
+        Ok(entered) => entered,
+        Err(trouble) => return trouble,
     };
     let trouble = tokio::select! {
         trouble = entered.stay(&way, &notes) => trouble,
