@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { Stage } from './support/stage.mjs';
 import { App } from './support/app.mjs';
+import { relayOnly, selectedPair } from './support/relay.mjs';
 
 const stage = Stage.set({ firefox: true, server: { args: ['--turn-port', '0'] } });
 
@@ -22,36 +23,4 @@ for (const [way, scheme, protocol] of [['udp', 'turn:', 'udp'], ['tcp', 'turn:',
       assert.deepEqual(app.failures(), []);
     }
   });
-}
-
-// Runs in the page, before anything else: connections take relayed candidates only, of servers with such URLs.
-function relayOnly({ scheme, end }) {
-  const isWanted = (url) => url.startsWith(scheme) && url.endsWith(end);
-  const limited = (configuration) => ({
-    ...configuration,
-    iceTransportPolicy: 'relay',
-    iceServers: configuration.iceServers
-      .map((server) => ({ ...server, urls: server.urls.filter(isWanted) }))
-      .filter(({ urls }) => urls.length > 0),
-  });
-  window.RTCPeerConnection = class extends RTCPeerConnection {
-    constructor(configuration) {
-      super(limited(configuration));
-    }
-
-    setConfiguration(configuration) {
-      super.setConfiguration(limited(configuration));
-    }
-  };
-}
-
-// Runs in the page: the two candidates that media goes between.
-async function selectedPair() {
-  const stats = await window.crosspoint.pc.getStats();
-  const all = [...stats.values()];
-  const transport = all.find(({ type, selectedCandidatePairId }) => type === 'transport' && selectedCandidatePairId);
-  const pair = transport
-    ? stats.get(transport.selectedCandidatePairId)
-    : all.find(({ type, selected, nominated }) => type === 'candidate-pair' && (selected ?? nominated));
-  return { local: stats.get(pair.localCandidateId), remote: stats.get(pair.remoteCandidateId) };
 }
