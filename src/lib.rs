@@ -25,6 +25,7 @@
 
 pub mod access;
 pub mod config;
+pub mod discovery;
 pub mod doctor;
 pub mod entrance;
 pub mod forward;

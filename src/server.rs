@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use crate::access::{KeyError, Keys};
 use crate::config::{Config, IceTcp, ListenAddress};
+use crate::discovery::{self, DiscoveryError};
 use crate::entrance::{
     self, CertificateError, CertificateSource, HalfOpen, MediaCaller, MediaCallers, Tls,
 };
@@ -67,6 +68,8 @@ pub enum ServerError {
     },
     /// A media port cannot be used.
     Media(BindError),
+    /// An address under which clients reach it is not found.
+    Discovery(DiscoveryError),
     /// There is no certificate for HTTPS.
     Tls(CertificateError),
     /// A key for tokens cannot be used.
@@ -92,6 +95,7 @@ impl fmt::Display for ServerError {
                 write!(f, "cannot listen on {address}: {source}")
             }
             Self::Media(error) => error.fmt(f),
+            Self::Discovery(error) => error.fmt(f),
             Self::Tls(error) => error.fmt(f),
             Self::TokenKey(error) => error.fmt(f),
             Self::Webhooks(error) => write!(
@@ -106,6 +110,12 @@ impl fmt::Display for ServerError {
 
 impl std::error::Error for ServerError {}
 
+impl From<DiscoveryError> for ServerError {
+    fn from(error: DiscoveryError) -> Self {
+        Self::Discovery(error)
+    }
+}
+
 impl ServerError {
     /// Of what kind the system's error is, where it is one.
     pub(crate) fn kind(&self) -> Option<io::ErrorKind> {
@@ -114,7 +124,7 @@ impl ServerError {
                 Some(source.kind())
             }
             Self::Media(error) => Some(error.kind()),
-            Self::Tls(_) | Self::TokenKey(_) | Self::Identity(_) => None,
+            Self::Discovery(_) | Self::Tls(_) | Self::TokenKey(_) | Self::Identity(_) => None,
         }
     }
 }
@@ -124,6 +134,7 @@ impl Server {
     /// a tokio runtime with I/O and time, as all that follows.
     pub async fn bind(config: &Config) -> Result<Self, ServerError> {
         let keys = Keys::read(&config.token_keys).map_err(ServerError::TokenKey)?;
+        let config = &discovery::resolved(config).await?;
         let mut listeners = Vec::new();
         let mut refused = None;
         for &address in &config.listen {

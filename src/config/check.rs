@@ -8,7 +8,7 @@ use axum::http::Uri;
 
 use super::certificate::certificate_source;
 use super::turn::turn;
-use super::values::{KeyFile, KeySecret, Secret};
+use super::values::{Announced, KeyFile, KeySecret, Secret};
 use super::{Config, Limits, Options};
 use crate::access::KeySource;
 use crate::forward::LoudestLimits;
@@ -163,7 +163,13 @@ impl Options {
                 format!("0, or 1 to {highest} with {shards} shards"),
             ));
         }
-        let announce = self.announce.unwrap_or_default();
+        let (mut announce, mut discover) = (Vec::new(), Vec::new());
+        for one in self.announce.unwrap_or_default() {
+            match one {
+                Announced::Ip(ip) => announce.push(ip),
+                Announced::Found(source) => discover.push(source),
+            }
+        }
         if let Some(ip) = announce
             .iter()
             .find(|ip| ip.is_unspecified() || ip.is_multicast())
@@ -196,6 +202,7 @@ impl Options {
             share_udp_port,
             ice_tcp: self.ice_tcp.unwrap_or_default(),
             announce,
+            discover,
             turn,
             shards,
             log,

@@ -22,11 +22,12 @@ pub use check::ConfigError;
 pub use options::Options;
 pub use turn::TurnConfig;
 pub use values::{
-    IceTcp, KeyFile, KeySecret, ListenAddress, LogFormat, PeerNetwork, PortRange, Secret, TlsMode,
-    TurnUserOption,
+    Announced, IceTcp, KeyFile, KeySecret, ListenAddress, LogFormat, PeerNetwork, PortRange,
+    Secret, TlsMode, TurnUserOption,
 };
 
 use crate::access::KeySource;
+use crate::discovery::AddressSource;
 use crate::entrance::CertificateSource;
 use crate::forward::LoudestLimits;
 use crate::signaling::OperatorToken;
@@ -49,6 +50,8 @@ pub struct Config {
     pub ice_tcp: IceTcp,
     /// Addresses of the media ports that are told to clients; empty means this machine's own.
     pub announce: Vec<IpAddr>,
+    /// Who is asked for more of them at the start.
+    pub discover: Vec<AddressSource>,
     /// How clients are relayed whose network lets nothing else through; `None` for not at all.
     pub turn: Option<TurnConfig>,
     /// Number of shards, 1 to 64.
@@ -123,6 +126,7 @@ impl Default for Config {
             share_udp_port: false,
             ice_tcp: IceTcp::default(),
             announce: Vec::new(),
+            discover: Vec::new(),
             turn: Some(TurnConfig::default()),
             shards: std::thread::available_parallelism().map_or(1, |n| n.get().min(64)),
             log: "info".to_owned(),

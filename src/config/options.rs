@@ -1,6 +1,5 @@
 //! What the command line, the environment and the file may say.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -8,8 +7,8 @@ use clap::Parser;
 use serde::Deserialize;
 
 use super::values::{
-    IceTcp, KeyFile, KeySecret, ListenAddress, LogFormat, PeerNetwork, PortRange, Secret, TlsMode,
-    TurnUserOption,
+    Announced, IceTcp, KeyFile, KeySecret, ListenAddress, LogFormat, PeerNetwork, PortRange,
+    Secret, TlsMode, TurnUserOption,
 };
 
 /// Hosts group calls in the browser: serves the page, carries the signalling and forwards the media.
@@ -87,12 +86,16 @@ pub struct Options {
     #[arg(long, env = "CROSSPOINT_ICE_TCP", value_name = "WHERE")]
     pub ice_tcp: Option<IceTcp>,
 
-    /// Address under which clients reach the media ports; may be repeated [default: this machine's addresses]
-    #[arg(long,
+    /// Address under which clients reach the media ports; or who is asked for it at the start: `stun:HOST[:PORT]`, a STUN
+    /// server on the Internet, or `metadata`, the cloud that this machine runs in; may be repeated [default: this machine's
+    /// addresses]
+    #[arg(
+        long,
         env = "CROSSPOINT_ANNOUNCE",
         value_name = "IP",
-        value_delimiter = ',', value_parser = address)]
-    pub announce: Option<Vec<IpAddr>>,
+        value_delimiter = ','
+    )]
+    pub announce: Option<Vec<Announced>>,
 
     /// Relay clients whose network lets nothing else through to the media ports (TURN), by the ports of the page and of media;
     /// `false` for not [default: true]
@@ -328,9 +331,4 @@ pub struct Options {
 fn number<T: FromStr>(text: &str, allowed: &str) -> Result<T, String> {
     text.parse()
         .map_err(|_| format!("allowed is a whole number, {allowed}"))
-}
-
-fn address(text: &str) -> Result<IpAddr, String> {
-    text.parse()
-        .map_err(|_| "allowed is an IP address, such as 203.0.113.5 or 2001:db8::5".to_owned())
 }

@@ -10,7 +10,8 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use crate::access::{KeySource, SigningKeySource};
-use crate::turn::TurnUser;
+use crate::discovery::AddressSource;
+use crate::turn::{HostPort, TurnUser};
 
 /// A word that must not be shown.
 #[derive(Deserialize, Clone, PartialEq, Eq)]
@@ -220,6 +221,42 @@ impl FromStr for PeerNetwork {
 }
 
 impl TryFrom<String> for PeerNetwork {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// An address under which clients reach the media ports, or who is asked for it.
+#[derive(Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(try_from = "String")]
+pub enum Announced {
+    /// This one.
+    Ip(IpAddr),
+    /// What this one says.
+    Found(AddressSource),
+}
+
+impl FromStr for Announced {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "metadata" {
+            return Ok(Self::Found(AddressSource::Metadata));
+        }
+        if let Some(server) = text.strip_prefix("stun:").and_then(HostPort::parse) {
+            return Ok(Self::Found(AddressSource::Stun(server)));
+        }
+        text.parse().map(Self::Ip).map_err(|_| {
+            format!(
+                "`{text}` is no address: allowed is an IP address, such as 203.0.113.5 or 2001:db8::5, `stun:HOST[:PORT]`, or `metadata`"
+            )
+        })
+    }
+}
+
+impl TryFrom<String> for Announced {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {

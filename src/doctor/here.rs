@@ -13,6 +13,7 @@ use super::ways::{self, From, signalling_fix};
 use super::{addresses, certificate, clock, machine, ports, stun};
 use crate::access::{Grants, KeySource, Mint, SigningKeySource};
 use crate::config::{Config, IceTcp, ListenAddress};
+use crate::discovery;
 use crate::entrance::{CertificateSource, read_certificate};
 use crate::server::Server;
 use crate::turn::HostPort;
@@ -28,6 +29,14 @@ const CALLED_AT_ONCE: usize = 256;
 
 /// Looks at everything that can be seen from within, and makes calls on this machine.
 pub(super) async fn check(config: &Config, stun: Option<&HostPort>, report: &mut Report) {
+    let config = &match discovery::resolved(config).await {
+        Ok(config) => config,
+        Err(error) => {
+            let fix = "without an address that clients can send to, the server does not start: say it itself";
+            report.add(Finding::failure("announced", error.to_string(), fix));
+            return;
+        }
+    };
     let ports = ports::check(config).await;
     report.extend(ports.findings.iter().cloned());
     report.extend(machine::check());

@@ -17,7 +17,6 @@ use tokio_rustls::{TlsConnector, rustls};
 
 use super::certificate;
 use crate::load::target::web_socket::Bytes;
-use crate::turn::HostPort;
 
 /// How long a name, a connection, a handshake or an answer may take, each.
 pub(super) const STEP: Duration = Duration::from_secs(5);
@@ -161,12 +160,6 @@ pub(super) async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>
     addresses.sort();
     addresses.dedup();
     Ok(addresses)
-}
-
-/// The addresses of a host and a port, as URLs have them.
-pub(super) async fn resolve_host(host: &HostPort) -> io::Result<Vec<SocketAddr>> {
-    let name = host.host.trim_start_matches('[').trim_end_matches(']');
-    resolve(name, host.port.unwrap_or_default()).await
 }
 
 /// A TCP connection.

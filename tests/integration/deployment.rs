@@ -62,7 +62,7 @@ fn words<'a>(text: &'a str, start: &'a str) -> impl Iterator<Item = &'a str> {
 #[tokio::test]
 async fn what_deploy_says_of_options_is_so() {
     let mut known = String::new();
-    for args in [&["--help"][..], &["token", "--help"]] {
+    for args in [&["--help"][..], &["token", "--help"], &["doctor", "--help"]] {
         known += &String::from_utf8_lossy(&run(args).await.stdout);
     }
     let options: BTreeSet<&str> = words(&known, "--").collect();

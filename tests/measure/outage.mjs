@@ -1,4 +1,4 @@
-// A minute without network: who is cut off in a call is told, has left for the others, and is back by itself afterwards.
+// A minute without network: who is cut off in a call is told, and is back by itself afterwards.
 //
 //     cargo build --release
 //     node tests/measure/outage.mjs [--seconds 60] [--pictures FOLDER]     (Linux, root)

@@ -19,6 +19,13 @@ pub struct HostPort {
 /// Longest name of a host.
 const MAX_NAME: usize = 253;
 
+impl std::fmt::Display for HostPort {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.host)?;
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
+
 impl HostPort {
     /// Reads `HOST`, `HOST:PORT`, `[IPV6]` or `[IPV6]:PORT`; `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
