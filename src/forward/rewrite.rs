@@ -136,6 +136,8 @@ pub struct Rewriter {
     start_outgoing: u64,
     /// One past the highest number of the current source that was mapped or skipped.
     next: u64,
+    /// The highest number of the subscription that a packet was given.
+    sent: u64,
     first_sequence: u16,
     first_timestamp: u32,
     newest: Option<Newest>,
@@ -159,6 +161,7 @@ impl Rewriter {
             start: u64::MAX,
             start_outgoing: 0,
             next: 0,
+            sent: u64::from(first_sequence & 0x7fff),
             first_sequence: first_sequence & 0x7fff,
             first_timestamp,
             newest: None,
@@ -232,6 +235,7 @@ impl Rewriter {
         let sequence = run.outgoing + (numbers.sequence - run.source);
         let rewritten = run.offsets.apply(sequence, numbers);
         self.next = numbers.sequence + 1;
+        self.sent = sequence;
         self.remember(now, numbers, &rewritten);
         Some(rewritten)
     }
@@ -290,9 +294,11 @@ impl Rewriter {
         });
     }
 
-    /// Does not pass on a gap that a receiver would take for a step back.
+    /// Does not pass on what is missing before a new packet, where that would be a gap that a receiver takes for a step back.
     fn close_wide_gap(&mut self, sequence: u64) {
-        if sequence - self.next > WIDEST_GAP {
+        let Some(run) = &self.run else { return };
+        let outgoing = run.outgoing + (sequence - run.source);
+        if outgoing.saturating_sub(self.sent) > WIDEST_GAP {
             self.skip_to(sequence);
         }
     }
@@ -609,17 +615,23 @@ mod tests {
         rewriter.switch_source(start, VIDEO, &numbers(1, 0));
         let mut map = |sequence| rewriter.map(start, &numbers(sequence, 0)).unwrap().sequence;
         assert_eq!(map(1), 1_000);
-        assert_eq!(map(2 + WIDEST_GAP), 1_001 + WIDEST_GAP);
+        assert_eq!(map(1 + WIDEST_GAP), 1_000 + WIDEST_GAP);
         // A publisher in its first cycle may step ahead by nearly a whole one.
-        assert_eq!(map(65_327), 1_002 + WIDEST_GAP);
+        assert_eq!(map(65_327), 1_001 + WIDEST_GAP);
         rewriter.skip(&numbers(130_000, 0), false);
         let next = rewriter.map(start, &numbers(130_001, 0)).unwrap();
-        assert_eq!(next.sequence, 1_003 + WIDEST_GAP);
+        assert_eq!(next.sequence, 1_002 + WIDEST_GAP);
         assert_eq!(
             rewriter.map(start, &numbers(100, 0)).map(|it| it.sequence),
             Some(1_099)
         );
         assert_eq!(rewriter.map(start, &numbers(60_000, 0)), None);
+        // Nor many that are narrower, with nothing between them that was sent.
+        for sequence in (140_000..200_000).step_by(10_000) {
+            rewriter.skip(&numbers(sequence, 0), false);
+        }
+        let last = rewriter.map(start, &numbers(200_000, 0)).unwrap();
+        assert!(last.sequence - next.sequence <= WIDEST_GAP + 1);
     }
 
     #[test]

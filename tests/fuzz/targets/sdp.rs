@@ -368,7 +368,11 @@ fn assert_answers(theirs: &str, ours: &str) {
     let (theirs, ours) = (sections(theirs), sections(ours));
     assert_eq!(theirs.len(), ours.len());
     for (theirs, ours) in theirs.iter().zip(&ours) {
-        let media = |section: &[&str]| section[0].split(' ').next().map(str::to_owned);
+        // Any white space is read as one space.
+        let media = |section: &[&str]| {
+            let line = section[0].strip_prefix("m=").unwrap_or_default();
+            line.split_ascii_whitespace().next().map(str::to_owned)
+        };
         assert_eq!(media(theirs), media(ours));
         if is_stopped(ours) {
             continue;
