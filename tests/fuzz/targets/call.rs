@@ -24,9 +24,9 @@ use super::wire::{Wire, codec};
 pub(super) const MID: &str = "0";
 /// The encodings, where there are several.
 pub(super) const RIDS: [&str; 3] = ["h", "m", "l"];
-/// What time passes in one input at most, in milliseconds: longer than all that a packet leaves behind, and not so long that
-/// the input is spent on timers.
-const MOST_PASSED: u64 = 4_000;
+/// What time passes in one input at most, in milliseconds. One in four may pass more than all that a packet leaves behind;
+/// the others are not spent on timers.
+const MOST_PASSED: [u64; 4] = [4_000, 800, 800, 800];
 /// How many SSRCs each input may use.
 const SSRCS: u32 = 64;
 
@@ -60,8 +60,8 @@ pub(super) struct Call {
     pub(super) wire: Wire,
     /// Counts inputs.
     inputs: u32,
-    /// The time that has passed in this one, in milliseconds.
-    passed: u64,
+    /// The time that this one may still pass, in milliseconds.
+    left: u64,
     /// The track of this input.
     pub(super) track: TrackId,
     pub(super) codec: Codec,
@@ -88,7 +88,7 @@ impl Call {
         Self {
             wire: Wire::connected(3),
             inputs: 0,
-            passed: 0,
+            left: 0,
             track: TrackId(0),
             codec: Codec::Vp8,
             ssrc: 0,
@@ -100,13 +100,13 @@ impl Call {
     /// Publishes a new track as the input says, with both others subscribed.
     pub(super) fn begin(&mut self, input: &mut Input<'_>) {
         self.inputs = self.inputs.wrapping_add(1);
-        self.passed = 0;
         self.wire.keep_alive();
         self.track = TrackId(1 + u64::from(self.inputs));
         self.codec = input.choose(&CODECS);
         self.ssrc = self.inputs.wrapping_mul(SSRCS);
         self.sent.clear();
         let flags = input.u8();
+        self.left = MOST_PASSED[usize::from(flags >> 6)];
         let kind = self.codec.kind();
         let rtx = (kind == MediaKind::Video && flags & 1 == 0).then_some(RTX);
         let mut codecs = vec![codec(MEDIA, self.codec, rtx)];
@@ -214,8 +214,8 @@ impl Call {
     }
 
     pub(super) fn pass(&mut self, milliseconds: u64) {
-        let milliseconds = milliseconds.min(MOST_PASSED - self.passed);
-        self.passed += milliseconds;
+        let milliseconds = milliseconds.min(self.left);
+        self.left -= milliseconds;
         self.wire.pass(Duration::from_millis(milliseconds));
         self.wire.keep_alive();
     }
