@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rand::Rng;
+use slab::Slab;
 
 use super::peer::{Peer, Place, same_source};
 use super::subscription::Subscription;
@@ -553,6 +554,22 @@ impl Shard {
             self.timers
                 .set(super::Timer::Call(call), &mut gone.due, None);
             self.call_by_id.remove(&gone.id);
+            give_back(&mut self.peers);
+            give_back(&mut self.tracks);
+            give_back(&mut self.subscriptions);
+            give_back(&mut self.calls);
         }
+    }
+}
+
+/// Room that is kept for the next call, in entries.
+const KEPT: usize = 64;
+
+/// Gives memory back that the busiest moment has needed: a subscription takes more than a kibibyte, and a slab doubles.
+///
+/// Costs something only where the last entries are vacant.
+fn give_back<T>(slab: &mut Slab<T>) {
+    if slab.capacity() > KEPT && slab.len() < slab.capacity() / 4 {
+        slab.shrink_to_fit();
     }
 }

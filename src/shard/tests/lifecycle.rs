@@ -2,7 +2,7 @@
 
 use super::sim::{SimNet, Source, ms};
 use crate::shard::{Command, FailReason, SsrcPair};
-use crate::shard::{Event, PeerId};
+use crate::shard::{Event, PeerId, Population};
 
 #[test]
 fn a_track_that_comes_after_its_subscription_is_sent() {
@@ -75,6 +75,24 @@ fn a_peer_that_leaves_ends_its_tracks_and_nothing_else() {
     sim.command(Command::RemovePeer { peer: PeerId(102) });
     sim.run(ms(1000));
     assert_eq!(sim.stats(1).outbound.len(), 1);
+}
+
+#[test]
+fn a_call_that_is_over_gives_its_memory_back() {
+    let mut sim = SimNet::with_clients(77, 0);
+    for client in 0..200 {
+        sim.join();
+        sim.subscribe(client, Source::video(1));
+        sim.subscribe(client, Source::audio(2));
+    }
+    assert!(sim.shards[0].subscriptions.capacity() >= 400);
+    for client in 0..200 {
+        sim.leave(client);
+    }
+    assert_eq!(sim.shards[0].population(), Population::default());
+    let shard = &sim.shards[0];
+    assert!(shard.peers.capacity() <= 64, "{}", shard.peers.capacity());
+    assert!(shard.subscriptions.capacity() <= 64);
 }
 
 #[test]
