@@ -316,6 +316,7 @@ impl Server {
             shards: runtime.metrics(),
             webhooks: webhook_counts,
             turn: turn.as_ref().map(|turn| turn.metrics()),
+            tls: tls.clone(),
             readiness: readiness.clone(),
             started: SystemTime::now(),
         };

@@ -121,6 +121,17 @@ pub(crate) fn read(chain: &Path, key: &Path) -> Result<Arc<CertifiedKey>, Certif
     })
 }
 
+fn time(time: ASN1Time) -> SystemTime {
+    let since = u64::try_from(time.timestamp()).unwrap_or_default();
+    UNIX_EPOCH + Duration::from_secs(since)
+}
+
+/// When a certificate is no good any more.
+pub(super) fn expiry(certified: &CertifiedKey) -> Option<SystemTime> {
+    let (_, parsed) = X509Certificate::from_der(certified.cert.first()?).ok()?;
+    Some(time(parsed.validity().not_after))
+}
+
 /// A certificate with its key as it is kept in one file, so that they always belong together: key, certificate, and those
 /// that lead to its root.
 pub(super) struct Pem {
@@ -141,10 +152,6 @@ impl Pem {
         let first = chain.first().ok_or_else(|| unusable(&"there is none"))?;
         let (_, parsed) = X509Certificate::from_der(first).map_err(|error| unusable(&error))?;
         let validity = parsed.validity();
-        let time = |time: ASN1Time| {
-            let since = u64::try_from(time.timestamp()).unwrap_or_default();
-            UNIX_EPOCH + Duration::from_secs(since)
-        };
         let validity = (time(validity.not_before), time(validity.not_after));
         let names = parsed.subject_alternative_name();
         let names = names.ok().flatten().map(|names| &names.value.general_names);

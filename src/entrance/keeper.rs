@@ -12,7 +12,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use super::acme::{self, Acme};
-use super::certificate::{CertificateError, CertificateSource, read};
+use super::certificate::{CertificateError, CertificateSource, expiry, read};
 use super::self_signed::{make, make_or_stored};
 
 /// How often files are looked at.
@@ -82,6 +82,12 @@ impl Keeper {
     /// Shows this certificate from now on.
     pub(super) fn show(&self, certificate: Arc<CertifiedKey>) {
         *self.present.write().unwrap_or_else(PoisonError::into_inner) = certificate;
+    }
+
+    /// When the present one is no good any more.
+    pub(super) fn expiry(&self) -> Option<SystemTime> {
+        let key = self.present.read().unwrap_or_else(PoisonError::into_inner);
+        expiry(&key)
     }
 
     /// Shows this one to an ACME authority that looks whether the name leads here.

@@ -12,6 +12,7 @@ mod webhooks;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::entrance::Tls;
 use crate::room::RoomCounts;
 use crate::runtime::Metrics as ShardMetrics;
 use crate::signaling::{Phase, Readiness};
@@ -29,6 +30,8 @@ pub struct Sources {
     pub webhooks: Arc<WebhookCounts>,
     /// Of TURN, where there is that.
     pub turn: Option<TurnMetrics>,
+    /// Of the certificate, where the server speaks HTTPS itself.
+    pub tls: Option<Tls>,
     /// How far the server is.
     pub readiness: Readiness,
     /// When the server began.
@@ -58,9 +61,17 @@ impl Sources {
         if let Some(turn) = &self.turn {
             turn::write(&mut text, &turn.read());
         }
-        let started = self.started.duration_since(UNIX_EPOCH);
-        let started = started.map_or(0.0, |since| since.as_secs_f64());
-        process::write(&mut text, started);
+        if let Some(expiry) = self.tls.as_ref().and_then(Tls::expiry) {
+            let help = "When the certificate that clients are shown is no good any more, in seconds since 1970.";
+            let name = "crosspoint_certificate_expiry_timestamp_seconds";
+            text.one(name, Kind::Gauge, help, since_1970(expiry));
+        }
+        process::write(&mut text, since_1970(self.started));
         text.finish()
     }
+}
+
+fn since_1970(time: SystemTime) -> f64 {
+    let since = time.duration_since(UNIX_EPOCH);
+    since.map_or(0.0, |since| since.as_secs_f64())
 }

@@ -25,13 +25,8 @@ async fn a_certificate_that_was_made_is_for_this_machine_and_the_whole_server_is
     let shown = certificate_of(&server).await;
     let trusted = trusting(&shown);
     for name in ["localhost", "127.0.0.1", "::1"] {
-        let mut stream = handshake(&server, name, &trusted).await.expect(name);
-        let request = "GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-        stream.write_all(request.as_bytes()).await.expect("write");
-        let mut answer = String::new();
-        patiently("the answer", stream.read_to_string(&mut answer))
-            .await
-            .expect("read");
+        let stream = handshake(&server, name, &trusted).await.expect(name);
+        let answer = get(stream, "/health").await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
     let elsewhere = handshake(&server, "example.org", &trusted).await;
@@ -102,7 +97,7 @@ async fn it_ends_in_time_though_some_have_not_said_all() {
 #[tokio::test]
 async fn files_are_read_again_when_they_change() {
     let folder = Folder::new();
-    let [first, second] = [Folder::make(), Folder::make()];
+    let [first, second] = [Folder::made_until(2090), Folder::made_until(2091)];
     folder.put(&first);
     let server = Server::with(&[
         "--tls-cert",
@@ -112,6 +107,7 @@ async fn files_are_read_again_when_they_change() {
     ])
     .await;
     assert_eq!(certificate_of(&server).await, first.certificate);
+    assert_eq!(expiry(&server).await, "3786912000");
     // The key of the one with the certificate of the other is no pair, and no reason to stop.
     std::fs::write(folder.at("key"), &second.key).expect("write");
     server.logs("stays in use").await;
@@ -119,6 +115,7 @@ async fn files_are_read_again_when_they_change() {
     folder.put(&second);
     server.logs("was read again").await;
     assert_eq!(certificate_of(&server).await, second.certificate);
+    assert_eq!(expiry(&server).await, "3818448000");
 }
 
 #[tokio::test]
@@ -143,6 +140,27 @@ async fn files_that_do_not_fit_are_explained_at_the_start() {
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(error.contains(words), "{error}");
     }
+}
+
+/// What a server answers.
+async fn get(mut stream: TlsStream<TcpStream>, path: &str) -> String {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("write");
+    let mut answer = String::new();
+    patiently("the answer", stream.read_to_string(&mut answer))
+        .await
+        .expect("read");
+    answer
+}
+
+/// What `/metrics` tells of the certificate.
+async fn expiry(server: &Server) -> String {
+    let trusted = trusting(&certificate_of(server).await);
+    let stream = handshake(server, "localhost", &trusted).await;
+    let page = get(stream.expect("a handshake"), "/metrics").await;
+    let name = "crosspoint_certificate_expiry_timestamp_seconds ";
+    let value = page.lines().find_map(|line| line.strip_prefix(name));
+    value.expect("the metric").to_owned()
 }
 
 /// What a client in the room `safe` is told first.
@@ -231,12 +249,20 @@ impl Folder {
     }
 
     fn make() -> Pair {
-        let made =
-            rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+        Self::made_until(2099)
+    }
+
+    /// A certificate that is good until that year begins.
+    fn made_until(year: i32) -> Pair {
+        let names = ["localhost".to_owned()];
+        let mut parameters = rcgen::CertificateParams::new(names).expect("names");
+        parameters.not_after = rcgen::date_time_ymd(year, 1, 1);
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let certificate = parameters.self_signed(&key).expect("a certificate");
         Pair {
-            certificate: made.cert.der().clone(),
-            chain: made.cert.pem(),
-            key: made.signing_key.serialize_pem(),
+            certificate: certificate.der().clone(),
+            chain: certificate.pem(),
+            key: key.serialize_pem(),
         }
     }
 
