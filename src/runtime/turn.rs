@@ -5,7 +5,7 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 
 use crate::transport::Path;
-use crate::turn::{Limiter, is_channel_data, is_for_turn};
+use crate::turn::{Limiter, is_channel_data, is_for_turn, is_send_indication};
 
 /// A datagram that is for TURN or STUN, and the way it came.
 pub type TurnDatagram = (Path, Box<[u8]>);
@@ -28,11 +28,11 @@ impl ToTurn {
     /// Hands a datagram on if it is for TURN or STUN. Then it is nobody else's, though it be dropped because its sender asks
     /// too often, or too much is waiting.
     pub(super) fn takes(&mut self, now: Instant, path: Path, datagram: &[u8]) -> bool {
-        let is_of_channel = is_channel_data(datagram);
-        if !is_of_channel && !is_for_turn(datagram) {
+        let is_data = is_channel_data(datagram) || is_send_indication(datagram);
+        if !is_data && !is_for_turn(datagram) {
             return false;
         }
-        if is_of_channel || self.limiter.admits(now, path.remote.ip()) {
+        if is_data || self.limiter.admits(now, path.remote.ip()) {
             // Full, or TURN is over.
             let _ = self.sender.try_send((path, datagram.into()));
         }

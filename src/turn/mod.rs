@@ -33,7 +33,7 @@ use port::Port;
 use protocol::{Authority, Credentials, Peers, RelayAddresses, Relays};
 pub use protocol::{HostPort, IceServers, TurnLimits, TurnPeers, TurnUser};
 pub(crate) use protocol::{
-    Limiter, TurnCounters, TurnPorts, frame_len, is_channel_data, is_for_turn,
+    Limiter, TurnCounters, TurnPorts, frame_len, is_channel_data, is_for_turn, is_send_indication,
 };
 use relay::RelayPlace;
 

@@ -14,6 +14,8 @@ use super::carrier::Carrier;
 use super::protocol::{MAX_FRAME, frame_len};
 use crate::entrance::TurnCaller;
 
+/// A client whose allocation is gone is sent the last answer for so long.
+const FAREWELL: Duration = Duration::from_secs(2);
 /// A client without an allocation is given so long to ask for one.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Bytes that wait for a client that takes them slowly. What peers send beyond is dropped, as it would be by UDP.
@@ -42,7 +44,7 @@ async fn carry(caller: TurnCaller, shared: Arc<Shared>) -> io::Result<()> {
     let (mut reader, mut writer) = split(stream);
     let mut carrier = Carrier::new(client, true, shared);
     let mut place = Some(place);
-    let (mut input, mut output) = (BytesMut::from(&first[..]), BytesMut::new());
+    let (mut input, mut output) = (BytesMut::from(&first[..]), Output::default());
     let mut patience = Instant::now() + PATIENCE;
     loop {
         let until = carrier.expires().map_or(patience, Instant::from);
@@ -51,12 +53,12 @@ async fn carry(caller: TurnCaller, shared: Arc<Shared>) -> io::Result<()> {
                 if read? == 0 {
                     return Ok(());
                 }
-                take_messages(&mut input, &mut carrier, &mut output)?;
+                take_messages(&mut input, &mut carrier, &mut output.waiting)?;
             }
-            passed = pass_on(&mut writer, &mut output), if !output.is_empty() => passed?,
+            passed = output.pass_on(&mut writer), if !output.is_done() => passed?,
             () = carrier.readable() => carrier.read_peers(|message| {
-                if output.len() + message.len() <= MAX_WAITING {
-                    output.extend_from_slice(message);
+                if output.waiting.len() + message.len() <= MAX_WAITING {
+                    output.waiting.extend_from_slice(message);
                 }
             }),
             () = sleep_until(until) => {
@@ -64,29 +66,47 @@ async fn carry(caller: TurnCaller, shared: Arc<Shared>) -> io::Result<()> {
                     return Ok(());
                 }
                 carrier.handle_timeout();
-                patience = Instant::now() + PATIENCE;
             }
             () = loss.happened(), if place.is_some() => return Ok(()),
             _ = stopped.changed() => return Ok(()),
         }
         if carrier.is_allocated() {
             drop(place.take());
-            patience = Instant::now() + PATIENCE;
+            patience = Instant::now() + FAREWELL;
+        } else if place.is_none() && output.is_done() {
+            // It has no place any more among those who may have a connection without an allocation.
+            return Ok(());
         }
     }
 }
 
-/// Writes what waits. It may be given up at any time, and what was written until then is no longer there.
-async fn pass_on(writer: &mut (impl AsyncWrite + Unpin), output: &mut BytesMut) -> io::Result<()> {
-    // What is written to TLS may stay there: it is forgotten once it has left.
-    while !output.is_empty() {
-        let written = writer.write(output).await?;
-        if written == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-        output.advance(written);
+/// What a client is sent.
+#[derive(Default)]
+struct Output {
+    waiting: BytesMut,
+    /// What was written to TLS may be there still.
+    is_unflushed: bool,
+}
+
+impl Output {
+    fn is_done(&self) -> bool {
+        self.waiting.is_empty() && !self.is_unflushed
     }
-    writer.flush().await
+
+    /// Writes what waits. It may be given up at any time, and goes on where it was.
+    async fn pass_on(&mut self, writer: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+        while !self.waiting.is_empty() {
+            self.is_unflushed = true;
+            let written = writer.write(&self.waiting).await?;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            self.waiting.advance(written);
+        }
+        writer.flush().await?;
+        self.is_unflushed = false;
+        Ok(())
+    }
 }
 
 /// Takes the whole messages from what was read, and appends the answers.
@@ -111,4 +131,57 @@ fn take_messages(
     // Room for the rest of a message, and no more than for that and a little.
     input.reserve(MAX_FRAME.saturating_sub(input.len()).min(2_048));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    /// Takes everything, as TLS does, and lets it go when it is asked the second time.
+    #[derive(Default)]
+    struct Congested {
+        kept: Vec<u8>,
+        gone: Vec<u8>,
+        asked: usize,
+    }
+
+    impl AsyncWrite for Congested {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.kept.extend_from_slice(bytes);
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.asked += 1;
+            if self.asked < 2 {
+                return Poll::Pending;
+            }
+            self.gone = std::mem::take(&mut self.kept);
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn what_was_given_up_in_the_middle_is_sent_though_nothing_follows() {
+        let (mut writer, mut output) = (Congested::default(), Output::default());
+        output.waiting.extend_from_slice(b"the end of a picture");
+        assert!(output.pass_on(&mut writer).now_or_never().is_none());
+        assert!(output.waiting.is_empty() && !output.is_done());
+        assert!(output.pass_on(&mut writer).now_or_never().is_some());
+        assert!(output.is_done());
+        assert_eq!(writer.gone, b"the end of a picture");
+    }
 }

@@ -147,6 +147,19 @@ async fn who_speaks_no_turn_after_all_is_sent_away() {
 }
 
 #[tokio::test]
+async fn a_connection_ends_with_its_allocation() {
+    let server = turn_server(&[]).await;
+    let mut client = Told::of(&server).await.by_tcp("127.0.0.1").await;
+    client.allocate().await.expect("an allocation");
+    let Way::Stream(mut stream) = client.release().await else {
+        panic!("it came by TCP");
+    };
+    let mut rest = Vec::new();
+    let read = patiently("the end", stream.read_to_end(&mut rest)).await;
+    assert_eq!((read.ok(), rest), (Some(0), Vec::new()));
+}
+
+#[tokio::test]
 async fn a_server_for_itself_reaches_nobody_else() {
     let server = Server::with(&["--turn-port", "0"]).await;
     let told = Told::of(&server).await;
@@ -444,13 +457,15 @@ impl TurnClient {
         }
     }
 
-    async fn release(mut self) {
+    /// Gives the allocation back. Gives the way.
+    async fn release(mut self) -> Way {
         self.relay().close(Instant::now()).expect("a request");
         while let Some(transmit) = self.client.poll_write() {
             self.way.send(&transmit.message).await;
         }
         // The answer is no event of the client's.
         self.way.receive().await;
+        self.way
     }
 
     /// As indications and, once that is agreed, on a channel.

@@ -25,5 +25,5 @@ pub(crate) use peers::Peers;
 pub use peers::TurnPeers;
 pub(crate) use quota::Limiter;
 pub use quota::TurnLimits;
-pub(crate) use request::is_for_turn;
+pub(crate) use request::{is_for_turn, is_send_indication};
 pub(crate) use session::{Reaction, Session};

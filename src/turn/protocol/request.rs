@@ -49,6 +49,11 @@ pub(crate) fn is_for_turn(datagram: &[u8]) -> bool {
     }
 }
 
+/// Whether a datagram is data of an allocation's client in a Send indication (RFC 8656 section 11.1).
+pub(crate) fn is_send_indication(datagram: &[u8]) -> bool {
+    matches!(datagram, [0, 0x16, ..]) && is_for_turn(datagram)
+}
+
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Method {

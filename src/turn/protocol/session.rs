@@ -56,12 +56,18 @@ pub(crate) struct Wanted {
     place: Place,
 }
 
+/// Questions of a stranger behind a connection, a second in the long run and at once.
+const QUESTIONS: f64 = 5.0;
+const AT_ONCE: f64 = 20.0;
+
 /// One client on one way to this server.
 #[derive(Debug)]
 pub(crate) struct Session {
     client: SocketAddr,
     /// Whether messages follow each other in a stream.
     is_stream: bool,
+    /// How often it may ask while it is a stranger, if it has a connection of its own to ask on.
+    questions: Option<Bucket>,
     allocation: Option<Allocation>,
 }
 
@@ -110,6 +116,7 @@ impl Session {
         Self {
             client,
             is_stream,
+            questions: None,
             allocation: None,
         }
     }
@@ -159,7 +166,7 @@ impl Session {
             return relayed.unwrap_or(Reaction::Ignored);
         }
         let is_stranger = self.allocation.is_none() || request.method == Method::Binding;
-        if is_stranger && !authority.admits(now, self.client.ip()) {
+        if is_stranger && !self.admits_question(now, authority) {
             return Reaction::Ignored;
         }
         if request.method == Method::Binding {
@@ -184,6 +191,18 @@ impl Session {
                 Reaction::Answer(answer.finish(&owner.key))
             }
         }
+    }
+
+    /// Whether a stranger's question is answered. Whoever is behind a connection is where it says, and does not repeat what is
+    /// not answered (RFC 8489 section 6.2.2): it does not share with everybody of its address.
+    fn admits_question(&mut self, now: Instant, authority: &Authority) -> bool {
+        if !self.is_stream {
+            return authority.admits(now, self.client.ip());
+        }
+        let questions = self
+            .questions
+            .get_or_insert_with(|| Bucket::full(now, AT_ONCE));
+        questions.take(now, 1.0, QUESTIONS, AT_ONCE)
     }
 
     /// What became of the socket: its port, or none if there is no socket to be had. Gives the answer to the client.
