@@ -10,7 +10,7 @@ use super::state::StateFolder;
 
 /// How long it is good. Some browsers refuse those that are for longer than 398 days.
 const DAYS: u64 = 365;
-/// With so much left, or less, another one is made at the start.
+/// With so much left, or less, another one is made.
 const RENEW_BEFORE: Duration = Duration::from_secs(60 * 24 * 3600);
 /// Clocks of other machines may be behind by so much.
 const CLOCK_SKEW: Duration = Duration::from_secs(24 * 3600);
@@ -54,7 +54,8 @@ pub(super) fn make_or_stored(
     Ok(made)
 }
 
-fn is_good(pem: &Pem, now: SystemTime, addresses: &[IpAddr]) -> bool {
+/// Whether it is for these addresses, and good for some time yet.
+pub(super) fn is_good(pem: &Pem, now: SystemTime, addresses: &[IpAddr]) -> bool {
     let (from, to) = pem.validity();
     from <= now && now + RENEW_BEFORE < to && pem.is_for(&names(addresses))
 }

@@ -161,6 +161,15 @@ impl Acme {
             }
             let Some(at) = keeper.upgrade() else { return };
             let wait = match self.gain(&at).await {
+                Ok(pem) if until_renewal(&pem).is_none() => {
+                    let wait = REPEAT_AFTER[failures.min(REPEAT_AFTER.len() - 1)];
+                    failures += 1;
+                    let minutes = wait.as_secs() / 60;
+                    tracing::warn!(
+                        "a new certificate is in use, and is as good as over: is the clock right? Asked again in {minutes} min"
+                    );
+                    wait
+                }
                 Ok(pem) => {
                     failures = 0;
                     tracing::info!(domains = %self.config.domains.join(", "), "a new certificate is in use");
