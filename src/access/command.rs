@@ -9,7 +9,7 @@ use clap::{ArgGroup, Args};
 
 use super::mint::MintError;
 use super::{Grants, Mint, SigningKeySource};
-use crate::config::{ConfigError, KeyFile, KeySecret, Options};
+use crate::config::{ConfigError, Hidden, KeyFile, KeySecret, Options};
 use crate::negotiation::{Source, Sources};
 
 /// Longest time that a token may be valid for.
@@ -63,6 +63,7 @@ pub struct TokenOptions {
         long,
         env = "CROSSPOINT_TOKEN_SECRET",
         value_name = "ID:SECRET",
+        value_parser = Hidden::<KeySecret>::new(),
         value_delimiter = ',',
         hide_env_values = true
     )]

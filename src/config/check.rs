@@ -18,6 +18,15 @@ use crate::webhooks::{WebhookConfig, WebhookSecret};
 /// Shortest operator token: 16 random letters cannot be guessed.
 const MIN_TOKEN_BYTES: usize = 16;
 
+/// Options whose values are shown to nobody, not even in errors.
+const SECRET_OPTIONS: [&str; 5] = [
+    "operator-token",
+    "token-secret",
+    "turn-secret",
+    "turn-user",
+    "webhook-secret",
+];
+
 /// An option with a value that it cannot have.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ConfigError {
@@ -73,7 +82,7 @@ impl Options {
             reason,
         };
         let text = std::fs::read_to_string(path).map_err(|e| file(e.to_string()))?;
-        toml::from_str(&text).map_err(|e| file(e.to_string()))
+        toml::from_str(&text).map_err(|error| file(describe(&error, &text)))
     }
 
     /// These options, and for those not set the other's.
@@ -177,11 +186,13 @@ impl Options {
             return Err(wrong("announce", ip, "an address that clients can send to"));
         }
         let log = self.log.unwrap_or(default.log);
-        if let Err(error) = log.parse::<tracing_subscriber::EnvFilter>() {
+        if let Some(reason) = objection_to_filter(&log) {
             return Err(wrong(
                 "log",
                 &log,
-                format!("error, warn, info, debug, trace or a filter ({error})"),
+                format!(
+                    "off, error, warn, info, debug, trace or a filter such as info,crosspoint::room=debug ({reason})"
+                ),
             ));
         }
         let allowed_origins = self.allowed_origins.unwrap_or_default();
@@ -315,6 +326,52 @@ impl Options {
             },
         })
     }
+}
+
+/// What is wrong with a file, with the line where it is, unless that is about something secret.
+fn describe(error: &toml::de::Error, text: &str) -> String {
+    let start = error.span().map_or(0, |span| span.start);
+    let end = text[start..]
+        .find('\n')
+        .map_or(text.len(), |length| start + length);
+    let is_key = |word: &&str| {
+        word.bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+    };
+    let mut lines = text[..end].lines().rev();
+    let key = lines.find_map(|line| {
+        line.split_once('=')
+            .map(|(key, _)| key.trim())
+            .filter(is_key)
+    });
+    let number = text[..start].matches('\n').count() + 1;
+    match key.filter(|key| SECRET_OPTIONS.contains(key)) {
+        None => error.to_string(),
+        Some(option) => {
+            // Of a value of another type it says what it is.
+            let message = error.message();
+            let message = match message.starts_with("invalid") {
+                true => "it has another kind of value",
+                false => message,
+            };
+            format!("{option} in line {number}: {message}")
+        }
+    }
+}
+
+/// Why a filter of the log is none. A word that is no level is the name of a part to whoever reads filters, and a slip in a
+/// level would silence everything.
+fn objection_to_filter(filter: &str) -> Option<String> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let parts = filter.split(',').map(str::trim);
+    for part in parts.filter(|part| !part.contains(['[', ']', '{', '}'])) {
+        let level = part.rsplit_once('=').map_or(part, |(_, level)| level);
+        if !LEVELS.contains(&level.to_ascii_lowercase().as_str()) {
+            return Some(format!("`{level}` is no level"));
+        }
+    }
+    let parsed = filter.parse::<tracing_subscriber::EnvFilter>();
+    parsed.err().map(|error| error.to_string())
 }
 
 pub(super) fn wrong(

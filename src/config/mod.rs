@@ -21,6 +21,7 @@ use axum::http::Uri;
 pub use check::ConfigError;
 pub use options::Options;
 pub use turn::TurnConfig;
+pub(crate) use values::Hidden;
 pub use values::{
     Announced, IceTcp, KeyFile, KeySecret, ListenAddress, LogFormat, PeerNetwork, PortRange,
     Secret, TlsMode, TurnUserOption,

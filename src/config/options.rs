@@ -7,8 +7,8 @@ use clap::Parser;
 use serde::Deserialize;
 
 use super::values::{
-    Announced, IceTcp, KeyFile, KeySecret, ListenAddress, LogFormat, PeerNetwork, PortRange,
-    Secret, TlsMode, TurnUserOption,
+    Announced, Hidden, IceTcp, KeyFile, KeySecret, ListenAddress, LogFormat, PeerNetwork,
+    PortRange, Secret, TlsMode, TurnUserOption,
 };
 
 /// Hosts group calls in the browser: serves the page, carries the signalling and forwards the media.
@@ -131,6 +131,7 @@ pub struct Options {
         long,
         env = "CROSSPOINT_TURN_USER",
         value_name = "NAME:PASSWORD",
+        value_parser = Hidden::<TurnUserOption>::new(),
         value_delimiter = ',',
         hide_env_values = true
     )]
@@ -277,6 +278,7 @@ pub struct Options {
         long,
         env = "CROSSPOINT_TOKEN_SECRET",
         value_name = "ID:SECRET",
+        value_parser = Hidden::<KeySecret>::new(),
         value_delimiter = ',',
         hide_env_values = true
     )]

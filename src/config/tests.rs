@@ -359,3 +359,74 @@ fn what_turn_cannot_do_is_refused_and_secrets_are_not_repeated() {
         "{shown}"
     );
 }
+
+#[test]
+fn a_slip_in_the_level_of_the_log_is_no_name_of_a_part() {
+    for wrong in [
+        "verbose",
+        "",
+        "bananas=",
+        "info,crosspoint",
+        "info,crosspoint=loud",
+    ] {
+        assert!(options(&["--log", wrong]).is_err(), "{wrong:?}");
+    }
+    for right in [
+        "off",
+        "WARN",
+        "info,crosspoint::room=debug",
+        "crosspoint=trace,rtc_dtls=error",
+    ] {
+        assert!(options(&["--log", right]).is_ok(), "{right:?}");
+    }
+}
+
+#[test]
+fn no_error_shows_a_secret() {
+    let secret = "s3cr3ts3cr3ts3cr3ts3cr3ts3cr3ts3cr3t";
+    for option in ["token-secret", "turn-user"] {
+        let given = ["crosspoint".to_owned(), format!("--{option}={secret}")];
+        let error = Options::try_parse_from(given).unwrap_err().to_string();
+        assert!(
+            error.contains(option) && error.contains("allowed is"),
+            "{error}"
+        );
+        assert!(!error.contains(secret), "{error}");
+    }
+    let path = std::env::temp_dir().join(format!("crosspoint-{}.toml", rand::random::<u64>()));
+    for (line, words) in [
+        (
+            format!("token-secret = [\"{secret}\"]"),
+            "allowed is ID:SECRET",
+        ),
+        (
+            format!("token-secret = [\n  \"{secret}\",\n]"),
+            "allowed is ID:SECRET",
+        ),
+        (
+            format!("token-secret = \"{secret}\""),
+            "another kind of value",
+        ),
+        (
+            format!("turn-user = [\"{secret}\"]"),
+            "allowed is NAME:PASSWORD",
+        ),
+        (
+            format!("operator-token = [\"{secret}\"]"),
+            "another kind of value",
+        ),
+        (
+            format!("webhook-secret = \"{secret}"),
+            "webhook-secret in line 2",
+        ),
+    ] {
+        std::fs::write(&path, format!("udp-port = 1\n{line}\n")).unwrap();
+        let error = Options::from_file(&path).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+        assert!(!error.contains(secret), "{error}");
+    }
+    std::fs::write(&path, "udp-port = \"no\"\n").unwrap();
+    let error = Options::from_file(&path).unwrap_err().to_string();
+    assert!(error.contains("udp-port = \"no\""), "{error}");
+    std::fs::remove_file(&path).unwrap();
+}

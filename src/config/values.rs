@@ -1,17 +1,51 @@
 //! Values of options that are more than a number or a word.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::ValueEnum;
+use clap::builder::TypedValueParser;
+use clap::error::ErrorKind;
 use ipnet::IpNet;
 use serde::Deserialize;
 
 use crate::access::{KeySource, SigningKeySource};
 use crate::discovery::AddressSource;
 use crate::turn::{HostPort, TurnUser};
+
+/// Reads a value of the command line or the environment that no error may show.
+#[derive(Clone, Default)]
+pub(crate) struct Hidden<T>(std::marker::PhantomData<T>);
+
+impl<T> Hidden<T> {
+    pub(crate) fn new() -> Self {
+        Self(std::marker::PhantomData)
+    }
+}
+
+impl<T> TypedValueParser for Hidden<T>
+where
+    T: FromStr<Err = String> + Clone + Send + Sync + 'static,
+{
+    type Value = T;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        argument: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<T, clap::Error> {
+        let text = value.to_str().unwrap_or_default();
+        text.parse().map_err(|allowed| {
+            let option = argument.map_or_else(String::new, ToString::to_string);
+            let message = format!("invalid value '***' for '{option}': {allowed}\n");
+            clap::Error::raw(ErrorKind::ValueValidation, message).with_cmd(command)
+        })
+    }
+}
 
 /// A word that must not be shown.
 #[derive(Deserialize, Clone, PartialEq, Eq)]
