@@ -19,7 +19,7 @@ impl Rooms {
         self.expect_chat(id)?;
         let name = self.needed_name(id)?;
         let (receivers, target) = match &message.target {
-            None => (self.room_mates(id), None),
+            None => (self.named_room_mates(id), None),
             Some(target) => {
                 let user = self.resolve(id, target)?;
                 let receivers = if user == id { vec![id] } else { vec![user, id] };
@@ -47,11 +47,11 @@ impl Rooms {
         self.expect_chat(id)?;
         let name = self.needed_name(id)?;
         let mut receivers: Vec<ParticipantId> = match &message.target {
-            None => self
-                .room_mates(id)
-                .into_iter()
-                .filter(|mate| *mate != id)
-                .collect(),
+            None => {
+                let mut mates = self.named_room_mates(id);
+                mates.retain(|mate| *mate != id);
+                mates
+            }
             Some(target) => vec![self.resolve(id, target)?],
         };
         if message.is_of_server() {
@@ -60,6 +60,13 @@ impl Rooms {
         }
         self.send_text(receivers, &message.signed(&name, id.0).into(), true);
         Ok(())
+    }
+
+    /// Whom the others know by a name: nobody else listens to what is said.
+    fn named_room_mates(&self, id: ParticipantId) -> Vec<ParticipantId> {
+        let mut mates = self.room_mates(id);
+        mates.retain(|mate| self.name(*mate).is_some());
+        mates
     }
 
     /// An error where a participant may say nothing to others.

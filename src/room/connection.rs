@@ -46,6 +46,11 @@ pub enum Departure {
     Broken,
 }
 
+/// How often a second one session may be taken up again in the long run, and how many times at once: on a network that comes and
+/// goes it happens some times.
+const RESUMES: u32 = 1;
+const RESUMES_AT_ONCE: u32 = 10;
+
 impl Rooms {
     /// A new socket. It is answered with `id`; or with an error and [`Output::Close`](super::Output::Close).
     pub fn handle_connect(&mut self, now: Instant, session: SessionId, connect: Connect) {
@@ -106,9 +111,7 @@ impl Rooms {
         connect: &Connect,
     ) -> Result<(), (ProtocolError, CloseCode)> {
         if let Some(token) = &connect.resume {
-            return self
-                .resume(now, session, connect, token)
-                .map_err(|error| (error, CloseCode::ResumeFailed));
+            return self.resume(now, session, connect, token);
         }
         let name = connect
             .room
@@ -154,6 +157,7 @@ impl Rooms {
             peer: None,
             was_in_call: false,
             bucket: Bucket::new(now, self.config.limits.max_messages_per_second),
+            resumes: Bucket::deep(now, RESUMES, RESUMES_AT_ONCE),
             strikes: Strikes::default(),
             span: span.clone(),
         };

@@ -44,7 +44,7 @@ impl Bucket {
     }
 
     /// One that holds as much as `seconds` bring.
-    fn deep(now: Instant, rate: u32, seconds: u32) -> Self {
+    pub(super) fn deep(now: Instant, rate: u32, seconds: u32) -> Self {
         let rate = f64::from(rate.max(1));
         let depth = rate * f64::from(seconds);
         Self {

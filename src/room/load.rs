@@ -61,6 +61,7 @@ impl LoadBounds {
         if passed <= 0.0 {
             return;
         }
+        let before = self.is_any_reached();
         let weight = (passed / WINDOW.as_secs_f64()).min(1.0);
         if let Some(max) = self.max_cpu {
             self.cpu_by_shard.resize(load.busy.len(), Bound::default());
@@ -72,6 +73,17 @@ impl LoadBounds {
             let bits = load.bytes_out.saturating_sub(bytes) as f64 * 8.0;
             self.bandwidth.measure(bits / passed, weight, max as f64);
         }
+        match (before, self.is_any_reached()) {
+            (false, true) => tracing::warn!(
+                "there is as much to do as --max-cpu or --max-bandwidth allows: newcomers are refused"
+            ),
+            (true, false) => tracing::info!("newcomers are let in again"),
+            (_, _) => {}
+        }
+    }
+
+    fn is_any_reached(&self) -> bool {
+        self.bandwidth.reached || self.cpu_by_shard.iter().any(|bound| bound.reached)
     }
 
     /// Whether this shard is to be given nobody more.

@@ -16,7 +16,7 @@ use crate::signaling::protocol::{
 };
 
 /// Most bans of one room; the oldest goes for a new one.
-const MAX_BANS: usize = 128;
+const MAX_BANS: usize = 1000;
 
 /// What moderators want of a room.
 #[derive(Debug, Default)]
@@ -112,6 +112,10 @@ impl Rooms {
         room: &str,
         moderation: &Moderation,
     ) -> Result<(), ProtocolError> {
+        // Before it may be gone.
+        let whom = moderation.target();
+        let whom = whom.and_then(|target| self.find_anybody(room, target).ok());
+        let span = whom.map_or_else(tracing::Span::none, |id| self.span(id));
         match moderation {
             Moderation::Mute {
                 target: Some(target),
@@ -135,7 +139,7 @@ impl Rooms {
                 self.stop_screen(by, id)?;
             }
             Moderation::Remove(target) => {
-                let id = self.other_than(by, self.find(room, target)?)?;
+                let id = self.other_than(by, self.find_anybody(room, target)?)?;
                 let words = format!("{} removed you from the room", self.words_for(by));
                 self.expel(id, ErrorCode::Removed, &words);
             }
@@ -170,7 +174,7 @@ impl Rooms {
                 self.expel(id, ErrorCode::NotAdmitted, &words);
             }
         }
-        tracing::info!(room, ?by, ?moderation, "moderated");
+        tracing::info!(parent: &span, room, ?by, ?moderation, "moderated");
         Ok(())
     }
 
@@ -385,8 +389,15 @@ impl Rooms {
             .ok_or_else(|| ProtocolError::new(ErrorCode::BadRoom, "there is no such room"))
     }
 
-    /// One who is in the room, or else waits for it.
+    /// One who is in the room, also without a name yet, or else waits for it.
     fn find_anybody(&self, room: &str, target: &Target) -> Result<ParticipantId, ProtocolError> {
+        let nameless = match target {
+            Target::Id(id) => Some(ParticipantId(*id)),
+            Target::Name(_) => None,
+        };
+        if let Some(id) = nameless.filter(|id| self.members(room).contains(id)) {
+            return Ok(id);
+        }
         self.find(room, target)
             .or_else(|error| self.find_waiting(room, target).map_err(|_| error))
     }

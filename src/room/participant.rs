@@ -44,6 +44,8 @@ pub(super) struct Participant {
     /// It is in a call, or was in one.
     pub(super) was_in_call: bool,
     pub(super) bucket: Bucket,
+    /// How often it may take up its session again: everything is said anew to it.
+    pub(super) resumes: Bucket,
     pub(super) strikes: Strikes,
     /// What is logged and traced of it.
     pub(super) span: Span,

@@ -8,23 +8,33 @@ use crate::signaling::protocol::{Dialect, ErrorCode, ProtocolError};
 
 impl Rooms {
     /// Takes up the session of `token`. Its old socket may not have broken yet as far as the server knows. Who has the
-    /// token of a session is always let in; who guesses counts as somebody that comes.
+    /// token of a session is let in, but for too many times at once; who guesses counts as somebody that comes.
     pub(super) fn resume(
         &mut self,
         now: Instant,
         session: SessionId,
         connect: &Connect,
         token: &str,
-    ) -> Result<(), ProtocolError> {
-        let failed =
-            || ProtocolError::new(ErrorCode::ResumeFailed, "the session is unknown or too old");
+    ) -> Result<(), (ProtocolError, CloseCode)> {
+        let failed = || {
+            let words = "the session is unknown or too old";
+            let error = ProtocolError::new(ErrorCode::ResumeFailed, words);
+            (error, CloseCode::ResumeFailed)
+        };
         if connect.dialect != Dialect::V1 {
             return Err(failed());
         }
         let Some(&id) = self.participant_by_token.get(token) else {
-            self.admit_arrival(now, connect.address, None)?;
+            self.admit_arrival(now, connect.address, None)
+                .map_err(|error| (error, CloseCode::ResumeFailed))?;
             return Err(failed());
         };
+        let participant = self.participants.get_mut(&id).ok_or_else(failed)?;
+        if !participant.resumes.take(now, 0) {
+            let words = "the session was resumed too often: try again in a moment";
+            let error = ProtocolError::new(ErrorCode::TooManyJoins, words);
+            return Err((error, CloseCode::TryAgainLater));
+        }
         self.close(
             id,
             CloseCode::Normal,

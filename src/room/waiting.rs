@@ -71,14 +71,17 @@ impl Rooms {
     ) -> Result<ParticipantId, ProtocolError> {
         let found = match target {
             Target::Id(id) => Some(ParticipantId(*id)),
-            Target::Name(_) => None,
+            Target::Name(name) => {
+                let mut waiting = self.waiting(room).into_iter();
+                waiting.find(|id| self.name(*id).as_deref() == Some(name))
+            }
         };
         found
             .filter(|id| self.waiting(room).contains(id))
             .ok_or_else(|| {
                 ProtocolError::new(
                     ErrorCode::NoSuchUser,
-                    "nobody of that id waits for the room",
+                    "nobody of that name or id waits for the room",
                 )
             })
     }

@@ -226,6 +226,14 @@ async fn what_is_wrong_is_said_in_one_shape() {
             400,
             "bad-message",
         ),
+        // Without the slip it would be for one.
+        (
+            "POST",
+            &moderation,
+            r#"{"action": "mute", "traget": "a"}"#,
+            400,
+            "bad-message",
+        ),
         (
             "POST",
             &moderation,
@@ -308,6 +316,8 @@ async fn operators_read_why_a_picture_is_as_it_is() {
             "no-such-room",
         ),
         ("/api/v1/else".to_owned(), "no-such-path"),
+        ("/api/v1".to_owned(), "no-such-path"),
+        ("/api/v1/".to_owned(), "no-such-path"),
     ] {
         let (status, missing) = ask(&server, "GET", &path, Some(TOKEN), "").await;
         assert_eq!(

@@ -168,7 +168,9 @@ impl Rooms {
             match room.settings.empty_timeout {
                 Some(timeout) => {
                     let until = now + timeout;
-                    room.empty_until = Some(until);
+                    if let Some(before) = room.empty_until.replace(until) {
+                        self.timers.clear(before, Timer::Room(Arc::clone(&name)));
+                    }
                     self.timers.set(until, Timer::Room(name));
                 }
                 None => self.end_room(&name),

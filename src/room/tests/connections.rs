@@ -345,6 +345,23 @@ fn only_so_many_may_come_from_one_address_at_once() {
 }
 
 #[test]
+fn a_session_is_taken_up_again_so_often_at_once() {
+    let mut world = World::new();
+    let (_, mut token) = user_with_token(&mut world, "Anna");
+    for _ in 0..10 {
+        let (_, told) = world.connect(resume(&token));
+        assert_eq!(told[0]["resumed"], true);
+        token = told[0]["resume"].as_str().unwrap().to_owned();
+    }
+    let (session, told) = world.connect(resume(&token));
+    assert_eq!(told[0]["code"], "too-many-joins");
+    assert_eq!(world.closed[&session], 1013);
+    world.pass(Duration::from_secs(2));
+    let (_, told) = world.connect(resume(&token));
+    assert_eq!(told[0]["resumed"], true);
+}
+
+#[test]
 fn a_server_with_too_much_to_do_lets_back_in_who_was_in_a_call_and_nobody_new() {
     use crate::room::ServerLoad;
     let mut world = World::with(|config| config.limits.max_cpu = Some(50));

@@ -80,6 +80,8 @@ pub(super) fn router(control: ControlHandle, token: OperatorToken) -> Router {
             router.route(path, serve)
         });
     router
+        .route("/api/v1", any(nothing))
+        .route("/api/v1/", any(nothing))
         .route("/api/v1/{*path}", any(nothing))
         .method_not_allowed_fallback(other_method)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))

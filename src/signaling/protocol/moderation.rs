@@ -10,21 +10,26 @@
 //! | --- | --- | --- |
 //! | `mute` | `target`?, `source`? | nothing of it is forwarded until it unmutes itself; the microphone where no source is said; without `target` that of everybody but moderators |
 //! | `stop-screen` | `target` | its shared screen, and that one's sound, end; it may share another |
-//! | `remove` | `target` | it leaves the room, and may come back |
-//! | `ban` | `target` | it leaves the room, and does not come back as long as there is this room |
+//! | `remove` | `target` | it leaves the room, or ends its waiting, and may come back |
+//! | `ban` | `target` | the same, and it does not come back as long as there is this room; the latest 1,000 bans of a room hold |
 //! | `unban` | `ban` | it may: the `id` of one of the `bans` of `room-state` |
 //! | `lock` | `on` | newcomers are refused (`room-locked`), but for moderators |
 //! | `waiting-room` | `on` | newcomers wait until they are admitted, but for moderators; switched off, all are admitted |
-//! | `admit` | `target`? | one who waits, by id, comes in; without `target` all do |
-//! | `refuse` | `target` | one who waits, by id, is sent away |
+//! | `admit` | `target`? | one who waits comes in; without `target` all do |
+//! | `refuse` | `target` | one who waits is sent away |
+//!
+//! Names of those who wait need not be unique: the `id` always means one.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::fields::{Fields, missing, wrong};
 use super::media::SOURCE_WORDS;
-use super::{ProtocolError, Target};
+use super::{ErrorCode, ProtocolError, Target};
 use crate::negotiation::Source;
+
+/// All members of any action.
+const MEMBERS: [&str; 5] = ["action", "target", "source", "on", "ban"];
 
 /// `moderate`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,8 +61,29 @@ pub enum Moderation {
 
 impl Moderation {
     /// Reads the members of `moderate`, wherever they came from. Errors name the member.
+    ///
+    /// A member of another name is an error: a slip in `target` would be meant for everybody.
     pub fn from_members(members: Map<String, Value>) -> Result<Self, ProtocolError> {
+        if let Some(other) = members
+            .keys()
+            .find(|name| !MEMBERS.contains(&name.as_str()))
+        {
+            let words = format!("there is no member `{other}`, but {}", MEMBERS.join(", "));
+            return Err(ProtocolError::new(ErrorCode::BadMessage, words));
+        }
         Self::read(&Fields::new(members))
+    }
+
+    /// Whom it is for, if for one.
+    pub fn target(&self) -> Option<&Target> {
+        match self {
+            Self::Mute { target, .. } | Self::Admit(target) => target.as_ref(),
+            Self::StopScreen(target)
+            | Self::Remove(target)
+            | Self::Ban(target)
+            | Self::Refuse(target) => Some(target),
+            Self::Unban(_) | Self::Lock(_) | Self::WaitingRoom(_) => None,
+        }
     }
 
     pub(super) fn read(fields: &Fields) -> Result<Self, ProtocolError> {
