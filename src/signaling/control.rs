@@ -247,6 +247,7 @@ pub fn spawn(
         shards,
         notices,
         outgoing_by_session: HashMap::new(),
+        span_by_session: HashMap::new(),
         operators: HashMap::new(),
         last_request: 0,
         drained: Vec::new(),
@@ -259,6 +260,8 @@ struct Control<S, N> {
     shards: S,
     notices: N,
     outgoing_by_session: HashMap<SessionId, Outgoing>,
+    /// Of each socket, until it has ended.
+    span_by_session: HashMap<SessionId, tracing::Span>,
     /// Who waits for an answer.
     operators: HashMap<RequestId, oneshot::Sender<OperatorAnswer>>,
     last_request: u64,
@@ -323,13 +326,16 @@ impl<S: Shards, N: FnMut(&str, &Notice)> Control<S, N> {
                 self.outgoing_by_session.insert(session, outgoing);
                 self.rooms.handle_connect(now, session, connect);
                 let span = self.rooms.session_span(session);
-                tracing::debug!(parent: span, session = session.0, "a socket opened");
+                tracing::debug!(parent: &span, session = session.0, "a socket opened");
+                self.span_by_session.insert(session, span);
             }
             Input::Text(session, text) => self.rooms.handle_text(now, session, &text),
             Input::Binary(session) => self.rooms.handle_binary(now, session),
             Input::Disconnect { session, departure } => {
-                let span = self.rooms.session_span(session);
-                tracing::debug!(parent: span, session = session.0, ?departure, "a socket ended");
+                // Its participant may have been removed before.
+                let span = self.span_by_session.remove(&session);
+                let span = span.unwrap_or_else(tracing::Span::none);
+                tracing::debug!(parent: &span, session = session.0, ?departure, "a socket ended");
                 self.outgoing_by_session.remove(&session);
                 self.rooms.handle_disconnect(now, session, departure);
             }

@@ -109,7 +109,10 @@ impl Connections {
 
     /// Lets each finish the request that it is at.
     async fn end(self) {
-        let Self { mut carried, .. } = self;
+        let Self {
+            mut carried, open, ..
+        } = self;
+        drop(open);
         while carried.join_next().await.is_some() {}
     }
 }
@@ -173,4 +176,37 @@ async fn to_https(uri: Uri, headers: HeaderMap) -> Response {
     let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
     let there = [(header::LOCATION, format!("https://{host}{path}"))];
     (StatusCode::PERMANENT_REDIRECT, there).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::entrance::{self, HalfOpen};
+
+    /// Longer than anything here takes, and shorter than a connection may be idle.
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    #[tokio::test]
+    async fn an_idle_connection_does_not_hold_up_the_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let door = entrance::open(listener, None, HalfOpen::default()).main;
+        let mut connections = Connections::new(Router::new());
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let asked = async {
+            client
+                .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                .await
+                .unwrap();
+            client.read_u8().await.unwrap();
+        };
+        tokio::select! {
+            () = connections.take_from(door) => panic!("the door was closed"),
+            () = asked => {}
+        }
+        timeout(PATIENCE, connections.end()).await.expect("it ends");
+    }
 }

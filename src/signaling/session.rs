@@ -23,7 +23,7 @@ const MAX_REASON_BYTES: usize = 123;
 
 /// Longest frame that is read at all: above this the socket ends. Messages over the protocol's own, lower limit are
 /// answered.
-pub(super) const MAX_FRAME_BYTES: usize = 1024 * 1024;
+pub(super) const MAX_FRAME_BYTES: usize = 512 * 1024;
 
 /// How a session ended.
 enum End {
