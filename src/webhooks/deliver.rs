@@ -60,11 +60,17 @@ pub(super) async fn deliver(
     post: impl AsyncFn(&Event) -> Outcome,
     counts: Arc<WebhookCounts>,
 ) {
+    let mut is_reached = true;
     while let Some(event) = events.recv().await {
         let mut wait = FIRST_WAIT;
         let counter = loop {
             match post(&event).await {
-                Outcome::Taken => break &counts.delivered,
+                Outcome::Taken => {
+                    if !std::mem::replace(&mut is_reached, true) {
+                        tracing::info!(receiver, "a webhook is told of events again");
+                    }
+                    break &counts.delivered;
+                }
                 Outcome::Refused(status) => {
                     tracing::warn!(receiver, event = event.id, %status, "a webhook refused an event");
                     break &counts.refused;
@@ -77,6 +83,14 @@ pub(super) async fn deliver(
                         "a webhook was not told of an event: given up"
                     );
                     break &counts.expired;
+                }
+                Outcome::Failed(why) if std::mem::replace(&mut is_reached, false) => {
+                    tracing::warn!(
+                        receiver,
+                        event = event.id,
+                        why,
+                        "a webhook cannot be told of an event: it is told again, for an hour at most"
+                    );
                 }
                 Outcome::Failed(why) => {
                     tracing::debug!(
