@@ -46,7 +46,7 @@ impl Sources {
         let help = "The server's version.";
         text.family("crosspoint_build_info", Kind::Gauge, help, [(version, 1.0)]);
         let is_ready = self.readiness.phase() == Phase::Ready;
-        let help = "Whether the server takes new participants, 1 or 0.";
+        let help = "Whether the server is up and not about to end, 1 or 0.";
         text.one(
             "crosspoint_ready",
             Kind::Gauge,

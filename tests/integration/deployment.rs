@@ -10,7 +10,7 @@ use crate::support::server::run;
 use crate::support::{Client, Server, Setup};
 
 /// Options of other programs that `deploy/` names.
-const OF_OTHERS: [&str; 21] = [
+const OF_OTHERS: [&str; 23] = [
     "--bin",
     "--chown",
     "--detach",
@@ -22,6 +22,7 @@ const OF_OTHERS: [&str; 21] = [
     "--mount",
     "--name",
     "--network",
+    "--no-install-recommends",
     "--now",
     "--profile",
     "--proto",
@@ -29,6 +30,7 @@ const OF_OTHERS: [&str; 21] = [
     "--release",
     "--restart",
     "--shell",
+    "--stop-timeout",
     "--system",
     "--volume",
     "--yes",
