@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
@@ -13,6 +12,7 @@ use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use serde::Deserialize;
 use tokio::time::timeout;
 
@@ -25,6 +25,7 @@ use super::protocol::{
     is_room_name,
 };
 use super::readiness::Readiness;
+use super::received::{Received, Unfinished};
 use super::session::{self, MAX_FRAME_BYTES};
 use crate::access::{Access, Keys, TokenError};
 use crate::room::{Connect, RoomCounts};
@@ -124,12 +125,13 @@ type SocketQueryResult = Result<Query<SocketQuery>, QueryRejection>;
 async fn root(
     door: SharedDoor,
     address: ConnectInfo<SocketAddr>,
+    received: Extension<Received>,
     query: SocketQueryResult,
     headers: HeaderMap,
     upgrade: Upgrade,
 ) -> Response {
     if headers.contains_key(header::UPGRADE) {
-        socket(door, address, query, headers, upgrade).await
+        socket(door, address, received, query, headers, upgrade).await
     } else {
         door.files.respond("index.html", &headers)
     }
@@ -178,6 +180,7 @@ async fn file(State(door): SharedDoor, Path(path): Path<String>, headers: Header
 async fn socket(
     State(door): SharedDoor,
     ConnectInfo(address): ConnectInfo<SocketAddr>,
+    Extension(received): Extension<Received>,
     query: SocketQueryResult,
     headers: HeaderMap,
     upgrade: Upgrade,
@@ -223,7 +226,7 @@ async fn socket(
     let control = door.control.clone();
     upgrade.on_upgrade(move |socket| {
         let guard = control.new_session();
-        session::run(socket, connect, control, guard)
+        session::run(socket, connect, control, guard, Unfinished::new(received))
     })
 }
 

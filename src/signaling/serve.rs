@@ -23,6 +23,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::control::ControlHandle;
 use super::headers;
+use super::received::{Counted, Received};
 use super::routes::{SignalingSettings, router};
 use crate::entrance::{Admitted, Door};
 
@@ -126,9 +127,12 @@ async fn carry(admitted: Admitted, routes: Router, mut open: watch::Receiver<()>
         mut loss,
     } = admitted;
     let routes = TowerToHyperService::new(routes);
+    let received = Received::default();
+    let stream = Counted::new(stream, received.clone());
     let service = service_fn(move |mut request: Request<Incoming>| {
         place.heard();
         request.extensions_mut().insert(ConnectInfo(address));
+        request.extensions_mut().insert(received.clone());
         answer(&routes, request)
     });
     let mut builder = http1::Builder::new();

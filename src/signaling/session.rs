@@ -7,11 +7,12 @@ use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::control::{ControlHandle, Incoming, Input, SessionGuard, ToClient, session_queue};
 use super::protocol::{ProtocolError, ServerMessage};
+use super::received::Unfinished;
 use crate::room::{CloseCode, Connect, Departure};
 
 /// How often the client is pinged.
 const PING_INTERVAL: Duration = Duration::from_secs(15);
-/// A client that says nothing for so long, not even a pong, is gone.
+/// A client that says nothing for so long, not even a pong, is gone; and so is one that takes so long to finish a message.
 const MAX_SILENCE: Duration = Duration::from_secs(45);
 /// A frame that the client does not take for so long is its last.
 const SEND_PATIENCE: Duration = Duration::from_secs(10);
@@ -41,6 +42,7 @@ pub(super) async fn run(
     connect: Connect,
     control: ControlHandle,
     guard: SessionGuard,
+    unfinished: Unfinished,
 ) {
     let session = guard.id;
     let (outgoing, mut incoming) = session_queue();
@@ -48,7 +50,7 @@ pub(super) async fn run(
         .send(Input::Connect(session, connect, outgoing))
         .await
     {
-        Ok(()) => carry(&mut socket, &mut incoming, &control, &guard).await,
+        Ok(()) => carry(&mut socket, &mut incoming, &control, &guard, unfinished).await,
         Err(_) => going_down(),
     };
     let departure = match &end {
@@ -75,12 +77,15 @@ async fn carry(
     incoming: &mut Incoming,
     control: &ControlHandle,
     guard: &SessionGuard,
+    mut unfinished: Unfinished,
 ) -> End {
     let session = guard.id;
     let mut pings = interval(PING_INTERVAL);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     pings.reset();
     let mut heard = Instant::now();
+    // Since when much of one message has come, and not its end.
+    let mut unfinished_since = None;
     loop {
         let to_client = tokio::select! {
             frame = socket.recv() => {
@@ -88,10 +93,15 @@ async fn carry(
                 let input = match frame {
                     Some(Ok(Message::Text(text))) => Input::Text(session, text),
                     Some(Ok(Message::Binary(_))) => Input::Binary(session),
-                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
+                    Some(Ok(Message::Ping(data) | Message::Pong(data))) => {
+                        unfinished.control(data.len());
+                        continue;
+                    }
                     Some(Ok(Message::Close(frame))) => return End::ByClient(departure(frame.as_ref())),
                     Some(Err(_)) | None => return End::Broken,
                 };
+                unfinished.message();
+                unfinished_since = None;
                 if control.send(input).await.is_err() {
                     return drain(socket, incoming).await;
                 }
@@ -103,7 +113,14 @@ async fn carry(
                 None if incoming.is_given_up() => return End::Broken,
                 None => return going_down(),
             },
-            _ = pings.tick() => Message::Ping(Default::default()),
+            _ = pings.tick() => {
+                let now = Instant::now();
+                unfinished_since = unfinished_since.or(Some(now)).filter(|_| unfinished.is_much());
+                if unfinished_since.is_some_and(|since| now >= since + MAX_SILENCE) {
+                    return End::Broken;
+                }
+                Message::Ping(Default::default())
+            }
             () = sleep_until((heard + MAX_SILENCE).into()) => return End::Broken,
         };
         if !send(socket, to_client).await {
