@@ -44,6 +44,11 @@ impl Timers {
         self.entries.remove(&(at, timer));
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     pub(super) fn next(&self) -> Option<Instant> {
         self.entries.first().map(|(at, _)| *at)
     }

@@ -135,6 +135,23 @@ fn many_rooms_come_in_pages() {
 }
 
 #[test]
+fn a_room_that_empties_again_and_again_has_one_timer() {
+    let mut world = World::new();
+    let change = RoomChange {
+        max_participants: None,
+        empty_timeout: Some(Some(86_400)),
+    };
+    world.asked(create("demo", change));
+    let before = world.rooms.timers.len();
+    for _ in 0..20 {
+        let anna = world.user(Dialect::V1, "demo", "Anna");
+        world.disconnect(anna, true);
+        world.pass(Duration::from_secs(1));
+    }
+    assert_eq!(world.rooms.timers.len(), before);
+}
+
+#[test]
 fn a_room_of_an_operators_waits_for_people_and_keeps_its_limit() {
     let mut world = World::new();
     let change = RoomChange {
