@@ -341,7 +341,7 @@ fn describe(error: &toml::de::Error, text: &str) -> String {
     let mut lines = text[..end].lines().rev();
     let key = lines.find_map(|line| {
         line.split_once('=')
-            .map(|(key, _)| key.trim())
+            .map(|(key, _)| key.trim().trim_matches(['"', '\'']))
             .filter(is_key)
     });
     let number = text[..start].matches('\n').count() + 1;

@@ -81,12 +81,14 @@ impl Rooms {
         ))
     }
 
+    /// What the clock on the wall says now, in milliseconds since 1970. It may have been set since the start.
+    pub fn set_clock(&mut self, now: Instant, unix_ms: u64) {
+        self.clock = (now, unix_ms);
+    }
+
     pub(super) fn unix_ms(&self, now: Instant) -> u64 {
-        let elapsed = now
-            .saturating_duration_since(self.config.started)
-            .as_millis();
-        self.config
-            .started_unix_ms
-            .saturating_add(elapsed.try_into().unwrap_or(u64::MAX))
+        let (read, unix_ms) = self.clock;
+        let elapsed = now.saturating_duration_since(read).as_millis();
+        unix_ms.saturating_add(elapsed.try_into().unwrap_or(u64::MAX))
     }
 }

@@ -44,6 +44,8 @@ pub struct Rooms {
     /// What each shard has to do: its peers, and the tracks that they receive.
     pub(super) load_by_shard: Vec<usize>,
     pub(super) timers: Timers,
+    /// What the clock on the wall said at an instant, in milliseconds since 1970.
+    pub(super) clock: (Instant, u64),
     pub(super) tally: Tally,
     /// Whose `participant` `updated` is due.
     pub(super) changed: BTreeSet<ParticipantId>,
@@ -63,6 +65,7 @@ impl Rooms {
             rng: StdRng::from_seed(config.seed),
             load_by_shard: vec![0; config.shards.len().max(1)],
             admission: Admission::new(&config),
+            clock: (config.started, config.started_unix_ms),
             config,
             track_ids: TrackIds::default(),
             last_id: 0,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -321,6 +321,9 @@ impl<S: Shards, N: FnMut(&str, &Notice)> Control<S, N> {
 
     fn handle_input(&mut self, input: Input) {
         let now = Instant::now();
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH);
+        let unix_ms = unix.map_or(0, |since| since.as_millis() as u64);
+        self.rooms.set_clock(now, unix_ms);
         match input {
             Input::Connect(session, connect, outgoing) => {
                 self.outgoing_by_session.insert(session, outgoing);

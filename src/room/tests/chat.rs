@@ -1,6 +1,17 @@
 use super::*;
 
 #[test]
+fn the_date_is_that_of_a_clock_that_was_set() {
+    let mut world = World::new();
+    let anna = world.v1("Anna");
+    world.pass(Duration::from_secs(5));
+    world.rooms.set_clock(world.now, 1_000_000);
+    world.pass(Duration::from_millis(250));
+    world.say(anna, json!({"type": "message", "text": "hi"}));
+    assert_eq!(world.heard_of(anna, "message")[0]["date"], 1_000_250);
+}
+
+#[test]
 fn a_message_reaches_the_room_and_its_sender() {
     let mut world = World::new();
     let (anna, ben, carl) = (world.v1("Anna"), world.classic("Ben"), world.v1("Carl"));
