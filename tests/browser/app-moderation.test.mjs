@@ -89,6 +89,7 @@ stage.scene('newcomers wait until they are let in, and a locked room takes none'
   await ann.shown('name-input');
   await says(ann, /Eve did not let you in/);
 
+  // The list of those who wait is gone about now: the switches stay where they are.
   await eve.click('lock-room');
   await bob.shown('room-locked');
   await ann.click('join-no-media');
