@@ -45,7 +45,8 @@ pub(super) fn of_server(config: &Config, ipv6: bool) -> Vec<IpAddr> {
     told.chain(own()).collect()
 }
 
-fn own() -> Vec<IpAddr> {
+/// This machine's addresses.
+pub(super) fn own() -> Vec<IpAddr> {
     let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
     interfaces.iter().map(if_addrs::Interface::ip).collect()
 }

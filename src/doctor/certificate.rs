@@ -81,7 +81,7 @@ pub(super) fn here(config: &Config, turn_host: Option<&str>, only_loopback: bool
         Some(CertificateSource::Acme(acme)) => gained(acme, turn_host),
         Some(CertificateSource::SelfSigned { .. }) => vec![Finding::warning(
             CHECK,
-            "it is made here (--tls self), and browsers ask whether to trust it",
+            "it is made here (--tls self): browsers ask whether to trust it, and take no TURN over TLS with it",
             "in a local network that is as it has to be; where people come from the Internet, let the server ask for one of its name \
              (--acme-domain), or give it one with --tls-cert and --tls-key",
         )],

@@ -167,7 +167,7 @@ async fn calls(server: Reached) -> Vec<Finding> {
     };
     match Survey::new(&caller).await {
         Ok(survey) => {
-            let findings = ways::check(&caller, &survey, From::Here).await;
+            let findings = ways::check(&caller, &survey, From::here()).await;
             survey.end().await;
             findings
         }

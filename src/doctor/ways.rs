@@ -1,11 +1,12 @@
 //! All ways of a server, called by, and what that says about each.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
+use super::addresses;
 use super::calls::{Caller, Carrier, Heard, Survey, Trouble, Way};
 use super::finding::Finding;
 use super::ports::listed;
@@ -16,12 +17,34 @@ const TCP: &str = "TCP call";
 const TURN: &str = "TURN call";
 
 /// Where the caller is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum From {
-    /// On the server's machine: only what is there is called.
-    Here,
+    /// On the server's machine, which has these addresses: only what is there is called.
+    Here(Vec<IpAddr>),
     /// Somewhere else.
     There,
+}
+
+impl From {
+    /// On the server's machine.
+    pub(super) fn here() -> Self {
+        Self::Here(addresses::own())
+    }
+
+    /// Those candidates that are called. Here, loopback stands for all addresses, where its port may be told: one below 1024
+    /// may not.
+    fn called<'a>(&self, told: &'a [Endpoint]) -> impl Iterator<Item = &'a Endpoint> {
+        let is_loopback = |one: &Endpoint| one.address.ip().is_loopback();
+        told.iter().filter(move |candidate| match self {
+            Self::There => true,
+            Self::Here(_) if is_loopback(candidate) => true,
+            Self::Here(own) => {
+                let like = |one: &Endpoint| one.protocol == candidate.protocol;
+                own.contains(&candidate.address.ip())
+                    && !told.iter().any(|one| like(one) && is_loopback(one))
+            }
+        })
+    }
 }
 
 /// One call that was made.
@@ -32,18 +55,14 @@ struct Made {
     result: Result<Heard, Trouble>,
 }
 
-/// Calls by each way that the server tells. `from` here, loopback stands for all addresses.
+/// Calls by each way that the server tells.
 pub(super) async fn check(caller: &Caller, survey: &Survey, from: From) -> Vec<Finding> {
     let mut calls = FuturesUnordered::new();
     let mut seen: Vec<Endpoint> = Vec::new();
-    let is_called = |candidate: &&Endpoint| match from {
-        From::Here => candidate.address.ip().is_loopback(),
-        From::There => true,
-    };
     let mut apart: Vec<(Way, Option<SocketAddr>)> = Vec::new();
     for room in &survey.rooms {
         let mut on_shard = Vec::new();
-        for candidate in room.candidates.iter().filter(is_called) {
+        for candidate in from.called(&room.candidates) {
             if seen.contains(candidate) {
                 continue;
             }
@@ -68,6 +87,12 @@ pub(super) async fn check(caller: &Caller, survey: &Survey, from: From) -> Vec<F
     let told = |protocol| seen.iter().any(|candidate| candidate.protocol == protocol);
     let told = [told(Protocol::Udp), told(Protocol::Tcp)];
     let mut made: Vec<Made> = calls.collect::<Vec<_>>().await.concat();
+    if let From::Here(_) = from {
+        // The certificate is for other names than loopback's, and looked at by itself.
+        for heard in made.iter_mut().filter_map(|call| call.result.as_mut().ok()) {
+            heard.objection = None;
+        }
+    }
     // In the order in which they were told, whichever was first.
     made.sort_by_key(|call| {
         let of_turn = |server| survey.turn.iter().position(|one| one == server);
@@ -88,8 +113,17 @@ pub(super) async fn check(caller: &Caller, survey: &Survey, from: From) -> Vec<F
     }
     findings.extend(direct(&made, Protocol::Tcp));
     if !told_tcp {
-        let why = "the server tells no address for media by TCP (--ice-tcp off, or its page is elsewhere): who is behind a network that blocks \
-                   UDP needs TURN";
+        let mut all = survey.rooms.iter().flat_map(|room| &room.candidates);
+        let why = match all.find(|one| one.protocol == Protocol::Tcp) {
+            Some(elsewhere) => format!(
+                "the server tells {} for media by TCP, which is none of this machine's addresses: `crosspoint doctor --url` on another machine \
+                 calls it",
+                elsewhere.address
+            ),
+            None => "the server tells no address for media by TCP (--ice-tcp off, or its page is elsewhere): who is behind a network that \
+                     blocks UDP needs TURN"
+                .to_owned(),
+        };
         findings.push(Finding::not_checked(TCP, why));
     }
     let relayed = made
@@ -164,8 +198,12 @@ fn direct(made: &[Made], protocol: Protocol) -> Vec<Finding> {
             ),
         ));
     }
-    let failed = calls().filter(|call| call.result.is_err());
-    findings.extend(failed.map(|call| told_of(check, call)));
+    for call in calls().filter(|call| call.result.is_err()) {
+        let finding = told_of(check, call);
+        if !findings.contains(&finding) {
+            findings.push(finding);
+        }
+    }
     findings
 }
 
@@ -191,6 +229,14 @@ fn told_of(check: &'static str, call: &Made) -> Finding {
             format!("{way}: it works, but browsers refuse its certificate: {why}"),
             "give the server a certificate of the name that clients are told (--turn-host) from an authority that browsers trust",
         ),
+        Err(Trouble::NoConnection {
+            to, no_route: true, ..
+        }) => {
+            let family = if to.is_ipv4() { "IPv4" } else { "IPv6" };
+            let why = "this machine has no way there, so that nothing is known of it";
+            let advice = format!("`crosspoint doctor --url` on one that has {family} calls it");
+            Finding::not_checked(check, format!("{}: {why}; {advice}", call.way))
+        }
         Err(trouble) => {
             let (seen, fix) = explain(&call.way, call.to, trouble);
             Finding::failure(check, format!("{way}: {seen}"), fix)
@@ -240,7 +286,7 @@ fn explain(way: &Way, to: Option<SocketAddr>, trouble: &Trouble) -> (String, Str
             "the machine there says that nobody has the port".to_owned(),
             forward(to.map_or(0, |to| to.port())),
         ),
-        (Trouble::NoConnection { to, why }, _) => (
+        (Trouble::NoConnection { to, why, .. }, _) => (
             format!("no connection to {to}: {why}"),
             let_through(*to, if matches!(way, Way::Relayed(server) if server.carrier == Carrier::Udp) { "UDP" } else { protocol }),
         ),
@@ -371,6 +417,7 @@ mod tests {
                 Trouble::NoConnection {
                     to: to(),
                     why: why(),
+                    no_route: false,
                 },
                 "203.0.113.5:7881: nothing listens there",
                 "TCP port 7881 through",
@@ -436,6 +483,7 @@ mod tests {
         let trouble = Trouble::NoConnection {
             to: to(),
             why: "no answer".to_owned(),
+            no_route: false,
         };
         let udp = told_of(TURN, &call(&by_udp, Err(trouble.clone())));
         assert!(
@@ -487,6 +535,38 @@ mod tests {
                 "UDP to 203.0.113.5, port 7883: nothing comes back",
             ]
         );
+    }
+
+    #[test]
+    fn a_way_that_this_machine_does_not_have_is_no_failure_of_the_servers() {
+        let to: SocketAddr = "[2001:db8::5]:7880".parse().unwrap();
+        let trouble = || Trouble::NoConnection {
+            to,
+            why: "Network is unreachable".to_owned(),
+            no_route: true,
+        };
+        let next = SocketAddr::new(to.ip(), 7_881);
+        let made = [to, next].map(|to| made(Protocol::Udp, to, Err(trouble())));
+        let [finding] = direct(&made, Protocol::Udp).try_into().expect("one");
+        assert_eq!(finding.outcome, Outcome::NotChecked);
+        assert!(finding.seen.starts_with("UDP to 2001:db8::5: "));
+        assert!(finding.seen.contains("has IPv6"), "{}", finding.seen);
+    }
+
+    #[test]
+    fn on_the_servers_machine_its_addresses_are_called_where_loopback_is_not_told() {
+        let udp = |text: &str| Endpoint::udp(text.parse().unwrap());
+        let tcp = |text: &str| Endpoint::tcp(text.parse().unwrap());
+        let told = [
+            udp("127.0.0.1:7880"),
+            udp("203.0.113.5:7880"),
+            tcp("203.0.113.5:443"),
+            tcp("198.51.100.7:443"),
+        ];
+        let here = From::Here(vec!["203.0.113.5".parse().unwrap()]);
+        let called: Vec<Endpoint> = here.called(&told).copied().collect();
+        assert_eq!(called, [told[0], told[2]]);
+        assert_eq!(From::There.called(&told).count(), told.len());
     }
 
     #[test]

@@ -43,10 +43,7 @@ impl Gate {
         to: SocketAddr,
         notes: &Arc<Notes>,
     ) -> Result<Self, Trouble> {
-        let failed = |error: io::Error| Trouble::NoConnection {
-            to,
-            why: reach::words(&error),
-        };
+        let failed = |error: io::Error| Trouble::no_connection(to, &error);
         let behind = match way {
             Way::Direct(Protocol::Udp, _) => {
                 let (pipe, _) = Pipe::datagrams(to).await.map_err(failed)?;

@@ -20,6 +20,8 @@ pub(in crate::doctor) enum Trouble {
         to: SocketAddr,
         /// Why not.
         why: String,
+        /// Whether this machine has no way to such addresses, as one without IPv6: nothing was sent.
+        no_route: bool,
     },
     /// The TURN server did not do what it was asked for.
     Turn(String),
@@ -33,6 +35,20 @@ pub(in crate::doctor) enum Trouble {
     NoHandshake,
     /// All is connected, and no media arrived.
     NoMedia,
+}
+
+impl Trouble {
+    /// There is no connection to this address.
+    pub(super) fn no_connection(to: SocketAddr, error: &io::Error) -> Self {
+        Self::NoConnection {
+            to,
+            why: reach::words(error),
+            no_route: matches!(
+                error.kind(),
+                io::ErrorKind::NetworkUnreachable | io::ErrorKind::AddrNotAvailable
+            ),
+        }
+    }
 }
 
 /// What the gates of a call saw.

@@ -99,10 +99,7 @@ impl TurnServer {
         let mut to = addresses.iter().copied().find(SocketAddr::is_ipv4);
         to = to.or(first);
         let to = to.ok_or_else(|| Trouble::Turn(format!("the name {name} leads nowhere")))?;
-        let failed = |error: io::Error| Trouble::NoConnection {
-            to,
-            why: reach::words(&error),
-        };
+        let failed = |error: io::Error| Trouble::no_connection(to, &error);
         let (pipe, local) = match self.carrier {
             Carrier::Udp => Pipe::datagrams(to).await.map_err(failed)?,
             Carrier::Tcp => {
