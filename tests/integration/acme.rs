@@ -66,6 +66,24 @@ async fn it_is_renewed_when_a_third_of_its_time_is_left() {
 }
 
 #[tokio::test]
+async fn an_authority_whose_certificates_are_as_good_as_over_is_asked_with_pauses() {
+    let folder = Folder::new();
+    let over = Terms {
+        since: 80 * DAY,
+        left: 10 * DAY,
+    };
+    let authority = Acme::start(over).await;
+    let server = folder.server(&authority).await;
+    authority.names_lead_to(server.port());
+    server.logs("as good as over").await;
+    assert!(server.log().contains("Asked again in 1 min"));
+    assert_eq!(authority.counts(), (1, 1));
+    // It is shown all the same.
+    let trusted = trusting(authority.root_der());
+    handshake(&server, NAME, &trusted).await.expect("trusted");
+}
+
+#[tokio::test]
 async fn a_name_that_leads_elsewhere_is_said_and_the_server_goes_on() {
     let folder = Folder::new();
     let authority = Acme::start(USUAL).await;

@@ -160,30 +160,23 @@ impl Acme {
                 continue;
             }
             let Some(at) = keeper.upgrade() else { return };
-            let wait = match self.gain(&at).await {
-                Ok(pem) if until_renewal(&pem).is_none() => {
-                    let wait = REPEAT_AFTER[failures.min(REPEAT_AFTER.len() - 1)];
-                    failures += 1;
-                    let minutes = wait.as_secs() / 60;
-                    tracing::warn!(
-                        "a new certificate is in use, and is as good as over: is the clock right? Asked again in {minutes} min"
-                    );
-                    wait
-                }
-                Ok(pem) => {
+            let wait = REPEAT_AFTER[failures.min(REPEAT_AFTER.len() - 1)];
+            let minutes = wait.as_secs() / 60;
+            match self.gain(&at).await {
+                Ok(pem) if until_renewal(&pem).is_some() => {
                     failures = 0;
                     tracing::info!(domains = %self.config.domains.join(", "), "a new certificate is in use");
                     present = Some(pem);
                     continue;
                 }
+                Ok(_) => tracing::warn!(
+                    "a new certificate is in use, and is as good as over: is the clock right? Asked again in {minutes} min"
+                ),
                 Err(error) => {
-                    let wait = REPEAT_AFTER[failures.min(REPEAT_AFTER.len() - 1)];
-                    failures += 1;
-                    let minutes = wait.as_secs() / 60;
                     tracing::warn!(%error, "no certificate could be had; asked again in {minutes} min");
-                    wait
                 }
-            };
+            }
+            failures += 1;
             drop(at);
             sleep(wait).await;
         }
