@@ -90,11 +90,13 @@ async fn what_deploy_says_of_options_is_so() {
 #[test]
 fn the_options_file_of_the_notes_is_one() {
     let text = read("README.md");
-    let (_, rest) = text.split_once("```toml\n").expect("an options file");
-    let (file, _) = rest.split_once("```").expect("its end");
+    let start = "cat > /etc/crosspoint/crosspoint.toml <<'END'\n";
+    let (_, rest) = text.split_once(start).expect("an options file");
+    let (file, _) = rest.split_once("    END\n").expect("its end");
     // What is commented out must be right as well.
     let whole: String = file
         .lines()
+        .map(str::trim_start)
         .map(|line| match line.strip_prefix("# ") {
             Some(option) if option.contains(" = ") => format!("{option}\n"),
             _ => format!("{line}\n"),
@@ -102,12 +104,6 @@ fn the_options_file_of_the_notes_is_one() {
         .collect();
     let options: Options = toml::from_str(&whole).expect("options");
     assert!(options.acme_domain.is_some() && options.announce.is_some());
-    // The service manager says this one.
-    let state_dir = Some("/var/lib/crosspoint".into());
-    let options = Options {
-        state_dir,
-        ..options
-    };
     options.resolve().expect("values that are allowed");
 }
 

@@ -56,6 +56,11 @@ export class Hosts {
     return new Host(namespace, nets);
   }
 
+  /** Tells a host under which names others are found: addresses by name. Holds for what is started there from now on. */
+  names(host, addresses) {
+    this.#namespaces.names(host.namespace, addresses);
+  }
+
   /** Tells the router what to do, in the language of nft. */
   async rules(text) {
     await command(inside(this.#router), ['nft', '-f', '-'], text);

@@ -3,6 +3,7 @@
 
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
@@ -26,6 +27,13 @@ export class Namespaces {
     return namespace;
   }
 
+  /** What `/etc/hosts` is for what is started in a namespace from now on: addresses by name. */
+  names(namespace, addresses) {
+    mkdirSync(`/etc/netns/${namespace}`, { recursive: true });
+    const lines = Object.entries({ localhost: '127.0.0.1', ...addresses }).map(([name, address]) => `${address} ${name}\n`);
+    writeFileSync(`/etc/netns/${namespace}/hosts`, lines.join(''));
+  }
+
   async close() {
     this.#guard.stdin.end();
     await once(this.#guard, 'exit');
@@ -43,4 +51,5 @@ while read -r name; do names="$names $name"; done
 for name in $names; do
   ip netns pids "$name" | xargs -r kill
   ip netns delete "$name"
+  rm -rf "/etc/netns/$name"
 done`;
