@@ -14,7 +14,7 @@ use rustc_hash::FxHashMap;
 
 use super::links::Links;
 use super::wait::Bell;
-use crate::shard::shard_of_ufrag;
+use crate::shard::{Spares, shard_of_ufrag};
 use crate::transport::{DatagramKind, Endpoint, Path, Protocol, classify, stun_username};
 
 /// Bytes that may be on their way to one shard: as much as its socket's own buffer holds. More are dropped.
@@ -47,7 +47,7 @@ pub(super) struct Handover {
     links: Links<Parcel>,
     /// Those that are not sent yet, and the bytes that did not come back, of each shard.
     outgoing: Vec<Outgoing>,
-    spare: Vec<Parcel>,
+    spare: Spares<Parcel>,
     /// Whose the addresses are that send to this shard's socket.
     owners: FxHashMap<SocketAddr, usize>,
     believed: FxHashMap<SocketAddr, (usize, Instant)>,
@@ -73,7 +73,7 @@ impl Handover {
                 index,
                 links,
                 outgoing: (0..shards).map(|_| Outgoing::default()).collect(),
-                spare: Vec::new(),
+                spare: Spares::default(),
                 owners: FxHashMap::default(),
                 believed: FxHashMap::default(),
                 heard_by: FxHashMap::default(),
@@ -200,6 +200,13 @@ impl Handover {
             is_own
         });
         self.expire_at = (!self.heard_by.is_empty()).then(|| now + EXPIRY_INTERVAL);
+    }
+
+    /// Gives back the memory of parcels that nobody has needed since this was called last. Returns whether there is more, which
+    /// may be given back the next time.
+    pub(super) fn give_back(&mut self) -> bool {
+        drop(self.spare.take_unused());
+        !self.spare.is_empty() || self.outgoing.iter().any(|outgoing| outgoing.lent > 0)
     }
 
     /// Sends the others what there is for them.

@@ -27,6 +27,9 @@ const READS_PER_TICK: usize = 8;
 /// Batches of other shards read in one tick, for the same reason.
 const LINKS_PER_TICK: usize = 64;
 
+/// How long memory is kept that a busier moment needed.
+const KEEP_MEMORY: Duration = Duration::from_secs(10);
+
 /// Counters are published this often while there is something to count.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -130,6 +133,7 @@ impl Runtime {
                         hold: Hold::new(Instant::now(), settings.max_hold),
                         counters: published,
                         publish_at: None,
+                        give_back_at: None,
                     };
                     if let Err(error) = tick.run(queue) {
                         tracing::error!(shard = index, %error, "the media socket failed; its calls are over");
@@ -245,6 +249,8 @@ struct Tick {
     counters: CounterCell,
     /// When the counters are to be published, if they changed.
     publish_at: Option<Instant>,
+    /// When memory is to be given back, if there may be some.
+    give_back_at: Option<Instant>,
 }
 
 impl Tick {
@@ -281,6 +287,7 @@ impl Tick {
         let timeout = [
             self.shard.poll_timeout(),
             self.publish_at,
+            self.give_back_at,
             self.batch.due(),
             self.streams.due(),
             self.handover.as_ref().and_then(Handover::due),
@@ -312,7 +319,9 @@ impl Tick {
             return Ok(ControlFlow::Break(()));
         }
         self.tell();
-        self.publish();
+        let now = Instant::now();
+        self.publish(now);
+        self.give_back(now);
         Ok(ControlFlow::Continue(()))
     }
 
@@ -422,8 +431,7 @@ impl Tick {
     }
 
     /// Publishes the counters now and then.
-    fn publish(&mut self) {
-        let now = Instant::now();
+    fn publish(&mut self, now: Instant) {
         match self.publish_at {
             Some(at) if at <= now => {
                 // Whoever sleeps for long has said before that there is nothing to do.
@@ -439,6 +447,20 @@ impl Tick {
             }
             Some(_) => {}
             None => self.publish_at = Some(now + PUBLISH_INTERVAL),
+        }
+    }
+
+    /// Gives memory back now and then that was not needed meanwhile, until there is no more.
+    fn give_back(&mut self, now: Instant) {
+        match self.give_back_at {
+            Some(at) if at <= now => {
+                let mut more = self.batch.give_back();
+                more |= self.shard.give_back();
+                more |= self.handover.as_mut().is_some_and(Handover::give_back);
+                self.give_back_at = more.then(|| now + KEEP_MEMORY);
+            }
+            Some(_) => {}
+            None => self.give_back_at = Some(now + KEEP_MEMORY),
         }
     }
 

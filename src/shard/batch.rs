@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
+use super::Spares;
 use crate::transport::Path;
 
 /// Closed lanes that keep their memory for the next; that of a larger burst is given back.
@@ -34,7 +35,10 @@ pub struct Holding {
 pub struct Batch {
     /// All there ever were, open or not, so that an index stays what it is.
     lanes: Vec<Lane>,
-    closed: Vec<usize>,
+    /// Those that keep their memory for the next.
+    closed: Spares<usize>,
+    /// Those that have none.
+    hollow: Vec<usize>,
     /// To be sent now, in this order. What left with another meanwhile is passed over.
     ready: VecDeque<LaneSlot>,
     /// To be sent at a time, in that order. What became ready or was sent meanwhile is passed over.
@@ -222,6 +226,25 @@ impl Batch {
         while self.next_due(None).is_some() {}
     }
 
+    /// Gives back the memory of lanes that nobody has needed since this was called last: each grows to the longest burst that
+    /// it ever carried. Returns whether there is more, which may be given back the next time.
+    pub fn give_back(&mut self) -> bool {
+        for index in self.closed.take_unused() {
+            self.lanes[index].empty();
+            self.hollow.push(index);
+        }
+        if self.hollow.len() == self.lanes.len() {
+            // No slot fits the next ones: epochs go on.
+            *self = Self {
+                epoch: self.epoch,
+                now: self.now,
+                holding: self.holding,
+                ..Self::default()
+            };
+        }
+        !self.closed.is_empty()
+    }
+
     /// After a panic: forgets the part of a datagram that was written then, which may not even be encrypted.
     pub(super) fn mend(&mut self) {
         for lane in &mut self.lanes {
@@ -280,15 +303,17 @@ impl Batch {
         lane.sizes.clear();
         lane.buffer.clear();
         if self.closed.len() >= MAX_SPARE || lane.buffer.capacity() > MAX_SPARE_BYTES {
-            lane.buffer = Vec::new();
+            lane.empty();
+            self.hollow.push(index);
+        } else {
+            self.closed.push(index);
         }
-        self.closed.push(index);
     }
 
     fn open(&mut self, path: Path) -> LaneSlot {
         self.epoch += 1;
         let state = State::Waiting(self.epoch);
-        let index = match self.closed.pop() {
+        let index = match self.closed.pop().or_else(|| self.hollow.pop()) {
             Some(index) => {
                 let lane = &mut self.lanes[index];
                 (lane.path, lane.state) = (path, state);
@@ -363,6 +388,12 @@ impl Lane {
         size
     }
 
+    /// Keeps no memory.
+    fn empty(&mut self) {
+        self.buffer = Vec::new();
+        self.sizes = Sizes::new();
+    }
+
     /// The datagrams as runs of equal size, of which the last may be shorter: `(contents, segment size)`.
     /// A run has at most `max_segments` segments and 65,000 bytes.
     pub fn runs(&self, max_segments: usize) -> impl Iterator<Item = (&[u8], usize)> {
@@ -409,6 +440,42 @@ mod tests {
             remote: ([127, 0, 0, 1], port).into(),
             local: None,
         }
+    }
+
+    #[test]
+    fn memory_that_a_burst_needed_is_given_back_and_that_of_each_tick_is_kept() {
+        let mut batch = Batch::new();
+        let mut tick = |lanes: u16| {
+            for port in 0..lanes {
+                batch.push(path(port), &[7; 1_000]);
+            }
+            batch.clear();
+            let held = |batch: &Batch| {
+                batch
+                    .lanes
+                    .iter()
+                    .filter(|lane| lane.buffer.capacity() > 0)
+                    .count()
+            };
+            let before = held(&batch);
+            let more = batch.give_back();
+            (before, held(&batch), more)
+        };
+        assert_eq!(tick(50), (50, 50, true));
+        assert_eq!(tick(3), (50, 3, true));
+        assert_eq!(tick(3), (3, 3, true));
+        assert_eq!(tick(5), (5, 5, true), "of lanes that had none");
+        assert_eq!(tick(0), (5, 0, false));
+        assert_eq!(tick(0), (0, 0, false));
+        assert!(batch.lanes.is_empty());
+        // Slots of before lead nowhere.
+        let mut slot = LaneSlot { lane: 2, epoch: 3 };
+        let write = |out: &mut Vec<u8>| {
+            out.push(1);
+            true
+        };
+        assert_eq!(batch.write(&mut slot, path(9), false, write), 1);
+        assert_eq!(slot.lane, 0);
     }
 
     fn lane_of(sizes: &[usize]) -> Lane {

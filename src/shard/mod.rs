@@ -30,6 +30,7 @@ mod probe;
 mod relay;
 mod replay;
 mod service;
+mod spares;
 mod stats;
 mod subscription;
 #[cfg(test)]
@@ -60,6 +61,7 @@ pub use parameters::{
     TransportParameters, Wish,
 };
 
+pub(crate) use spares::Spares;
 pub(crate) use ufrag::{shard_letter, shard_of_ufrag};
 
 use crate::forward::{DropCounts, DropReason, Loudest, LoudestLimits, Speakers};
@@ -288,6 +290,12 @@ impl Shard {
         #[cfg(test)]
         self.bugs.meet(tests::bugs::Place::PollEvent, 0);
         self.events.pop_front()
+    }
+
+    /// Gives memory back that nobody has needed since this was called last. Returns whether there is more, which may be given
+    /// back the next time.
+    pub fn give_back(&mut self) -> bool {
+        self.outbox.give_back()
     }
 
     /// How much it has to do.

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use super::batch::{LinkBatch, PacketHead, message_weight, packet_weight};
 use super::message::LinkMessage;
 use crate::forward::{DropReason, Packet};
+use crate::shard::Spares;
 
 /// What may be on its way to one shard, in bytes: half a second of 60 Mbit/s. Media beyond it is dropped.
 const MAX_WAITING: usize = 4 * 1024 * 1024;
@@ -24,7 +25,9 @@ pub(in crate::shard) struct Outbox {
 #[derive(Debug, Default)]
 struct Outgoing {
     filling: LinkBatch,
-    spare: Vec<LinkBatch>,
+    spare: Spares<LinkBatch>,
+    /// Whether a batch was sent since memory was last given back.
+    is_used: bool,
     /// The weight of batches that did not come back yet.
     lent: usize,
 }
@@ -83,6 +86,7 @@ impl Outbox {
         let fresh = link.spare.pop().unwrap_or_default();
         let batch = std::mem::replace(&mut link.filling, fresh);
         link.lent += batch.weight();
+        link.is_used = true;
         Some((to, batch))
     }
 
@@ -96,6 +100,21 @@ impl Outbox {
             batch.clear();
             link.spare.push(batch);
         }
+    }
+
+    /// Gives back the memory of batches that nobody has needed since this was called last. Returns whether there is more, which
+    /// may be given back the next time.
+    pub(in crate::shard) fn give_back(&mut self) -> bool {
+        let mut more = false;
+        for link in &mut self.links {
+            drop(link.spare.take_unused());
+            let was_used = std::mem::take(&mut link.is_used);
+            if !was_used && link.filling.is_empty() {
+                link.filling = LinkBatch::default();
+            }
+            more |= was_used || link.lent > 0 || !link.spare.is_empty();
+        }
+        more
     }
 
     fn has_room(&mut self, to: usize, weight: usize) -> Result<&mut Outgoing, DropReason> {
@@ -164,6 +183,34 @@ mod tests {
         let to: Vec<_> = batches.iter().map(|(to, _)| *to).collect();
         assert_eq!(to, [2, 0]);
         assert!(outbox.poll().is_none());
+    }
+
+    #[test]
+    fn memory_that_nobody_needed_meanwhile_is_given_back() {
+        let mut outbox = Outbox::new(0, 2);
+        let tick = |outbox: &mut Outbox, batches: usize| {
+            let sent: Vec<_> = (0..batches)
+                .filter_map(|_| {
+                    send(outbox, 1).expect("room");
+                    outbox.poll()
+                })
+                .collect();
+            for (to, batch) in sent {
+                outbox.recycle(to, batch);
+            }
+            (outbox.give_back(), outbox.links[1].spare.len())
+        };
+        assert_eq!(tick(&mut outbox, 10), (true, 10));
+        assert_eq!(tick(&mut outbox, 2), (true, 2));
+        assert_eq!(tick(&mut outbox, 2), (true, 2));
+        assert_eq!(tick(&mut outbox, 0), (false, 0));
+        send(&mut outbox, 1).expect("room");
+        let (to, batch) = outbox.poll().expect("a batch");
+        assert!(outbox.give_back(), "it will come back");
+        assert!(outbox.give_back());
+        outbox.recycle(to, batch);
+        outbox.give_back();
+        assert!(!outbox.give_back());
     }
 
     #[test]
