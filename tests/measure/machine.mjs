@@ -33,6 +33,8 @@ const { values: options } = parseArgs({
 const repository = fileURLToPath(new URL('../../', import.meta.url));
 const NAME = 'call.example.org';
 const MOST_SECONDS = 600;
+/** Whom this machine trusts, and by which name the new one sees it: crates may come through a proxy of its own. */
+const [AUTHORITIES, TRUSTED] = ['/etc/ssl/certs/ca-certificates.crt', '/opt/authorities.pem'];
 // A call has a minute to end by itself before the server stops.
 const BACK_TIMEOUT = 120_000;
 const CERTIFICATE_TIMEOUT = 60_000;
@@ -73,11 +75,11 @@ try {
   const names = { [NAME]: hosts.server.ipv4 };
   for (const host of [alice, bob, city]) hosts.names(host, names);
   authority = await Authority.on(city);
-  machine = await step('a fresh Debian', () => Machine.debian({ binds: { '/repository': repository, '/opt/rust': toolchain } }), { counts: false });
+  machine = await step('a fresh Debian', () => Machine.debian({ binds: { '/repository': repository, '/opt/rust': toolchain, [TRUSTED]: AUTHORITIES } }), { counts: false });
 
   // --- 1. The program, by the machine's way to the Internet -----------------------------------------------------------
   if (options.binary) copyFileSync(options.binary, join(machine.root, 'usr/local/bin/crosspoint'));
-  await step('1. the program', () => machine.sh(`set -e\ncd ~\n${asHere(program)}`, { show: !options.binary, environment: { CARGO_TERM_QUIET: 'true' } }));
+  await step('1. the program', () => machine.sh(`set -e\ncd ~\n${asHere(program)}`, { show: !options.binary, environment: { CARGO_TERM_QUIET: 'true', CARGO_HTTP_CAINFO: TRUSTED } }));
   await step('the machine boots in a network of its own', async () => {
     const known = { ...names, localhost: '127.0.0.1', [authority.name]: city.ipv4 };
     writeFileSync(join(machine.root, 'etc/hosts'), Object.entries(known).map(([name, address]) => `${address} ${name}\n`).join(''));

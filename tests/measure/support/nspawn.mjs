@@ -34,7 +34,7 @@ export class Machine {
   #nspawn;
   #said = '';
 
-  /** A fresh Debian 12. `binds` are folders of this machine that it sees, unable to write there: by their names in it. */
+  /** A fresh Debian 12. `binds` are files and folders of this machine that it sees, unable to write there: by their names in it. */
   static async debian({ binds = {} } = {}) {
     const machine = new Machine();
     machine.#binds = Object.entries(binds).map(([inside, outside]) => `--bind-ro=${outside}:${inside}`);
