@@ -21,6 +21,7 @@ import { Hosts } from '../browser/support/hosts.mjs';
 import { eventually } from '../browser/support/wait.mjs';
 import { standIns } from './support/images.mjs';
 import { installed } from './support/nspawn.mjs';
+import { Steps } from './support/steps.mjs';
 
 const { values: options } = parseArgs({ options: { keep: { type: 'boolean', default: false }, pictures: { type: 'string' } } });
 const repository = fileURLToPath(new URL('../../', import.meta.url));
@@ -30,14 +31,8 @@ const NAME = `crosspoint-test-${process.pid}`;
 const SETTINGS = 'listen = [":443"]\ntls = "self"\nstate-dir = "/var/lib/crosspoint"\n';
 
 const run = async (command, words) => (await promisify(execFile)(command, words, { cwd: repository, maxBuffer: 1 << 28 })).stdout.trim();
-const rows = [];
-async function step(what, does) {
-  console.log(`== ${what}`);
-  const began = performance.now();
-  const result = await does();
-  rows.push({ step: what, seconds: Number(((performance.now() - began) / 1000).toFixed(1)) });
-  return result;
-}
+const steps = new Steps();
+const step = (what, does) => steps.take(what, does);
 
 /** The two commands of the notes, a line each. */
 function commands() {
@@ -111,7 +106,7 @@ try {
     await ready();
   });
   assert.equal(await fingerprint(), shown, 'it has the certificate that it had');
-  console.table(rows);
+  console.table(steps.rows);
   console.log(`an image of ${(size / 1e6).toFixed(0)} MB, of which two people had a call: ok`);
 } catch (error) {
   console.error(`FAILED: ${error.message}\n${error.stderr ?? ''}`);

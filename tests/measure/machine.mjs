@@ -25,6 +25,7 @@ import { launchChromium, launchFirefox } from '../browser/support/browsers.mjs';
 import { Hosts } from '../browser/support/hosts.mjs';
 import { Authority } from './support/authority.mjs';
 import { installed, Machine } from './support/nspawn.mjs';
+import { Steps } from './support/steps.mjs';
 
 const run = promisify(execFile);
 const { values: options } = parseArgs({
@@ -46,23 +47,17 @@ oifname server ct state new udp dport != 7880-7943 drop
 }`;
 
 /** The commands of the notes, by the number of their step. */
-function steps() {
+function commands() {
   const sections = readFileSync(join(repository, 'deploy/README.md'), 'utf8').split(/^## /m).filter((section) => /^\d\. /.test(section));
   return sections.map((section) => [...section.matchAll(/^ {4}(.*)$/gm)].map(([, line]) => line).join('\n'));
 }
 
-const rows = [];
-/** Does something, and notes how long it took. `counts`: as a part of the way from nothing to a call. */
-async function step(what, does, { counts = true } = {}) {
-  console.log(`== ${what}`);
-  const began = performance.now();
-  const result = await does();
-  rows.push({ step: what, seconds: Number(((performance.now() - began) / 1000).toFixed(1)), counts });
-  return result;
-}
+const steps = new Steps();
+/** `counts`: as a part of the way from nothing to a call. */
+const step = (what, does, { counts = true } = {}) => steps.take(what, does, { counts });
 
 await installed({ debootstrap: 'debootstrap', 'systemd-nspawn': 'systemd-container', pebble: 'pebble', openssl: 'openssl', curl: 'curl' });
-const [program, certificate, settings, service, buffers, check, ...more] = steps();
+const [program, certificate, settings, service, buffers, check, ...more] = commands();
 assert(check && more.length === 0, 'the notes have six steps');
 
 const toolchain = execFileSync('rustc', ['--print', 'sysroot'], { encoding: 'utf8' }).trim();
@@ -146,7 +141,7 @@ try {
     await bothWays();
   });
   if (options.pictures) for (const app of apps) await app.page.screenshot({ path: join(options.pictures, `machine-${app.name}.png`) });
-  const took = rows.filter(({ counts }) => counts).reduce((sum, { seconds }) => sum + seconds, 0);
+  const took = steps.rows.filter(({ counts }) => counts).reduce((sum, { seconds }) => sum + seconds, 0);
 
   // --- And then -------------------------------------------------------------------------------------------------------
   const account = await machine.sh('ps -o user= -p $(systemctl show -p MainPID --value crosspoint)');
@@ -180,7 +175,7 @@ try {
   const orders = authority.log.match(/Issued certificate/g)?.length ?? 0;
   assert.equal(orders, 1, 'one certificate was asked for, and kept');
 
-  console.table(rows);
+  console.table(steps.rows);
   const holds = took < MOST_SECONDS;
   console.log(`from nothing to a call in ${took.toFixed(0)} s${options.binary ? ' (with a server that was built before)' : ''}: ${holds ? 'ok' : `FAILED, limit ${MOST_SECONDS} s`}`);
   process.exitCode = holds ? 0 : 1;
