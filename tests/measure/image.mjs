@@ -20,7 +20,7 @@ import { launchChromium, launchFirefox } from '../browser/support/browsers.mjs';
 import { Hosts } from '../browser/support/hosts.mjs';
 import { eventually } from '../browser/support/wait.mjs';
 import { standIns } from './support/images.mjs';
-import { installed } from './support/nspawn.mjs';
+import { installed } from './support/packages.mjs';
 import { Steps } from './support/steps.mjs';
 
 const { values: options } = parseArgs({ options: { keep: { type: 'boolean', default: false }, pictures: { type: 'string' } } });

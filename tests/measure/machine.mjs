@@ -17,14 +17,15 @@ import assert from 'node:assert/strict';
 import { execFile, execFileSync } from 'node:child_process';
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs, promisify } from 'node:util';
 import { App } from '../browser/support/app.mjs';
 import { launchChromium, launchFirefox } from '../browser/support/browsers.mjs';
 import { Hosts } from '../browser/support/hosts.mjs';
+import { eventually } from '../browser/support/wait.mjs';
 import { Authority } from './support/authority.mjs';
-import { installed, Machine } from './support/nspawn.mjs';
+import { Machine } from './support/nspawn.mjs';
+import { installed } from './support/packages.mjs';
 import { Steps } from './support/steps.mjs';
 
 const run = promisify(execFile);
@@ -100,13 +101,8 @@ try {
   const from = (host, words) => run(host.within[0], [...host.within.slice(1), ...words], { env: { ...process.env, SSL_CERT_FILE: roots, CURL_CA_BUNDLE: roots } });
   const secrets = 'set -a; . /etc/crosspoint/secrets.env; set +a';
   await step('the certificate is there', async () => {
-    const end = performance.now() + CERTIFICATE_TIMEOUT;
-    const answer = () => from(alice, ['curl', '-fsS', `https://${NAME}/ready`]).then(({ stdout }) => stdout, ({ stderr }) => stderr);
-    for (let said = await answer(); said.trim() !== 'ready'; said = await answer()) {
-      const logs = `${authority.log}\n${await machine.sh('journalctl -u crosspoint --no-pager')}`;
-      assert(performance.now() < end, `visitors have no page that they trust:\n${said}\n${logs}`);
-      await pause(100);
-    }
+    const show = async () => `${authority.log}\n${await machine.sh('journalctl -u crosspoint --no-pager')}`;
+    await eventually('visitors have a page that they trust', () => from(alice, ['curl', '-fsS', `https://${NAME}/ready`]), { timeout: CERTIFICATE_TIMEOUT, show });
   });
   const [onIt, elsewhere, ready] = check.split('\n');
   await step('6. the doctor there', () => does(onIt));

@@ -17,15 +17,6 @@ const REBOOTS = 133;
 const PACKAGES = ['systemd-sysv', 'dbus', 'iproute2', 'procps'];
 const ENVIRONMENT = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/root', LANG: 'C.UTF-8' };
 
-/** Installs Debian's packages of those programs that are not there: packages by program. */
-export async function installed(programs) {
-  const missing = [];
-  for (const [program, name] of Object.entries(programs)) await run('sh', ['-c', `command -v ${program}`]).catch(() => missing.push(name));
-  if (missing.length === 0) return;
-  await run('apt-get', ['-qq', 'update']);
-  await run('apt-get', ['-qq', '-y', '--no-install-recommends', 'install', ...missing], { env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } });
-}
-
 export class Machine {
   folder = mkdtempSync(join(tmpdir(), 'crosspoint-machine-'));
   root = join(this.folder, 'root');
