@@ -466,7 +466,7 @@ mod tests {
                             }
                         }
                     }
-                    prop_assert_eq!(end.unwrap_or(highest as u16 + 1), (highest + 1) as u16);
+                    prop_assert_eq!(end.unwrap_or((highest + 1) as u16), (highest + 1) as u16);
                 }
             }
             // A late one may be too late by then; none is invented, and none that was in time is left out.
