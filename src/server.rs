@@ -28,9 +28,9 @@ use crate::runtime::{
     BindError, MediaSocket, MediaStream, Runtime, RuntimeSettings, ShardAddress, ShardPorts,
     shard_addresses,
 };
-use crate::shard::{Command, Shard, ShardConfig, shard_of_ufrag};
+use crate::shard::{Command, Shard, ShardConfig};
 use crate::signaling::{self, MetricsSource, Phase, Readiness, Shards, SignalingSettings};
-use crate::transport::{ChannelLimits, Identity, IdentityError, stun_username};
+use crate::transport::{ChannelLimits, Identity, IdentityError};
 use crate::turn::IceServers;
 use crate::webhooks::{WebhookCounts, WebhookQueues, Webhooks};
 use turn::{OtherPorts, OwnPorts};
@@ -412,11 +412,8 @@ async fn bring_in(mut callers: MediaCallers, runtime: Weak<Runtime>) {
         let Some(runtime) = runtime.upgrade() else {
             return;
         };
-        // The first two bytes are the frame's length.
-        let ufrag = first.get(2..).and_then(stun_username);
-        let shard = ufrag.and_then(shard_of_ufrag);
-        if let (Some(shard), Ok(stream)) = (shard, stream.into_std()) {
-            runtime.take_stream(shard, MediaStream { stream, first });
+        if let Ok(stream) = stream.into_std() {
+            runtime.take_stream(MediaStream { stream, first });
         }
     }
 }

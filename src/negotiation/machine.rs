@@ -268,6 +268,34 @@ impl Negotiation {
         }
     }
 
+    /// The publisher of a track is on this shard now. Nothing of that is said to the client.
+    pub fn set_home(&mut self, track: TrackId, home: usize) {
+        for wanted in self.wanted.iter_mut().filter(|w| w.track.track == track) {
+            wanted.track.home = home;
+        }
+        let pending = match &mut self.pending {
+            Pending::None => None,
+            Pending::Remote { state, .. } | Pending::Local { state, .. } => Some(&mut **state),
+        };
+        for state in std::iter::once(&mut self.agreed).chain(pending) {
+            state.set_home(track, home);
+        }
+        self.update_core();
+    }
+
+    /// The peer itself is on another shard now, which is told everything: [`poll_command`](Self::poll_command) begins anew.
+    /// The user name fragments of later restarts begin with `letter`, by which others know the shard. Returns the
+    /// credentials for [`AddPeer`](crate::shard::Command::AddPeer) there.
+    pub fn begin_anew(&mut self, letter: char) -> IceCredentials {
+        let ufrag = &mut self.config.local_ice.ufrag;
+        *ufrag = std::iter::once(letter)
+            .chain(ufrag.chars().skip(1))
+            .collect();
+        self.told = Told::default();
+        self.update_core();
+        self.agreed.local_ice.clone()
+    }
+
     /// The next offer of ours restarts ICE. A client can do so itself, and is to be preferred: Firefox
     /// 153 fails on an offer that restarts ICE if it has an offer of its own outstanding.
     pub fn restart_ice(&mut self) {

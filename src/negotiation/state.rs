@@ -70,6 +70,14 @@ impl State {
             .find(|line| line.send.is_some_and(|send| send.track == track))
     }
 
+    /// The publisher of this track is on another shard now.
+    pub(crate) fn set_home(&mut self, track: TrackId, home: usize) {
+        let sends = self.lines.iter_mut().filter_map(|line| line.send.as_mut());
+        for send in sends.filter(|send| send.track == track) {
+            send.home = home;
+        }
+    }
+
     /// What the client publishes.
     pub(crate) fn published(&self) -> Vec<PublishedTrack> {
         self.lines

@@ -163,6 +163,21 @@ impl Rooms {
         participant.peer = Some(peer);
         participant.was_in_call = true;
         self.participant_by_peer.insert(id, owner);
+        self.weigh(owner, 1, 0);
+        self.enter_shard(owner, local_ice);
+        self.subscribe_to_all(owner);
+        self.touched.insert(owner);
+    }
+
+    /// Tells a participant's shard of its peer.
+    pub(super) fn enter_shard(&mut self, owner: ParticipantId, local_ice: IceCredentials) {
+        let Some(peer) = self.peer(owner) else {
+            return;
+        };
+        let (id, shard, call_id) = (peer.id, peer.shard, peer.call);
+        let Some(call) = self.calls.get_mut(&call_id) else {
+            return;
+        };
         let places = call.peers_by_shard.iter().enumerate();
         let shards = places
             .filter(|(other, peers)| *other != shard && **peers > 0)
@@ -176,7 +191,6 @@ impl Rooms {
                 speakers = Some(call.recent.told().to_vec());
             }
         }
-        self.weigh(owner, 1, 0);
         self.command(
             shard,
             Command::AddPeer {
@@ -191,8 +205,24 @@ impl Rooms {
             let call = call_id;
             self.command(shard, Command::SetSpeakers { call, speakers });
         }
-        self.subscribe_to_all(owner);
-        self.touched.insert(owner);
+    }
+
+    /// Ends a peer on its shard.
+    pub(super) fn leave_shard(&mut self, peer: PeerId, call: CallId, shard: usize) {
+        self.command(shard, Command::RemovePeer { peer });
+        let Some(call) = self.calls.get_mut(&call) else {
+            return;
+        };
+        if let Some(peers) = call.peers_by_shard.get_mut(shard) {
+            *peers -= 1;
+            if *peers == 0 {
+                // No shard tells of a call that is over there.
+                call.speakers.forget(shard);
+            }
+        }
+        if let Some(due) = call.speakers.due() {
+            self.timers.set(due, Timer::Speakers(call.id));
+        }
     }
 
     /// Takes a participant's peer out of its call, which ends with its last peer.
@@ -209,20 +239,10 @@ impl Rooms {
         self.participant_by_peer.remove(&peer.id);
         self.give_up_asked(peer.timelines_asked);
         self.give_up_asked(peer.operators_ask_stats);
-        self.command(peer.shard, Command::RemovePeer { peer: peer.id });
+        self.leave_shard(peer.id, peer.call, peer.shard);
         self.changed.insert(owner);
         if let Some(call) = self.calls.get_mut(&peer.call) {
             call.members.remove(&owner);
-            if let Some(peers) = call.peers_by_shard.get_mut(peer.shard) {
-                *peers -= 1;
-                if *peers == 0 {
-                    // No shard tells of a call that is over there.
-                    call.speakers.forget(peer.shard);
-                }
-            }
-            if let Some(due) = call.speakers.due() {
-                self.timers.set(due, Timer::Speakers(peer.call));
-            }
             if call.members.is_empty() {
                 self.remove_call(peer.call);
             }

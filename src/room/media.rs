@@ -163,6 +163,12 @@ impl Rooms {
 
     pub(super) fn act_on_event(&mut self, now: Instant, shard: usize, event: Event) {
         match event {
+            Event::Heard {
+                peer,
+                by,
+                path,
+                check,
+            } => self.move_peer(peer, shard, by, path, check),
             Event::Connected { peer } => {
                 self.tally.connections += 1;
                 if let Some(&id) = self.participant_by_peer.get(&peer) {

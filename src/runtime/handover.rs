@@ -1,11 +1,14 @@
 //! Datagrams that the kernel gave to the wrong shard, where all share one port: handed over to the one whose they are.
 //!
-//! The kernel gives each address that sends to a shared port to one of its sockets, and knows nothing of rooms; a peer's
-//! shard is where the rest of its call is. A check names the shard by its ufrag. That shard tells, once the check was right,
-//! that the address is its own, and from then on all that comes from there is handed over, a copy and a place in a queue for
-//! each datagram; what is sent goes from the shard itself, since the port is the same. Until it has told, a few addresses are
-//! believed without proof, so that the first datagrams after a check are not lost.
+//! The kernel gives each address that sends to a shared port to one of its sockets, for good. Who is heard first by another
+//! shard than the one it began on moves there (`Event::Heard`), so that all that comes from its first address comes to the
+//! right one. What it sends from others may not: a check names its shard by its ufrag, or by the list of those that moved.
+//! That shard tells, once the check was right, that the address is its own, and from then on all that comes from there is
+//! handed over, a copy and a place in a queue for each datagram; what is sent goes from the shard itself, since the port is
+//! the same. Until it has told, a few addresses are believed without proof, so that the first datagrams after a check are not
+//! lost.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,8 +16,9 @@ use std::time::{Duration, Instant};
 use rustc_hash::FxHashMap;
 
 use super::links::Links;
+use super::moved::Moved;
 use super::wait::Bell;
-use crate::shard::{Spares, shard_of_ufrag};
+use crate::shard::{PeerId, Spares};
 use crate::transport::{DatagramKind, Endpoint, Path, Protocol, classify, stun_username};
 
 /// Bytes that may be on their way to one shard: as much as its socket's own buffer holds. More are dropped.
@@ -53,6 +57,9 @@ pub(super) struct Handover {
     believed: FxHashMap<SocketAddr, (usize, Instant)>,
     /// The shards whose sockets hear addresses that are this shard's own.
     heard_by: FxHashMap<SocketAddr, usize>,
+    moved: Moved,
+    /// By which ufrag each peer was heard first that moved here.
+    moved_here: HashMap<PeerId, String>,
     expire_at: Option<Instant>,
     count: u64,
 }
@@ -65,7 +72,7 @@ struct Outgoing {
 
 impl Handover {
     /// The parts of the shards that these bells wake.
-    pub(super) fn between(bells: Vec<Arc<Bell>>) -> Vec<Self> {
+    pub(super) fn between(bells: Vec<Arc<Bell>>, moved: &Moved) -> Vec<Self> {
         let shards = bells.len();
         let links = Links::between(bells).into_iter().enumerate();
         links
@@ -77,6 +84,8 @@ impl Handover {
                 owners: FxHashMap::default(),
                 believed: FxHashMap::default(),
                 heard_by: FxHashMap::default(),
+                moved: moved.clone(),
+                moved_here: HashMap::new(),
                 expire_at: None,
                 count: 0,
             })
@@ -113,7 +122,7 @@ impl Handover {
         let is_stun = classify(datagram) == Some(DatagramKind::Stun);
         // An answer to a check of ours names nobody.
         let ufrag = is_stun.then(|| stun_username(datagram)).flatten();
-        if let Some(owner) = ufrag.and_then(shard_of_ufrag) {
+        if let Some(owner) = ufrag.and_then(|ufrag| self.moved.shard_of(ufrag)) {
             if self.owners.get(&remote) != Some(&owner) {
                 self.believe(now, remote, owner);
             }
@@ -135,13 +144,28 @@ impl Handover {
         }
     }
 
-    /// Reads what others have handed over and told, some parcels of it. Each datagram goes to `each`, which says whether its
-    /// address is this shard's now. Returns whether there may be more.
+    /// A peer moves here, for this check.
+    pub(super) fn adopt(&mut self, peer: PeerId, check: &[u8]) {
+        if let Some(ufrag) = stun_username(check) {
+            self.moved.insert(ufrag, self.index);
+            self.moved_here.insert(peer, ufrag.to_owned());
+        }
+    }
+
+    /// A peer is over here, whether it moved here or not.
+    pub(super) fn forget(&mut self, peer: PeerId) {
+        if let Some(ufrag) = self.moved_here.remove(&peer) {
+            self.moved.remove(&ufrag, self.index);
+        }
+    }
+
+    /// Reads what others have handed over and told, some parcels of it. Each datagram goes to `each`, with the shard that
+    /// handed it over; it says whether its address is this shard's now. Returns whether there may be more.
     pub(super) fn read(
         &mut self,
         now: Instant,
         most: usize,
-        mut each: impl FnMut(Path, &mut [u8]) -> bool,
+        mut each: impl FnMut(usize, Path, &mut [u8]) -> bool,
     ) -> bool {
         for _ in 0..most {
             let Some((from, mut parcel)) = self.links.try_recv() else {
@@ -154,7 +178,7 @@ impl Handover {
             for (path, length) in parcel.datagrams.drain(..) {
                 let (datagram, rest) = bytes.split_at_mut(length);
                 bytes = rest;
-                let is_own = each(path, datagram);
+                let is_own = each(from, path, datagram);
                 if is_own && self.heard_by.get(&path.remote) != Some(&from) {
                     self.heard_by.insert(path.remote, from);
                     self.expire_at.get_or_insert(now + EXPIRY_INTERVAL);
@@ -271,7 +295,8 @@ mod tests {
 
     fn pair() -> (Handover, Handover) {
         let waits = [(); 2].map(|()| Wait::new().unwrap());
-        let mut parts = Handover::between(waits.iter().map(Wait::bell).collect());
+        let bells = waits.iter().map(Wait::bell).collect();
+        let mut parts = Handover::between(bells, &Moved::default());
         let second = parts.pop().unwrap();
         (parts.pop().unwrap(), second)
     }
@@ -279,7 +304,7 @@ mod tests {
     /// Everything that waits for a shard, which calls these ports its own.
     fn read(now: Instant, shard: &mut Handover, own: &[u16]) -> Vec<(u16, Vec<u8>)> {
         let mut got = Vec::new();
-        shard.read(now, 10, |path, datagram| {
+        shard.read(now, 10, |_, path, datagram| {
             got.push((path.remote.port(), datagram.to_vec()));
             own.contains(&path.remote.port())
         });
@@ -322,6 +347,25 @@ mod tests {
     }
 
     #[test]
+    fn who_moved_is_found_where_it_is_whatever_its_ufrag_says() {
+        let (mut near, mut far) = pair();
+        let now = Instant::now();
+        let peer = PeerId(7);
+        // It began on the near one, and was heard by the far one.
+        assert!(far.take(now, path(1), &check(0)));
+        far.adopt(peer, &check(0));
+        assert!(!far.take(now, path(1), &check(0)), "its own");
+        assert!(near.take(now, path(2), &check(0)), "another address of it");
+        near.post();
+        assert_eq!(read(now, &mut far, &[2]), [(2, check(0))]);
+        far.forget(PeerId(8));
+        assert!(near.take(now, path(3), &check(0)));
+        far.forget(peer);
+        assert!(!near.take(now, path(4), &check(0)));
+        assert!(far.moved_here.is_empty());
+    }
+
+    #[test]
     fn strangers_are_believed_for_a_moment_and_few_at_a_time() {
         let (mut near, mut far) = pair();
         let now = Instant::now();
@@ -356,7 +400,7 @@ mod tests {
             near.post();
         }
         assert!((4_000..4_300).contains(&taken), "{taken}");
-        while far.read(now, 100, |_, _| true) {}
+        while far.read(now, 100, |_, _, _| true) {}
         near.post();
         assert!(near.take(now, path(1), &[0x80; 1_000]));
     }

@@ -10,6 +10,7 @@ mod hold;
 mod kernel;
 mod links;
 mod metrics;
+mod moved;
 mod outlet;
 mod socket;
 mod streams;

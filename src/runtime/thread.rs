@@ -14,12 +14,13 @@ use super::handover::Handover;
 use super::hold::Hold;
 use super::links::Links;
 use super::metrics::Metrics;
+use super::moved::Moved;
 use super::socket::{MediaSocket, ShardSocket};
 use super::streams::{MediaStream, Streams};
 use super::turn::ToTurn;
 use super::wait::{Bell, Wait};
 use crate::shard::{Batch, Command, Event, LinkBatch, Shard, Stray};
-use crate::transport::{Path, Protocol};
+use crate::transport::{Path, Protocol, stun_username};
 
 /// Batches read in one tick before what they caused is sent: bounds memory and delay under load.
 const READS_PER_TICK: usize = 8;
@@ -73,6 +74,7 @@ impl Default for RuntimeSettings {
 #[derive(Debug)]
 pub struct Runtime {
     shards: Vec<ShardHandle>,
+    moved: Moved,
 }
 
 #[derive(Debug)]
@@ -96,8 +98,9 @@ impl Runtime {
         let waits: Vec<Wait> = waits.collect::<io::Result<_>>()?;
         let links = Links::between(waits.iter().map(Wait::bell).collect());
         let shared = settings.shared_port && pairs.len() > 1;
+        let moved = Moved::default();
         let handovers: Vec<Option<Handover>> = match shared {
-            true => Handover::between(waits.iter().map(Wait::bell).collect())
+            true => Handover::between(waits.iter().map(Wait::bell).collect(), &moved)
                 .into_iter()
                 .map(Some)
                 .collect(),
@@ -150,7 +153,7 @@ impl Runtime {
                 counters,
             });
         }
-        Ok((Self { shards }, receiver))
+        Ok((Self { shards, moved }, receiver))
     }
 
     /// Number of shards.
@@ -183,9 +186,13 @@ impl Runtime {
         }
     }
 
-    /// Hands a connection for media to one shard. It is closed when the shard is over, or does not keep up.
-    pub fn take_stream(&self, shard: usize, stream: MediaStream) {
-        if let Some(handle) = self.shards.get(shard)
+    /// Hands a connection for media to the shard of its peer, which its first check names. It is closed where that is no check
+    /// for any of ours, and when the shard is over, or does not keep up.
+    pub fn take_stream(&self, stream: MediaStream) {
+        // The first two bytes are the frame's length.
+        let ufrag = stream.first.get(2..).and_then(stun_username);
+        let shard = ufrag.and_then(|ufrag| self.moved.shard_of(ufrag));
+        if let Some(handle) = shard.and_then(|shard| self.shards.get(shard))
             && handle.streams.try_send(stream).is_ok()
         {
             handle.commands.bell.ring();
@@ -407,9 +414,12 @@ impl Tick {
         };
         let now = Instant::now();
         let (shard, batch) = (&mut self.shard, &mut self.batch);
-        let more = handover.read(now, LINKS_PER_TICK, |path, datagram| {
-            if let Some(stray) = take(shard, now, path, datagram, batch) {
-                shard.drop_stray(stray);
+        let more = handover.read(now, LINKS_PER_TICK, |from, path, datagram| {
+            let taken = catch(|| shard.handle_handed_over(now, from, path, datagram, batch));
+            match taken {
+                Ok(Ok(())) => {}
+                Ok(Err(stray)) => shard.drop_stray(stray),
+                Err(()) => shard.abandon_current(now, batch),
             }
             shard.knows(path.origin())
         });
@@ -466,6 +476,13 @@ impl Tick {
 
     fn command(&mut self, command: Command) {
         let now = Instant::now();
+        if let Some(handover) = &mut self.handover {
+            match &command {
+                Command::Hear { peer, check, .. } => handover.adopt(*peer, check),
+                Command::RemovePeer { peer } => handover.forget(*peer),
+                _ => {}
+            }
+        }
         let (shard, batch) = (&mut self.shard, &mut self.batch);
         if catch(|| shard.handle_command(now, command, batch)).is_err() {
             shard.abandon_current(now, batch);

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::forward::{Loudest, Speakers};
 use crate::rtp::{ExtensionMap, Mid};
-use crate::transport::{ChannelReliability, Transport};
+use crate::transport::{ChannelReliability, Path, Transport};
 
 /// The first quality report comes after this time, and then as often.
 pub(super) const QUALITY_INTERVAL: Duration = Duration::from_secs(2);
@@ -74,6 +74,7 @@ impl Shard {
                 }
             }
             Command::Timelines { peer } => self.tell_timelines(now, peer),
+            Command::Hear { peer, path, check } => self.hear(now, peer, path, &check, batch),
             Command::RemovePeer { peer } => self.remove_peer(now, peer, batch),
         }
     }
@@ -163,6 +164,15 @@ impl Shard {
         self.pump(now, index, batch);
     }
 
+    /// A peer that moved here gets the check for which it did.
+    fn hear(&mut self, now: Instant, peer: PeerId, path: Path, check: &[u8], batch: &mut Batch) {
+        if self.find(peer).is_some()
+            && let Err(reason) = self.handle_stun(now, path, check, batch)
+        {
+            self.drops.count(reason);
+        }
+    }
+
     fn set_extensions(&mut self, peer: PeerId, extensions: &ExtensionMap) {
         let Some(index) = self.find(peer) else {
             return;
@@ -221,8 +231,12 @@ impl Shard {
 
     fn add_track(&mut self, now: Instant, publisher: usize, parameters: ReceiveParameters) {
         let id = parameters.track;
-        if self.track_by_id.contains_key(&id) {
-            return;
+        if let Some(&known) = self.track_by_id.get(&id) {
+            match self.tracks[known].feed {
+                Feed::Peer(_) => return,
+                // Its publisher moved here.
+                Feed::Link(_) => self.end_mirror(known),
+            }
         }
         let extensions = self.peers[publisher].extensions;
         let track = Track::new(Feed::Peer(publisher), extensions, parameters);
@@ -291,15 +305,28 @@ impl Shard {
         self.peers[publisher].tracks.retain(|&t| t != track);
         let track = self.tracks.remove(track);
         self.track_by_id.remove(&track.id);
-        for &subscription in &track.subscriptions {
+        self.wait_for_track(track.id, track.subscriptions);
+        self.link_end(track.id, track.outlets);
+    }
+
+    /// Ends a mirror whose home is not where its publisher is. Its subscriptions wait.
+    fn end_mirror(&mut self, mirror: usize) {
+        let track = &mut self.tracks[mirror];
+        let (id, subscriptions) = (track.id, std::mem::take(&mut track.subscriptions));
+        self.remove_mirror(mirror);
+        self.wait_for_track(id, subscriptions);
+    }
+
+    /// Lets the subscriptions of a track that ended here wait for it.
+    fn wait_for_track(&mut self, track: TrackId, subscriptions: Vec<usize>) {
+        for &subscription in &subscriptions {
             let subscription = &mut self.subscriptions[subscription];
             subscription.source = None;
             subscription.selector.set_target(None);
         }
-        if !track.subscriptions.is_empty() {
-            self.waiting_by_track.insert(track.id, track.subscriptions);
+        if !subscriptions.is_empty() {
+            self.waiting_by_track.insert(track, subscriptions);
         }
-        self.link_end(track.id, track.outlets);
     }
 
     fn set_sender(
@@ -321,7 +348,11 @@ impl Shard {
         if let (Some(old), Some(parameters)) = (old, &parameters)
             && self.subscriptions[old].is_same(parameters)
         {
+            let before = self.subscriptions[old].parameters.home;
             self.subscriptions[old].parameters = parameters.clone();
+            if before != parameters.home {
+                self.follow_publisher(now, parameters, batch);
+            }
             if let Some(track) = self.subscriptions[old].source {
                 self.subscriptions[old].route(&self.tracks[track].parameters.codecs);
             }
@@ -372,6 +403,27 @@ impl Shard {
                 .reaches(parameters.home)
                 .then(|| self.add_mirror(parameters))
         })
+    }
+
+    /// The publisher of a track is on another shard now, and over on the one before: all who are subscribed here get it from
+    /// there.
+    fn follow_publisher(&mut self, now: Instant, parameters: &SendParameters, batch: &mut Batch) {
+        let known = self.track_by_id.get(&parameters.track).copied();
+        if let Some(known) = known {
+            match &self.tracks[known].feed {
+                Feed::Link(mirror) if mirror.home != parameters.home => self.end_mirror(known),
+                // It is here already, or another subscription was told first.
+                Feed::Peer(_) | Feed::Link(_) => return,
+            }
+        }
+        let Some(track) = self.source_of(parameters) else {
+            return;
+        };
+        let waiting = self.waiting_by_track.remove(&parameters.track);
+        for subscription in waiting.unwrap_or_default() {
+            self.attach(now, subscription, track);
+            self.start_subscription(now, subscription, batch);
+        }
     }
 
     /// Joins a subscription to its track.

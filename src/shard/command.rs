@@ -7,7 +7,7 @@ use crate::shard::{
     CallId, IceCredentials, ParticipantId, PeerId, ReceiveParameters, SendParameters, TrackId,
     TransportParameters, Wish,
 };
-use crate::transport::MessageKind;
+use crate::transport::{MessageKind, Path};
 
 /// A request to a shard. Commands about a peer or track that is gone are ignored: they crossed its end.
 #[derive(Clone, Debug)]
@@ -112,6 +112,15 @@ pub enum Command {
         /// The message.
         data: Bytes,
     },
+    /// Gives a peer the check for which it moved here, as if it came now.
+    Hear {
+        /// The peer.
+        peer: PeerId,
+        /// Where it came from.
+        path: Path,
+        /// The check.
+        check: Bytes,
+    },
     /// Ends the peer: close_notify is sent, its tracks and data channels end.
     RemovePeer {
         /// The peer.
@@ -134,6 +143,7 @@ impl Command {
             | Self::Timeline { peer, .. }
             | Self::Timelines { peer }
             | Self::SendData { peer, .. }
+            | Self::Hear { peer, .. }
             | Self::RemovePeer { peer } => Some(*peer),
             Self::SetSpeakers { .. } => None,
         }

@@ -2,12 +2,27 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::rtp::{Codec, Mid, Rid};
 use crate::shard::{CallId, ParticipantId, PeerId, TrackId};
+use crate::transport::Path;
 
 /// Something control must know.
 #[derive(Clone, Debug)]
 pub enum Event {
+    /// The first check of a peer came to the socket of another shard, on a port that all share. The peer is to move there:
+    /// here it answers nothing any more.
+    Heard {
+        /// The peer.
+        peer: PeerId,
+        /// The shard that heard it.
+        by: usize,
+        /// Where the check came from.
+        path: Path,
+        /// The check, for [`Command::Hear`](crate::shard::Command::Hear).
+        check: Bytes,
+    },
     /// DTLS is done and the certificate matched: media flows.
     Connected {
         /// The peer.

@@ -43,6 +43,7 @@ mod ufrag;
 use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
+use bytes::Bytes;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use slab::Slab;
@@ -94,8 +95,8 @@ pub struct ShardConfig {
 
 /// One core's peers, tracks and subscriptions, all owned by `&mut`.
 ///
-/// Seven doors. [`handle_datagram`](Self::handle_datagram), [`handle_command`](Self::handle_command),
-/// [`handle_link`](Self::handle_link) and [`handle_timeout`](Self::handle_timeout) take input and write datagrams into
+/// Eight doors. [`handle_datagram`](Self::handle_datagram), [`handle_handed_over`](Self::handle_handed_over),
+/// [`handle_command`](Self::handle_command), [`handle_link`](Self::handle_link) and [`handle_timeout`](Self::handle_timeout) take input and write datagrams into
 /// the batch they are given. After any of them, [`poll_event`](Self::poll_event) and [`poll_link`](Self::poll_link)
 /// must be called until they are empty, at the latest at the end of a tick, and [`poll_timeout`](Self::poll_timeout)
 /// says anew when the next timeout is due.
@@ -248,6 +249,46 @@ impl Shard {
         Ok(())
     }
 
+    /// Takes one datagram that came to the socket of another shard, on a port that all share: as
+    /// [`handle_datagram`](Self::handle_datagram), but for the first check of a peer. Who hears that first is to own the peer,
+    /// and [`Event::Heard`] says so.
+    pub fn handle_handed_over(
+        &mut self,
+        now: Instant,
+        heard_by: usize,
+        path: Path,
+        datagram: &mut [u8],
+        batch: &mut Batch,
+    ) -> Result<(), Stray> {
+        let Some(index) = self.first_heard(datagram) else {
+            return self.handle_datagram(now, path, datagram, batch);
+        };
+        let peer = &mut self.peers[index];
+        tracing::debug!(parent: &peer.span, by = heard_by, "heard first by another shard");
+        peer.moves = true;
+        self.events.push_back(Event::Heard {
+            peer: peer.id,
+            by: heard_by,
+            path,
+            check: Bytes::copy_from_slice(datagram),
+        });
+        Ok(())
+    }
+
+    /// The peer whose first valid check this is.
+    fn first_heard(&self, datagram: &[u8]) -> Option<usize> {
+        let ufrag = match classify(datagram) {
+            Some(DatagramKind::Stun) => stun_username(datagram)?,
+            Some(DatagramKind::Dtls | DatagramKind::Rtp | DatagramKind::Rtcp) | None => {
+                return None;
+            }
+        };
+        let index = self.demux.by_ufrag(ufrag)?;
+        let peer = self.peers.get(index)?;
+        let is_first = peer.addresses.is_empty() && !peer.moves;
+        (is_first && peer.transport.verifies(datagram)).then_some(index)
+    }
+
     /// Counts a stray that nobody took.
     pub fn drop_stray(&mut self, stray: Stray) {
         self.drops.count(stray.0);
@@ -378,6 +419,9 @@ impl Shard {
             return Err(DropReason::WrongPath);
         }
         let peer = self.peers.get_mut(index).ok_or(DropReason::Malformed)?;
+        if peer.moves {
+            return Err(DropReason::WrongPath);
+        }
         peer.count_received(datagram);
         let _in_span = peer.span.clone().entered();
         let result = peer.transport.handle_stun(now, path, datagram);

@@ -158,7 +158,7 @@ pub struct SendParameters {
     pub track: TrackId,
     /// Whose it is.
     pub participant: ParticipantId,
-    /// The number of the shard where its publisher is. A track never moves.
+    /// The number of the shard where its publisher is. It may become another one before anything of the track came.
     pub home: usize,
     /// Audio or video.
     pub kind: MediaKind,

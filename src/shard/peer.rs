@@ -29,6 +29,8 @@ pub(super) struct Peer {
     pub(super) transport: Transport,
     /// Whether keys are there.
     pub(super) connected: bool,
+    /// It moves to the shard that heard it first, and is over here.
+    pub(super) moves: bool,
     /// Where its datagrams go.
     pub(super) path: Option<Path>,
     /// Where its audio and RTCP are in the batch.
@@ -159,6 +161,7 @@ impl Peer {
             call,
             transport,
             connected: false,
+            moves: false,
             path: None,
             lane: LaneSlot::default(),
             video_lane: LaneSlot::default(),

@@ -163,6 +163,14 @@ impl IceLite {
         self.selected
     }
 
+    /// Whether this is a check that would be answered with success. Nothing comes of it.
+    pub(super) fn verifies(&self, datagram: &[u8]) -> bool {
+        let Ok(StunMessage::Request(request)) = StunMessage::parse(datagram) else {
+            return false;
+        };
+        request.unknown[0] == 0 && !request.controlled && self.session_of(&request).is_ok()
+    }
+
     /// Whether checks made an address a valid source of DTLS and media.
     pub(super) fn accepts(&self, origin: Endpoint) -> bool {
         self.paths.iter().any(|valid| valid.path.origin() == origin)

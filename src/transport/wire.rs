@@ -198,6 +198,11 @@ impl Transport {
         Ok(())
     }
 
+    /// Whether this is a check with the right credentials. Nothing comes of it.
+    pub fn verifies(&self, datagram: &[u8]) -> bool {
+        !self.failed && self.ice.verifies(datagram)
+    }
+
     /// Whether checks made an address a valid source of DTLS and media. At most 16 are.
     pub fn accepts(&self, origin: Endpoint) -> bool {
         self.ice.accepts(origin)

@@ -331,15 +331,33 @@ fn an_ice_restart_of_the_clients_changes_both_sides_credentials() {
     server.handle_offer(&restart, &[], &mut ids).unwrap();
     let third = server.create_answer().unwrap().sdp;
     assert!(!third.contains("a=ice-ufrag:srvr\r\n"));
-    let commands = commands(&mut server);
-    let [Command::SetTransport { transport, .. }] = commands.as_slice() else {
-        panic!("{commands:?}");
+    let told = commands(&mut server);
+    let [Command::SetTransport { transport, .. }] = told.as_slice() else {
+        panic!("{told:?}");
     };
     assert_eq!(transport.remote_ice.ufrag, "efgh");
     assert!(third.contains(&format!(
         "a=ice-ufrag:{}\r\na=ice-pwd:{}\r\n",
         transport.local_ice.ufrag, transport.local_ice.pwd
     )));
+}
+
+#[test]
+fn a_peer_that_moved_keeps_its_credentials_until_a_restart_names_its_new_shard() {
+    let mut ids = TrackIds::default();
+    let mut server = negotiation();
+    server
+        .handle_offer(&offer("sendrecv"), &[], &mut ids)
+        .unwrap();
+    server.create_answer().unwrap();
+    let before = commands(&mut server);
+    assert_eq!(server.begin_anew('B').ufrag, "srvr");
+    let again = commands(&mut server);
+    assert_eq!(format!("{again:?}"), format!("{before:?}"));
+    let restart = offer("sendrecv").replace("a=ice-ufrag:abcd", "a=ice-ufrag:efgh");
+    server.handle_offer(&restart, &[], &mut ids).unwrap();
+    let restarted = server.create_answer().unwrap().sdp;
+    assert!(restarted.contains("a=ice-ufrag:Brvr"), "{restarted}");
 }
 
 #[test]

@@ -28,6 +28,10 @@ enum Step {
     Subscribe(MediaKind),
     Unsubscribe(usize),
     ServerRestartsIce,
+    /// The peer is on another shard from now on.
+    Moves,
+    /// The publisher of a track is.
+    PublisherMoves(usize),
     // The network.
     ToServer,
     ToBrowser,
@@ -52,6 +56,8 @@ fn step() -> impl Strategy<Value = Step> {
         6 => kind().prop_map(Step::Subscribe),
         5 => any::<usize>().prop_map(Step::Unsubscribe),
         1 => Just(Step::ServerRestartsIce),
+        1 => Just(Step::Moves),
+        1 => any::<usize>().prop_map(Step::PublisherMoves),
         10 => Just(Step::ToServer),
         10 => Just(Step::ToBrowser),
         2 => Just(Step::RepeatAnswer),
@@ -74,6 +80,8 @@ struct World {
     /// The browser's answers that arrived, to come again.
     answers: Vec<String>,
     wanted: BTreeMap<TrackId, MediaKind>,
+    /// The shards of the publishers that moved.
+    homes: BTreeMap<TrackId, usize>,
     next_track: u64,
     receivers: BTreeMap<Mid, ReceiveParameters>,
     senders: BTreeMap<Mid, SendParameters>,
@@ -92,6 +100,7 @@ impl World {
             to_browser: VecDeque::new(),
             answers: Vec::new(),
             wanted: BTreeMap::new(),
+            homes: BTreeMap::new(),
             next_track: 1_000_000,
             receivers: BTreeMap::new(),
             senders: BTreeMap::new(),
@@ -144,6 +153,21 @@ impl World {
             Step::ServerRestartsIce => {
                 self.server.restart_ice();
                 self.server_offers();
+            }
+            Step::Moves => {
+                let receivers = std::mem::take(&mut self.receivers);
+                let senders = std::mem::take(&mut self.senders);
+                self.server.begin_anew('B');
+                self.apply_commands();
+                assert_eq!((&self.receivers, &self.senders), (&receivers, &senders));
+            }
+            Step::PublisherMoves(choice) => {
+                let choice = choice % self.wanted.len().max(1);
+                if let Some(&track) = self.wanted.keys().nth(choice) {
+                    let home = self.homes.entry(track).or_default();
+                    *home += 1;
+                    self.server.set_home(track, *home);
+                }
             }
             Step::ToServer => {
                 self.answer_slow_offer();
@@ -227,6 +251,14 @@ impl World {
     }
 
     fn apply_commands(&mut self) {
+        self.take_commands();
+        for sender in self.senders.values() {
+            let home = self.homes.get(&sender.track).copied();
+            assert_eq!(sender.home, home.unwrap_or_default());
+        }
+    }
+
+    fn take_commands(&mut self) {
         while let Some(command) = self.server.poll_command() {
             match command {
                 Command::SetReceiver {

@@ -5,7 +5,7 @@ use crate::shard::FailReason;
 const BOTH: [super::client::Line; 2] = [MICROPHONE, CAMERA];
 
 /// Rings; returns the callee's offer.
-fn ring(world: &mut World, caller: User, callee: User, target: Value) -> Value {
+pub(super) fn ring(world: &mut World, caller: User, callee: User, target: Value) -> Value {
     world.forget_all();
     world.offer(caller, &BOTH, target);
     assert_eq!(

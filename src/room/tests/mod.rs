@@ -7,6 +7,7 @@ mod direct_calls;
 mod grants;
 mod hostile;
 mod moderation;
+mod moving;
 mod operator;
 mod room_calls;
 mod timeline;

@@ -18,7 +18,7 @@ use crate::rtp::{
     Extension, ExtensionMap, ExtensionValues, HeaderFields, HeaderView, MediaKind, own_extensions,
     write_header,
 };
-use crate::shard::{IceCredentials, PeerId};
+use crate::shard::{Command, IceCredentials, PeerId};
 use crate::transport::tests::pair::Check;
 use crate::transport::{
     ChannelReliability, DatagramKind, MessageKind, Path, Protocol, StunMessage, Transmit,
@@ -33,6 +33,10 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(2_500);
 pub(super) struct Client {
     pub(super) peer: PeerId,
     pub(super) shard: usize,
+    /// Whose socket hears it, where all share one port.
+    pub(super) heard_by: Option<usize>,
+    /// What its shard was told of it before it was heard.
+    pub(super) told: Vec<Command>,
     /// It is not in the call any more.
     pub(super) left: bool,
     pub(super) ice: IceCredentials,
@@ -93,6 +97,8 @@ impl Client {
         Self {
             peer,
             shard: 0,
+            heard_by: None,
+            told: Vec::new(),
             left: false,
             ice,
             server_ice,

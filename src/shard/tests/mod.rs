@@ -15,6 +15,7 @@ mod hostile;
 mod keyframes;
 mod layers;
 mod lifecycle;
+mod moving;
 mod paths;
 mod publication;
 mod receiver;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -33,6 +34,8 @@ pub(super) struct SimNet {
     pub(super) events: Vec<Event>,
     /// Whether those who join have data channels.
     pub(super) data: bool,
+    /// Whether control moves peers, or sleeps.
+    pub(super) control_moves: bool,
     /// What may wait on its way out.
     pub(super) holding: Holding,
     /// The transport-cc numbers of each client that reached the shard, and when.
@@ -208,6 +211,7 @@ impl SimNet {
             clients: Vec::new(),
             events: Vec::new(),
             data: false,
+            control_moves: true,
             holding: Holding::default(),
             arrived: Vec::new(),
             seed,
@@ -260,11 +264,12 @@ impl SimNet {
             shards: (0..self.shards.len()).filter(in_call).collect(),
             local_ice: server_ice.clone(),
         };
-        self.command_to(shard, add);
+        self.command_to(shard, add.clone());
         let mut new = Client::new(
             self.now, peer, ice, server_ice, address, transport, extensions,
         );
         new.shard = shard;
+        new.told.push(add);
         self.clients.push(new);
         self.arrived.push(BTreeMap::new());
         self.client_by_address.insert(address, client);
@@ -492,8 +497,14 @@ impl SimNet {
             }
             return;
         };
-        let of_peer = self.clients.iter().find(|client| client.peer == peer);
-        let shard = of_peer.map_or(0, |client| client.shard);
+        let mut clients = self.clients.iter_mut();
+        let of_peer = clients.find(|client| client.peer == peer);
+        let shard = of_peer.map_or(0, |client| {
+            if !client.connected {
+                client.told.push(command.clone());
+            }
+            client.shard
+        });
         self.command_to(shard, command);
     }
 
@@ -581,6 +592,61 @@ impl SimNet {
             }
         });
         self.flush(shard);
+    }
+
+    /// Puts a datagram into a shard's way that came to the socket of another.
+    fn hand_over(&mut self, by: usize, shard: usize, address: SocketAddr, datagram: &[u8]) {
+        let path = Path {
+            protocol: Protocol::Udp,
+            remote: address,
+            local: None,
+        };
+        let mut datagram = datagram.to_vec();
+        self.guarded(shard, |shard, now, batch| {
+            if let Err(stray) = shard.handle_handed_over(now, by, path, &mut datagram, batch) {
+                shard.drop_stray(stray);
+            }
+        });
+        self.flush(shard);
+    }
+
+    /// Does what control does when another shard hears a peer first.
+    fn move_peer(&mut self, peer: PeerId, by: usize, path: Path, check: &Bytes) {
+        let mover = self.clients.iter().position(|client| client.peer == peer);
+        let mover = mover.expect("a client's peer");
+        let from = std::mem::replace(&mut self.clients[mover].shard, by);
+        self.command_to(from, Command::RemovePeer { peer });
+        let in_call = |shard: &usize| {
+            let is_there = |client: &Client| client.shard == *shard && !client.left;
+            *shard != by && self.clients.iter().any(is_there)
+        };
+        let in_call: Vec<usize> = (0..self.shards.len()).filter(in_call).collect();
+        for mut command in self.clients[mover].told.clone() {
+            if let Command::AddPeer { shards, .. } = &mut command {
+                shards.clone_from(&in_call);
+            }
+            self.command_to(by, command);
+        }
+        let check = check.clone();
+        self.command_to(by, Command::Hear { peer, path, check });
+        let publications = self.clients[mover].publications.iter();
+        let tracks: Vec<TrackId> = publications.map(|p| p.track).collect();
+        let mut followers = Vec::new();
+        for client in self.clients.iter_mut().filter(|client| !client.left) {
+            for receiver in &mut client.receivers {
+                if tracks.contains(&receiver.parameters.track) {
+                    receiver.parameters.home = by;
+                    followers.push((client.peer, receiver.parameters.clone()));
+                }
+            }
+        }
+        for (peer, parameters) in followers {
+            self.command(Command::SetSender {
+                peer,
+                mid: parameters.mid,
+                parameters: Some(parameters),
+            });
+        }
     }
 
     /// Does something with a shard, and after a bug that a test has put there what the shard's thread does then.
@@ -693,7 +759,11 @@ impl SimNet {
         } = flight;
         if up {
             self.note_arrival(client, &datagram);
-            self.inject_to(self.clients[client].shard, address, &datagram);
+            let shard = self.clients[client].shard;
+            match self.clients[client].heard_by {
+                Some(by) if by != shard => self.hand_over(by, shard, address, &datagram),
+                _ => self.inject_to(shard, address, &datagram),
+            }
         } else if self.clients[client].address == address {
             self.clients[client].handle_datagram(self.now, &mut datagram);
             self.send_up(client);
@@ -744,8 +814,20 @@ impl SimNet {
         }
     }
 
-    /// Publishers do as they are told, where a test wants that.
+    /// Control moves peers, and publishers do as they are told, where a test wants that.
     fn heed(&mut self, event: &Event) {
+        if let Event::Heard {
+            peer,
+            by,
+            path,
+            check,
+        } = event
+        {
+            if self.control_moves {
+                self.move_peer(*peer, *by, *path, check);
+            }
+            return;
+        }
         let Event::Wanted { peer, mid, rids } = event else {
             return;
         };

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use crosspoint::access::{Access, Grants};
 use crosspoint::negotiation;
 use crosspoint::room::{
@@ -18,7 +19,7 @@ use crosspoint::shard::{
     Quality, TrackId,
 };
 use crosspoint::signaling::protocol::{Dialect, Moderation, Target};
-use crosspoint::transport::Endpoint;
+use crosspoint::transport::{Endpoint, Path, Protocol};
 use crosspoint::turn::IceServers;
 use serde_json::{Map, Value, json};
 
@@ -381,7 +382,17 @@ impl World {
         let (shard, call) = (peer.shard, peer.call);
         let track = TrackId(u64::from(input.u8() % 16));
         let event = match input.u8() % 8 {
-            0 | 1 => Event::Connected { peer: id },
+            0 => Event::Connected { peer: id },
+            1 => Event::Heard {
+                peer: id,
+                by: usize::from(input.u8() % 3),
+                path: Path {
+                    protocol: Protocol::Udp,
+                    remote: ([192, 0, 2, 1], 4_000).into(),
+                    local: None,
+                },
+                check: Bytes::new(),
+            },
             2 => Event::Failed {
                 peer: id,
                 reason: input.choose(&[
@@ -541,7 +552,10 @@ impl World {
                     is_removed: false,
                     tracks: BTreeSet::new(),
                 };
-                assert!(self.peers.insert(peer, new).is_none(), "{peer:?} again");
+                let before = self.peers.insert(peer, new);
+                // It may have moved.
+                let is_new = before.is_none_or(|old| old.is_removed && old.shard != shard);
+                assert!(is_new, "{peer:?} again");
             }
             Command::RemovePeer { peer } => self.peer(shard, peer).is_removed = true,
             Command::SetTransport { peer, .. }
@@ -551,6 +565,7 @@ impl World {
             | Command::Stats { peer }
             | Command::Timeline { peer, .. }
             | Command::SendData { peer, .. }
+            | Command::Hear { peer, .. }
             | Command::Timelines { peer } => {
                 self.peer(shard, peer);
             }
