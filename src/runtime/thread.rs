@@ -301,11 +301,12 @@ impl Tick {
         ];
         let readable = self.wait.sleep(timeout.into_iter().flatten().min())?;
         self.begin();
-        if readable {
-            self.read()?;
-        }
+        // First: who was told of a new peer may have sent it a check by now.
         while let Ok(command) = commands.try_recv() {
             self.command(command);
+        }
+        if readable {
+            self.read()?;
         }
         self.read_streams();
         self.take_links();

@@ -20,14 +20,14 @@ const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:
     a=setup:actpass\r\na=mid:0\r\na=sendrecv\r\na=rtcp-mux\r\na=rtpmap:111 opus/48000/2\r\n";
 
 /// Somebody whose offer was answered, and who comes by TCP.
-struct Caller {
+pub(super) struct Caller {
     /// Holds the call.
     _signaling: Signaling,
     answer: String,
 }
 
 impl Caller {
-    async fn new(server: &Server, name: &str) -> Self {
+    pub(super) async fn new(server: &Server, name: &str) -> Self {
         let signaling = Signaling::connect(server, "tcp", Dialect::V1).await;
         signaling.take_name(name).await;
         let offer = json!({"type": "offer", "sdp": OFFER});
@@ -40,13 +40,13 @@ impl Caller {
         }
     }
 
-    fn value(&self, name: &str) -> &str {
+    pub(super) fn value(&self, name: &str) -> &str {
         let mut lines = self.answer.lines();
         lines.find_map(|line| line.strip_prefix(name)).expect(name)
     }
 
     /// The passive candidates.
-    fn candidates(&self) -> Vec<SocketAddr> {
+    pub(super) fn candidates(&self) -> Vec<SocketAddr> {
         let lines = self.answer.lines();
         let passive = lines.filter(|line| line.ends_with(" typ host tcptype passive"));
         let address = |line: &str| {
@@ -59,8 +59,18 @@ impl Caller {
         passive.map(address).collect()
     }
 
+    /// Where UDP is to go to.
+    pub(super) fn udp(&self) -> SocketAddr {
+        sdp::candidate(&self.answer).expect("a candidate")
+    }
+
     /// A check, signed with this password, as a frame.
-    fn check(&self, password: &str) -> Vec<u8> {
+    pub(super) fn check(&self, password: &str) -> Vec<u8> {
+        framed(&self.datagram(password))
+    }
+
+    /// The same as a datagram.
+    pub(super) fn datagram(&self, password: &str) -> Vec<u8> {
         let username = format!("{}:mine", self.value("a=ice-ufrag:"));
         let provider = crypto::default_provider().expect("cryptography");
         let integrity = MessageIntegrity::new_short_term_integrity_with_provider(
@@ -85,7 +95,7 @@ impl Caller {
             Box::new(FINGERPRINT),
         ];
         message.build(&setters).expect("a check");
-        framed(&message.raw)
+        message.raw
     }
 }
 
@@ -108,12 +118,14 @@ async fn frame(stream: &mut TcpStream) -> Option<Vec<u8>> {
     read.ok().map(|_| frame)
 }
 
-async fn is_answered(stream: &mut TcpStream) -> bool {
-    let Some(frame) = frame(stream).await else {
-        return false;
-    };
+pub(super) async fn is_answered(stream: &mut TcpStream) -> bool {
+    frame(stream).await.is_some_and(|frame| is_success(&frame))
+}
+
+/// Whether this says that a check was right.
+pub(super) fn is_success(datagram: &[u8]) -> bool {
     let mut answer = Message::new();
-    answer.unmarshal_binary(&frame).expect("a STUN message");
+    answer.unmarshal_binary(datagram).expect("a STUN message");
     answer.typ == BINDING_SUCCESS
 }
 
