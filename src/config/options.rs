@@ -76,8 +76,8 @@ pub struct Options {
     #[arg(long, env = "CROSSPOINT_UDP_PORT", value_name = "PORT", value_parser = |text: &str| number::<u16>(text, "0 to 65535"))]
     pub udp_port: Option<u16>,
 
-    /// Let all shards share the one UDP port, so that a firewall needs to let no other through; what comes to the wrong
-    /// shard is handed over [default: false]
+    /// Let all shards share the one UDP port, so that a firewall needs to let no other through; who is heard first by a
+    /// shard belongs to it [default: false]
     #[arg(long, env = "CROSSPOINT_SHARE_UDP_PORT", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub share_udp_port: Option<bool>,
 

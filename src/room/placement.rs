@@ -1,7 +1,8 @@
 //! Where a call's peers live: together while they are few, on all shards when they are many.
 //!
 //! A track that is subscribed to on another shard is carried there once, which costs about as much as a copy for one more
-//! subscriber. So a small call stays on one shard, and one that outgrows it goes on in groups.
+//! subscriber. So a small call stays on one shard, and one that outgrows it goes on in groups. On a port that all shards
+//! share, this is only where a peer begins (`moving`).
 
 /// The shard of a call's next peer.
 ///

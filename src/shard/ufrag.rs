@@ -1,7 +1,8 @@
-//! Which shard a peer is on, said by the first letter of its ICE user name fragment.
+//! Which shard a peer began on, said by the first letter of its ICE user name fragment.
 //!
 //! So that whoever meets a check that is not its own, a shard on a port that all share or the TCP door, knows whose it is
-//! without asking. Nobody gains by reading it, and what one forges of it is dropped one shard further on.
+//! without asking; only of those that moved does the runtime keep a list. Nobody gains by reading it, and what one forges of
+//! it is dropped one shard further on.
 
 /// What a ufrag may be made of (RFC 8839 section 5.4), as many as there are shards at most.
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

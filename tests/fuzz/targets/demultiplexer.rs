@@ -115,7 +115,13 @@ impl World {
                 break;
             }
             let from = self.address(&mut input);
-            match input.u8() % 8 {
+            let kind = input.u8();
+            // To its own socket, or to that of another shard.
+            let deliver = match kind < 128 {
+                true => Wire::deliver,
+                false => Wire::hand_over,
+            };
+            match kind % 8 {
                 0 => {
                     let time = Duration::from_millis(u64::from(input.u8()) * 4);
                     self.wire.pass(time);
@@ -124,7 +130,7 @@ impl World {
                 1 => {
                     verified.insert(from);
                     let right = check(&local, &credentials("remote"));
-                    self.wire.deliver(from, &right);
+                    deliver(&mut self.wire, from, &right);
                 }
                 2 => {
                     // A packet of the call, not quite as it was.
@@ -133,18 +139,18 @@ impl World {
                     packet[at] ^= input.u8();
                     packet.truncate(packet.len() - usize::from(input.u8()) % packet.len());
                     packet.extend(input.bytes());
-                    self.wire.deliver(from, &packet);
+                    deliver(&mut self.wire, from, &packet);
                 }
                 3 => {
                     let mut wrong = check(&local, &credentials("remote"));
                     let at = usize::from(input.u8()) % wrong.len();
                     // The second byte makes an indication of it.
                     wrong[at] ^= input.u8().max(1);
-                    self.wire.deliver(from, &wrong);
+                    deliver(&mut self.wire, from, &wrong);
                 }
                 _ => {
                     let datagram = input.long_bytes();
-                    self.wire.deliver(from, datagram);
+                    deliver(&mut self.wire, from, datagram);
                 }
             }
         }
@@ -159,6 +165,12 @@ impl World {
         assert_eq!(self.heard(&sent), [self.next - 1], "the call goes on");
         self.wire.command(Command::RemovePeer { peer: third });
         for event in &self.wire.events {
+            if let Event::Heard { peer, path, .. } = event {
+                assert!(
+                    *peer == third && verified.contains(&path.remote),
+                    "{event:?}"
+                );
+            }
             let (Event::Failed { peer, .. } | Event::Consent { peer, .. }) = event else {
                 continue;
             };

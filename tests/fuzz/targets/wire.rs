@@ -260,6 +260,15 @@ impl Wire {
         self.flush();
     }
 
+    /// The same for one that came to the socket of another shard.
+    pub(super) fn hand_over(&mut self, from: SocketAddr, datagram: &[u8]) {
+        let mut datagram = datagram.to_vec();
+        let _ =
+            self.shard
+                .handle_handed_over(self.now, 1, path(from), &mut datagram, &mut self.batch);
+        self.flush();
+    }
+
     /// Encrypts a plain packet of a client's and delivers it. `index` is the 48-bit one of its SSRC.
     pub(super) fn send_rtp(&mut self, client: usize, plain: &[u8], header_len: usize, index: u64) {
         let client = &mut self.clients[client];
