@@ -23,8 +23,8 @@ impl Rooms {
         let Some(&owner) = self.participant_by_peer.get(&id) else {
             return;
         };
-        let is_shard = to < self.load_by_shard.len();
-        let Some(peer) = self.peer(owner).filter(|p| p.shard == from && is_shard) else {
+        let is_another = to != from && to < self.load_by_shard.len();
+        let Some(peer) = self.peer(owner).filter(|p| p.shard == from && is_another) else {
             return;
         };
         let (call, load) = (peer.call, peer.load);

@@ -2,9 +2,9 @@
 // and its loss, without and with the flood.
 //
 //     cargo build --release && cargo build --release --example flood
-//     node tests/measure/flood.mjs [--rate 100000] [--seconds 10] [--publishers 4]
+//     node tests/measure/flood.mjs [--rate 100000] [--seconds 10] [--publishers 4] [--shards 1]
 //
-// Over loopback, on this machine: server, load generator and flood share its cores. `delivered` is what of the flood reached the
+// Several shards share the port. Over loopback, on this machine: server, load generator and flood share its cores. `delivered` is what of the flood reached the
 // shard, and `dropped` what the kernel dropped for want of buffer, whosever it was. Fails where a call that carried
 // everything without the flood has a p99 of 50 ms or more with it, or loses 0.1 % or more.
 
@@ -17,7 +17,7 @@ import { Server, binaryPath } from '../browser/support/server.mjs';
 
 const run = promisify(execFile);
 const { values: options } = parseArgs({
-  options: { rate: { type: 'string', default: '100000' }, seconds: { type: 'string', default: '10' }, publishers: { type: 'string', default: '4' } },
+  options: { rate: { type: 'string', default: '100000' }, seconds: { type: 'string', default: '10' }, publishers: { type: 'string', default: '4' }, shards: { type: 'string', default: '1' } },
 });
 const seconds = Number(options.seconds);
 const WARM_UP = 3;
@@ -31,7 +31,7 @@ function floodPath() {
   return path;
 }
 
-/** The media port of a server with one shard. */
+/** The one media port of a server. */
 async function mediaPort({ process: { pid } }) {
   const { stdout } = await run('ss', ['-Hlunp']);
   const line = stdout.split('\n').find((text) => text.includes(`pid=${pid},`));
@@ -45,7 +45,7 @@ async function counted(server, name) {
 }
 
 async function measure(rate) {
-  const server = await Server.start({ args: ['--shards', '1', '--log', 'warn'] });
+  const server = await Server.start({ args: ['--shards', options.shards, '--share-udp-port', '--log', 'warn'] });
   try {
     const target = `127.0.0.1:${await mediaPort(server)}`;
     const flood = rate > 0 && spawn(floodPath(), [target, `${rate}`, `${seconds + WARM_UP + 6}`], { stdio: ['ignore', 'pipe', 'inherit'] });

@@ -181,8 +181,9 @@ fn what_is_late_or_makes_no_sense_moves_nobody() {
     world.join(anna);
     let peer = world.peer(anna);
     world.forget_all();
-    // Of a shard that does not have it, to one that is not there, and of a peer that is gone.
+    // Of a shard that does not have it, to itself, to one that is not there, and of a peer that is gone.
     world.event_of(1, heard(peer, 0));
+    world.event(heard(peer, 0));
     world.event(heard(peer, 2));
     world.event(heard(PeerId(999), 1));
     assert!(world.commands.is_empty(), "{:?}", world.commands);

@@ -194,7 +194,7 @@ impl World {
             marker: false,
             payload_type: OPUS,
             sequence: index as u16,
-            timestamp: index as u32 * 960,
+            timestamp: (index as u32).wrapping_mul(960),
             ssrc: SSRC,
         };
         let mut packet = Vec::new();
