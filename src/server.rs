@@ -540,6 +540,7 @@ fn rooms_config(
         resume_timeout: config.resume_timeout,
         fingerprint: identity.fingerprint(),
         shards,
+        shared_port: config.share_udp_port,
         peers_together: config.room_per_shard,
         ice_servers: IceServers::default(),
         seed: rand::random(),

@@ -65,7 +65,7 @@ pub struct Config {
     pub allowed_origins: Vec<String>,
     /// What one client, room or server may use.
     pub limits: Limits,
-    /// Participants of one room that stay on one shard before the room goes on in others.
+    /// Participants of one room that begin on one shard before the room goes on in others.
     pub room_per_shard: usize,
     /// How long a one-to-one call rings.
     pub ring_timeout: Duration,

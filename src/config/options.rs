@@ -204,7 +204,8 @@ pub struct Options {
     #[arg(long, env = "CROSSPOINT_MAX_JOINS_PER_SECOND", value_name = "N", value_parser = |text: &str| number::<u64>(text, "1 to 100000"))]
     pub max_joins_per_second: Option<u64>,
 
-    /// Percent of its core that a shard may work, 1 to 100: beyond it newcomers are refused, and calls go on [default: no bound]
+    /// Percent of its core that a shard may work, 1 to 100: beyond it newcomers to it are refused, and calls go on; where
+    /// all shards share a port, newcomers to any [default: no bound]
     #[arg(long, env = "CROSSPOINT_MAX_CPU", value_name = "PERCENT", value_parser = |text: &str| number::<u64>(text, "1 to 100"))]
     pub max_cpu: Option<u64>,
 
@@ -232,7 +233,8 @@ pub struct Options {
     #[arg(long, env = "CROSSPOINT_RING_TIMEOUT", value_name = "SECONDS", value_parser = |text: &str| number::<u64>(text, "1 to 3600"))]
     pub ring_timeout: Option<u64>,
 
-    /// Participants of one room that stay on one shard before the room goes on in others, 1 to 10000 [default: 16]
+    /// Participants of one room that stay on one shard before the room goes on in others, 1 to 10000; on a port that all
+    /// shards share, whoever UDP is not blocked for goes to the shard that hears it [default: 16]
     #[arg(long, env = "CROSSPOINT_ROOM_PER_SHARD", value_name = "N", value_parser = |text: &str| number::<u64>(text, "1 to 10000"))]
     pub room_per_shard: Option<u64>,
 

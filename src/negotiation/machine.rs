@@ -268,19 +268,22 @@ impl Negotiation {
         }
     }
 
-    /// The publisher of a track is on this shard now. Nothing of that is said to the client.
-    pub fn set_home(&mut self, track: TrackId, home: usize) {
-        for wanted in self.wanted.iter_mut().filter(|w| w.track.track == track) {
+    /// The publisher of these tracks is on this shard now. Nothing of that is said to the client.
+    pub fn set_home(&mut self, tracks: &[TrackId], home: usize) {
+        let wanted = self.wanted.iter_mut();
+        for wanted in wanted.filter(|wanted| tracks.contains(&wanted.track.track)) {
             wanted.track.home = home;
         }
         let pending = match &mut self.pending {
             Pending::None => None,
             Pending::Remote { state, .. } | Pending::Local { state, .. } => Some(&mut **state),
         };
-        for state in std::iter::once(&mut self.agreed).chain(pending) {
-            state.set_home(track, home);
+        if let Some(state) = pending {
+            state.set_home(tracks, home);
         }
-        self.update_core();
+        if self.agreed.set_home(tracks, home) {
+            self.update_core();
+        }
     }
 
     /// The peer itself is on another shard now, which is told everything: [`poll_command`](Self::poll_command) begins anew.

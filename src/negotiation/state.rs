@@ -70,12 +70,15 @@ impl State {
             .find(|line| line.send.is_some_and(|send| send.track == track))
     }
 
-    /// The publisher of this track is on another shard now.
-    pub(crate) fn set_home(&mut self, track: TrackId, home: usize) {
+    /// The publisher of these tracks is on this shard now. Returns whether any of them is sent.
+    pub(crate) fn set_home(&mut self, tracks: &[TrackId], home: usize) -> bool {
+        let mut any = false;
         let sends = self.lines.iter_mut().filter_map(|line| line.send.as_mut());
-        for send in sends.filter(|send| send.track == track) {
+        for send in sends.filter(|send| tracks.contains(&send.track)) {
             send.home = home;
+            any = true;
         }
+        any
     }
 
     /// What the client publishes.

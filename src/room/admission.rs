@@ -125,8 +125,9 @@ impl Rooms {
         }
         let call = call.and_then(|call| self.calls.get(&call));
         let shard = match call {
-            Some(call) => self.place(call),
-            None => least_loaded(&self.load_by_shard).unwrap_or(0),
+            _ if self.config.shared_port => None,
+            Some(call) => Some(self.place(call)),
+            None => least_loaded(&self.load_by_shard),
         };
         if self.admission.load.is_overloaded(shard) {
             return Err(ProtocolError::new(

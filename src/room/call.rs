@@ -1,4 +1,4 @@
-//! Calls, and the peers in them. A small call lives on one shard with all its peers, a large one on several.
+//! Calls, and the peers in them. A small call begins on one shard with all its peers, a large one on several.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -108,7 +108,7 @@ impl Rooms {
         (Peer::new(id, call, shard, negotiation), local_ice)
     }
 
-    /// The shard of a call's next peer. The two of a one-to-one call are always together.
+    /// The shard on which a call's next peer begins. The two of a one-to-one call begin together.
     pub(super) fn place(&self, call: &Call) -> usize {
         match call.kind {
             CallKind::Room => place(

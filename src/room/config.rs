@@ -24,6 +24,8 @@ pub struct RoomsConfig {
     pub fingerprint: Fingerprint,
     /// The shards, in the order of their numbers. At least one.
     pub shards: Vec<ShardAddress>,
+    /// Whether all shards share one UDP port, so that a peer goes to whichever hears it first.
+    pub shared_port: bool,
     /// Peers of one call that stay on one shard before it goes on in others. At least 1.
     pub peers_together: usize,
     /// Makes `iceServers` of the `id` message.
@@ -56,7 +58,8 @@ pub struct Limits {
     pub max_sockets_per_address: usize,
     /// New sessions and new calls from one such address in the long run; ten times as many at once. At least 1.
     pub max_joins_per_second: u32,
-    /// The share of its core that a shard may work before newcomers to it are refused, in percent; `None` for all.
+    /// The share of its core that a shard may work before newcomers to it are refused, in percent; `None` for all. Newcomers to
+    /// any, where nobody knows to which they come.
     pub max_cpu: Option<u8>,
     /// Bits a second that all shards together may send before newcomers are refused; `None` for all.
     pub max_bits_per_second: Option<u64>,

@@ -86,8 +86,11 @@ impl LoadBounds {
         self.bandwidth.reached || self.cpu_by_shard.iter().any(|bound| bound.reached)
     }
 
-    /// Whether this shard is to be given nobody more.
-    pub(super) fn is_overloaded(&self, shard: usize) -> bool {
+    /// Whether this shard is to be given nobody more; or any, where nobody knows which it will be.
+    pub(super) fn is_overloaded(&self, shard: Option<usize>) -> bool {
+        let Some(shard) = shard else {
+            return self.is_any_reached();
+        };
         let cpu = self.cpu_by_shard.get(shard);
         self.bandwidth.reached || cpu.is_some_and(|bound| bound.reached)
     }
@@ -130,12 +133,13 @@ mod tests {
         let mut bounds = bounds(Some(80), None);
         for (busy, overloaded) in [(0.7, false), (0.85, true), (0.75, true), (0.6, false)] {
             run(&mut bounds, &mut now, 20, &[busy, 0.1], 0);
-            assert_eq!(bounds.is_overloaded(0), overloaded, "{busy}");
-            assert!(!bounds.is_overloaded(1));
+            for (shard, expected) in [(Some(0), overloaded), (Some(1), false), (None, overloaded)] {
+                assert_eq!(bounds.is_overloaded(shard), expected, "{busy}, {shard:?}");
+            }
         }
         // A moment is no overload.
         run(&mut bounds, &mut now, 1, &[0.9, 0.1], 0);
-        assert!(!bounds.is_overloaded(0));
+        assert!(!bounds.is_overloaded(Some(0)));
     }
 
     #[test]
@@ -149,7 +153,7 @@ mod tests {
             (850_000, false),
         ] {
             run(&mut bounds, &mut now, 20, &[1.0, 0.0], bits);
-            for shard in [0, 1] {
+            for shard in [Some(0), Some(1), None] {
                 assert_eq!(bounds.is_overloaded(shard), overloaded, "{bits}");
             }
         }

@@ -162,13 +162,21 @@ impl Rooms {
     }
 
     pub(super) fn act_on_event(&mut self, now: Instant, shard: usize, event: Event) {
+        // What the shard says from which it moved says nothing any more.
+        let owner = event
+            .peer()
+            .and_then(|id| self.participant_by_peer.get(&id));
+        let peer = owner.and_then(|owner| self.peer(*owner));
+        if peer.is_some_and(|peer| peer.shard != shard) {
+            return;
+        }
         match event {
             Event::Heard {
                 peer,
                 by,
                 path,
                 check,
-            } => self.move_peer(peer, shard, by, path, check),
+            } => self.move_peer(peer, by, path, check),
             Event::Connected { peer } => {
                 self.tally.connections += 1;
                 if let Some(&id) = self.participant_by_peer.get(&peer) {

@@ -11,23 +11,18 @@ use crate::shard::{Command, ParticipantId, PeerId, TrackId, shard_letter};
 use crate::transport::Path;
 
 impl Rooms {
-    /// Shard `from` tells that shard `to` heard its peer first, by this check.
-    pub(super) fn move_peer(
-        &mut self,
-        id: PeerId,
-        from: usize,
-        to: usize,
-        path: Path,
-        check: Bytes,
-    ) {
+    /// A peer's shard tells that shard `to` heard the peer first, by this check.
+    pub(super) fn move_peer(&mut self, id: PeerId, to: usize, path: Path, check: Bytes) {
         let Some(&owner) = self.participant_by_peer.get(&id) else {
             return;
         };
-        let is_another = to != from && to < self.load_by_shard.len();
-        let Some(peer) = self.peer(owner).filter(|p| p.shard == from && is_another) else {
+        let Some(peer) = self.peer(owner) else {
             return;
         };
-        let (call, load) = (peer.call, peer.load);
+        let (call, load, from) = (peer.call, peer.load, peer.shard);
+        if to == from || to >= self.load_by_shard.len() {
+            return;
+        }
         tracing::debug!(parent: &self.span(owner), from, to, "moves to the shard that heard it first");
         // First, so that those who are subscribed there look for it elsewhere.
         self.leave_shard(id, call, from);
@@ -38,6 +33,7 @@ impl Rooms {
         peer.shard = to;
         let local_ice = peer.negotiation.begin_anew(shard_letter(to));
         let published: Vec<TrackId> = peer.published.iter().map(|one| one.track).collect();
+        peer.joining.record("shard", to);
         self.weigh(owner, load, 0);
         self.enter_shard(owner, local_ice);
         self.drain_commands(owner);
@@ -52,9 +48,7 @@ impl Rooms {
         );
         for other in self.others_in_call(owner) {
             if let Some(peer) = self.peer_mut(other) {
-                for track in &published {
-                    peer.negotiation.set_home(*track, to);
-                }
+                peer.negotiation.set_home(&published, to);
                 self.drain_commands(other);
             }
         }

@@ -11,6 +11,13 @@ impl Traced {
         Self(Some(span))
     }
 
+    /// One of its fields is another now.
+    pub(super) fn record(&self, field: &str, value: usize) {
+        if let Some(span) = &self.0 {
+            span.record(field, value);
+        }
+    }
+
     /// It ended so. Said twice, the first counts.
     pub(super) fn end(&mut self, outcome: &str) {
         if let Some(span) = self.0.take() {

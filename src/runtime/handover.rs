@@ -18,7 +18,7 @@ use rustc_hash::FxHashMap;
 use super::links::Links;
 use super::moved::Moved;
 use super::wait::Bell;
-use crate::shard::{PeerId, Spares};
+use crate::shard::{PeerId, Spares, shard_of_ufrag};
 use crate::transport::{DatagramKind, Endpoint, Path, Protocol, classify, stun_username};
 
 /// Bytes that may be on their way to one shard: as much as its socket's own buffer holds. More are dropped.
@@ -32,6 +32,9 @@ const MAX_BELIEVED: usize = 1_024;
 
 /// For how long: a check is repeated sooner.
 const BELIEF: Duration = Duration::from_secs(2);
+
+/// For so long after its last check an address is nobody else's: as on one shard (`Transport::hears`).
+const HOLD: Duration = Duration::from_secs(8);
 
 /// How often a shard looks for addresses that are not its own any more.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(5);
@@ -52,14 +55,14 @@ pub(super) struct Handover {
     /// Those that are not sent yet, and the bytes that did not come back, of each shard.
     outgoing: Vec<Outgoing>,
     spare: Spares<Parcel>,
-    /// Whose the addresses are that send to this shard's socket.
-    owners: FxHashMap<SocketAddr, usize>,
+    /// Whose the addresses are that send to this shard's socket, and when a check said so last.
+    owners: FxHashMap<SocketAddr, (usize, Instant)>,
     believed: FxHashMap<SocketAddr, (usize, Instant)>,
     /// The shards whose sockets hear addresses that are this shard's own.
     heard_by: FxHashMap<SocketAddr, usize>,
     moved: Moved,
-    /// By which ufrag each peer was heard first that moved here.
-    moved_here: HashMap<PeerId, String>,
+    /// The ufrags of each peer here that name another shard.
+    moved_here: HashMap<PeerId, Vec<String>>,
     expire_at: Option<Instant>,
     count: u64,
 }
@@ -123,12 +126,17 @@ impl Handover {
         // An answer to a check of ours names nobody.
         let ufrag = is_stun.then(|| stun_username(datagram)).flatten();
         if let Some(owner) = ufrag.and_then(|ufrag| self.moved.shard_of(ufrag)) {
-            if self.owners.get(&remote) != Some(&owner) {
-                self.believe(now, remote, owner);
+            match self.owners.get_mut(&remote) {
+                Some((known, checked)) if *known == owner => *checked = now,
+                // Who has a password takes nobody's address under a forged sender.
+                Some((_, checked)) if now.saturating_duration_since(*checked) <= HOLD => {
+                    return None;
+                }
+                Some(_) | None => self.believe(now, remote, owner),
             }
             return Some(owner);
         }
-        let known = self.owners.get(&remote).copied();
+        let known = self.owners.get(&remote).map(|(owner, _)| *owner);
         known.or_else(|| {
             let (owner, until) = self.believed.get(&remote)?;
             (now < *until).then_some(*owner)
@@ -144,17 +152,21 @@ impl Handover {
         }
     }
 
-    /// A peer moves here, for this check.
-    pub(super) fn adopt(&mut self, peer: PeerId, check: &[u8]) {
-        if let Some(ufrag) = stun_username(check) {
+    /// A peer here has this ufrag. One that began elsewhere is put on the list of those that moved.
+    pub(super) fn adopt(&mut self, peer: PeerId, ufrag: &str) {
+        if shard_of_ufrag(ufrag) == Some(self.index) {
+            return;
+        }
+        let ufrags = self.moved_here.entry(peer).or_default();
+        if !ufrags.iter().any(|known| known == ufrag) {
+            ufrags.push(ufrag.to_owned());
             self.moved.insert(ufrag, self.index);
-            self.moved_here.insert(peer, ufrag.to_owned());
         }
     }
 
     /// A peer is over here, whether it moved here or not.
     pub(super) fn forget(&mut self, peer: PeerId) {
-        if let Some(ufrag) = self.moved_here.remove(&peer) {
+        for ufrag in self.moved_here.remove(&peer).unwrap_or_default() {
             self.moved.remove(&ufrag, self.index);
         }
     }
@@ -172,7 +184,7 @@ impl Handover {
                 return false;
             };
             for (address, is_theirs) in parcel.told.drain(..) {
-                self.learn(address, from, is_theirs);
+                self.learn(now, address, from, is_theirs);
             }
             let mut bytes = parcel.bytes.as_mut_slice();
             for (path, length) in parcel.datagrams.drain(..) {
@@ -190,11 +202,15 @@ impl Handover {
         true
     }
 
-    fn learn(&mut self, address: SocketAddr, owner: usize, is_theirs: bool) {
+    fn learn(&mut self, now: Instant, address: SocketAddr, owner: usize, is_theirs: bool) {
         self.believed.remove(&address);
         if is_theirs {
-            self.owners.insert(address, owner);
-        } else if self.owners.get(&address) == Some(&owner) {
+            self.owners.insert(address, (owner, now));
+        } else if self
+            .owners
+            .get(&address)
+            .is_some_and(|(known, _)| *known == owner)
+        {
             self.owners.remove(&address);
         }
     }
@@ -353,7 +369,10 @@ mod tests {
         let peer = PeerId(7);
         // It began on the near one, and was heard by the far one.
         assert!(far.take(now, path(1), &check(0)));
-        far.adopt(peer, &check(0));
+        let ufrag = format!("{}abc", shard_letter(0));
+        for ufrag in [&ufrag, &ufrag, &format!("{}abc", shard_letter(1))] {
+            far.adopt(peer, ufrag);
+        }
         assert!(!far.take(now, path(1), &check(0)), "its own");
         assert!(near.take(now, path(2), &check(0)), "another address of it");
         near.post();
@@ -363,6 +382,38 @@ mod tests {
         far.forget(peer);
         assert!(!near.take(now, path(4), &check(0)));
         assert!(far.moved_here.is_empty());
+    }
+
+    #[test]
+    fn an_address_stays_with_whom_it_is_as_long_as_that_checks() {
+        let waits = [(); 3].map(|()| Wait::new().unwrap());
+        let bells = waits.iter().map(Wait::bell).collect();
+        let mut parts = Handover::between(bells, &Moved::default());
+        let mut now = Instant::now();
+        let exchange = |parts: &mut [Handover], now, own: [&[u16]; 3]| {
+            parts[0].post();
+            let got = [1, 2].map(|shard| read(now, &mut parts[shard], own[shard]).len());
+            read(now, &mut parts[0], own[0]);
+            got
+        };
+        assert!(parts[0].take(now, path(1), &check(1)));
+        assert_eq!(exchange(&mut parts, now, [&[], &[1], &[]]), [1, 0]);
+        // Under a forged sender, again and again.
+        for second in 1..=20 {
+            now += Duration::from_secs(1);
+            assert!(!parts[0].take(now, path(1), &check(2)), "{second}");
+            if second % 5 == 0 {
+                assert!(parts[0].take(now, path(1), &check(1)));
+            }
+            assert!(parts[0].take(now, path(1), &MEDIA));
+        }
+        assert_eq!(exchange(&mut parts, now, [&[], &[1], &[]]), [24, 0]);
+        // It fell silent: a router gave its port to somebody else.
+        now += HOLD + Duration::from_millis(1);
+        assert!(parts[0].take(now, path(1), &check(2)));
+        assert_eq!(exchange(&mut parts, now, [&[], &[1], &[1]]), [0, 1]);
+        assert!(parts[0].take(now, path(1), &MEDIA));
+        assert_eq!(exchange(&mut parts, now, [&[], &[], &[1]]), [0, 1]);
     }
 
     #[test]

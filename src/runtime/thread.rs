@@ -479,7 +479,12 @@ impl Tick {
         let now = Instant::now();
         if let Some(handover) = &mut self.handover {
             match &command {
-                Command::Hear { peer, check, .. } => handover.adopt(*peer, check),
+                Command::AddPeer {
+                    peer, local_ice, ..
+                } => handover.adopt(*peer, &local_ice.ufrag),
+                Command::SetTransport { peer, transport } => {
+                    handover.adopt(*peer, &transport.local_ice.ufrag);
+                }
                 Command::RemovePeer { peer } => handover.forget(*peer),
                 _ => {}
             }

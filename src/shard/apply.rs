@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rand::Rng;
 use slab::Slab;
 
-use super::peer::{Peer, Place, same_source};
+use super::peer::{Hearing, Peer, Place, same_source};
 use super::subscription::Subscription;
 use super::timeline::What;
 use super::track::{Feed, Track};
@@ -166,9 +166,12 @@ impl Shard {
 
     /// A peer that moved here gets the check for which it did.
     fn hear(&mut self, now: Instant, peer: PeerId, path: Path, check: &[u8], batch: &mut Batch) {
-        if self.find(peer).is_some()
-            && let Err(reason) = self.handle_stun(now, path, check, batch)
-        {
+        let Some(index) = self.find(peer) else {
+            return;
+        };
+        // Whatever becomes of the check: nobody moves twice.
+        self.peers[index].hearing = Hearing::Here;
+        if let Err(reason) = self.handle_stun(now, path, check, batch) {
             self.drops.count(reason);
         }
     }
@@ -373,7 +376,7 @@ impl Shard {
         parameters: SendParameters,
         batch: &mut Batch,
     ) {
-        let track = self.source_of(&parameters);
+        let track = self.source_of(now, &parameters, batch);
         let id = parameters.track;
         let (ssrc, rtx_ssrc) = (parameters.ssrc, parameters.rtx_ssrc);
         let subscription = Subscription::new(peer, parameters, &mut self.rng);
@@ -395,14 +398,27 @@ impl Shard {
         }
     }
 
-    /// The track that is meant, or its mirror. `None` while its publisher, who belongs here, has not brought it.
-    fn source_of(&mut self, parameters: &SendParameters) -> Option<usize> {
-        let known = self.track_by_id.get(&parameters.track).copied();
-        known.or_else(|| {
-            self.outbox
-                .reaches(parameters.home)
-                .then(|| self.add_mirror(parameters))
-        })
+    /// The track that is meant, or its mirror, which others may have waited for. `None` while its publisher, who belongs here,
+    /// has not brought it.
+    fn source_of(
+        &mut self,
+        now: Instant,
+        parameters: &SendParameters,
+        batch: &mut Batch,
+    ) -> Option<usize> {
+        if let Some(&known) = self.track_by_id.get(&parameters.track) {
+            return Some(known);
+        }
+        if !self.outbox.reaches(parameters.home) {
+            return None;
+        }
+        let mirror = self.add_mirror(parameters);
+        let waiting = self.waiting_by_track.remove(&parameters.track);
+        for subscription in waiting.unwrap_or_default() {
+            self.attach(now, subscription, mirror);
+            self.start_subscription(now, subscription, batch);
+        }
+        Some(mirror)
     }
 
     /// The publisher of a track is on another shard now, and over on the one before: all who are subscribed here get it from
@@ -416,14 +432,7 @@ impl Shard {
                 Feed::Peer(_) | Feed::Link(_) => return,
             }
         }
-        let Some(track) = self.source_of(parameters) else {
-            return;
-        };
-        let waiting = self.waiting_by_track.remove(&parameters.track);
-        for subscription in waiting.unwrap_or_default() {
-            self.attach(now, subscription, track);
-            self.start_subscription(now, subscription, batch);
-        }
+        self.source_of(now, parameters, batch);
     }
 
     /// Joins a subscription to its track.

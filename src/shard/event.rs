@@ -101,6 +101,25 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// The peer that it is about.
+    pub fn peer(&self) -> Option<PeerId> {
+        match self {
+            Self::Heard { peer, .. }
+            | Self::Connected { peer }
+            | Self::Consent { peer, .. }
+            | Self::Failed { peer, .. }
+            | Self::Layers { peer, .. }
+            | Self::Wanted { peer, .. }
+            | Self::Quality { peer, .. }
+            | Self::Stats { peer, .. }
+            | Self::Timeline { peer, .. }
+            | Self::Timelines { peer, .. } => Some(*peer),
+            Self::Speakers { .. } => None,
+        }
+    }
+}
+
 /// A layer that is forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ForwardedLayer {

@@ -71,7 +71,7 @@ use crate::transport::{
 };
 use demux::Demux;
 use link::{Outbox, Outlet, RemoteChannel};
-use peer::Peer;
+use peer::{Hearing, Peer};
 use subscription::Subscription;
 use timers::{Beat, Timer, Timers};
 use track::Track;
@@ -260,12 +260,12 @@ impl Shard {
         datagram: &mut [u8],
         batch: &mut Batch,
     ) -> Result<(), Stray> {
-        let Some(index) = self.first_heard(datagram) else {
+        let Some(index) = self.first_heard(now, path, datagram) else {
             return self.handle_datagram(now, path, datagram, batch);
         };
         let peer = &mut self.peers[index];
         tracing::debug!(parent: &peer.span, by = heard_by, "heard first by another shard");
-        peer.moves = true;
+        peer.hearing = Hearing::Elsewhere;
         self.events.push_back(Event::Heard {
             peer: peer.id,
             by: heard_by,
@@ -276,7 +276,7 @@ impl Shard {
     }
 
     /// The peer whose first valid check this is.
-    fn first_heard(&self, datagram: &[u8]) -> Option<usize> {
+    fn first_heard(&self, now: Instant, path: Path, datagram: &[u8]) -> Option<usize> {
         let ufrag = match classify(datagram) {
             Some(DatagramKind::Stun) => stun_username(datagram)?,
             Some(DatagramKind::Dtls | DatagramKind::Rtp | DatagramKind::Rtcp) | None => {
@@ -285,8 +285,10 @@ impl Shard {
         };
         let index = self.demux.by_ufrag(ufrag)?;
         let peer = self.peers.get(index)?;
-        let is_first = peer.addresses.is_empty() && !peer.moves;
-        (is_first && peer.transport.verifies(datagram)).then_some(index)
+        let is_first = peer.hearing == Hearing::Nothing
+            && peer.transport.verifies(datagram)
+            && !self.is_held_by_another(now, path, index);
+        is_first.then_some(index)
     }
 
     /// Counts a stray that nobody took.
@@ -409,17 +411,11 @@ impl Shard {
         };
         let index = index.ok_or(DropReason::Malformed)?;
         self.current = Some(Current::Peer(index));
-        // Who has a password takes nobody's address under a forged sender, nor sends there what is for itself.
-        let holder = self.demux.by_address(path.origin());
-        let holder = holder.filter(|holder| *holder != index);
-        if holder
-            .and_then(|holder| self.peers.get(holder))
-            .is_some_and(|holder| holder.transport.hears(now, path.origin()))
-        {
+        if self.is_held_by_another(now, path, index) {
             return Err(DropReason::WrongPath);
         }
         let peer = self.peers.get_mut(index).ok_or(DropReason::Malformed)?;
-        if peer.moves {
+        if peer.hearing == Hearing::Elsewhere {
             return Err(DropReason::WrongPath);
         }
         peer.count_received(datagram);
@@ -427,11 +423,21 @@ impl Shard {
         let result = peer.transport.handle_stun(now, path, datagram);
         // Whoever forges a check for a peer that left an address does not get it back there.
         if result.is_ok() && peer.transport.accepts(path.origin()) {
+            peer.hearing = Hearing::Here;
             self.demux
                 .insert_address(path.origin(), index, &mut peer.addresses);
         }
         self.pump(now, index, batch);
         result.map_err(|_| DropReason::AuthenticationFailed)
+    }
+
+    /// Whether another peer is there where this comes from: who has a password takes nobody's address under a forged sender,
+    /// nor sends there what is for itself.
+    fn is_held_by_another(&self, now: Instant, path: Path, index: usize) -> bool {
+        let holder = self.demux.by_address(path.origin());
+        let holder = holder.filter(|holder| *holder != index);
+        let holder = holder.and_then(|holder| self.peers.get(holder));
+        holder.is_some_and(|holder| holder.transport.hears(now, path.origin()))
     }
 
     fn handle_dtls(

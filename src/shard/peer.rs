@@ -29,8 +29,7 @@ pub(super) struct Peer {
     pub(super) transport: Transport,
     /// Whether keys are there.
     pub(super) connected: bool,
-    /// It moves to the shard that heard it first, and is over here.
-    pub(super) moves: bool,
+    pub(super) hearing: Hearing,
     /// Where its datagrams go.
     pub(super) path: Option<Path>,
     /// Where its audio and RTCP are in the batch.
@@ -85,6 +84,17 @@ pub(super) struct Peer {
     pub(super) counts_then: PeerCounts,
     /// The worst loss that either side reported since the last quality event.
     pub(super) worst_loss: f32,
+}
+
+/// What was heard of a peer, which says whose it is where all shards share one port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hearing {
+    /// Nothing so far.
+    Nothing,
+    /// Another shard heard it first: it moves there, and is over here.
+    Elsewhere,
+    /// A check of its own, or the one for which it moved here: it stays.
+    Here,
 }
 
 /// Datagrams and bytes on the wire.
@@ -161,7 +171,7 @@ impl Peer {
             call,
             transport,
             connected: false,
-            moves: false,
+            hearing: Hearing::Nothing,
             path: None,
             lane: LaneSlot::default(),
             video_lane: LaneSlot::default(),

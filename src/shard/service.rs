@@ -91,8 +91,8 @@ impl Shard {
             self.adapt_if_due(now, index, batch);
             self.send_requests(now, index, batch);
             self.send_reports(now, index, batch);
+            self.tell_wanted(now, index);
         }
-        self.tell_wanted(now, index);
         self.tell_quality(now, index);
         self.schedule(now, index);
     }

@@ -51,6 +51,7 @@ async fn start(settings: SignalingSettings) -> Server {
             bytes: vec![7; 32],
         },
         shards: vec![ShardAddress::default()],
+        shared_port: false,
         peers_together: 16,
         ice_servers: crate::turn::IceServers::default(),
         seed: [1; 32],

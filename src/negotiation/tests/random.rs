@@ -166,7 +166,7 @@ impl World {
                 if let Some(&track) = self.wanted.keys().nth(choice) {
                     let home = self.homes.entry(track).or_default();
                     *home += 1;
-                    self.server.set_home(track, *home);
+                    self.server.set_home(&[track], *home);
                 }
             }
             Step::ToServer => {

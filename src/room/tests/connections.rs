@@ -402,6 +402,25 @@ fn a_server_with_too_much_to_do_lets_back_in_who_was_in_a_call_and_nobody_new() 
 }
 
 #[test]
+fn where_nobody_knows_which_shard_hears_a_newcomer_each_has_to_have_room() {
+    use crate::room::ServerLoad;
+    for (shared_port, refused) in [(false, false), (true, true)] {
+        let mut world = World::with(|config| {
+            config.limits.max_cpu = Some(50);
+            config.shared_port = shared_port;
+        });
+        for _ in 0..20 {
+            world.pass(Duration::from_millis(500));
+            let (busy, bytes_out) = (vec![0.1, 0.9], 0);
+            let load = ServerLoad { busy, bytes_out };
+            world.rooms.handle_load(world.now, &load);
+        }
+        let (_, told) = world.connect(request(Dialect::V1, "lobby"));
+        assert_eq!(told[0]["code"] == "overloaded", refused, "{told:?}");
+    }
+}
+
+#[test]
 fn one_identity_may_come_only_so_often_from_wherever() {
     let mut world = World::with(|config| config.limits.max_joins_per_second = 1);
     let mut come = |who: &str, from: u8| {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::timeline::camera_of;
 use super::*;
-use crate::shard::ParticipantId;
+use crate::shard::{FailReason, ParticipantId};
 use crate::transport::{Path, Protocol};
 
 fn heard(peer: PeerId, by: usize) -> Event {
@@ -128,8 +128,16 @@ fn a_peer_moves_with_all_that_was_said_of_it_and_the_others_follow_its_tracks() 
     assert_eq!(about(&world, of_anna), vec![(0, "sender".to_owned()); 2]);
     assert!(world.inbox.is_empty(), "{:?}", world.inbox);
 
-    // What it says from now on goes there, and so does its end.
+    // What it says from now on goes there, and so does its end. What comes late from where it was ends nothing.
     world.forget_all();
+    world.event_of(
+        0,
+        Event::Failed {
+            peer: of_ben,
+            reason: FailReason::Internal,
+        },
+    );
+    assert!(world.commands.is_empty(), "{:?}", world.commands);
     world.say(
         ben,
         json!({"type": "mute", "source": "camera", "muted": false}),

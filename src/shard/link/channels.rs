@@ -153,7 +153,7 @@ impl Shard {
         let gone: Vec<_> = remote.filter(|c| c.shard == from).cloned().collect();
         for channel in gone {
             let label = Some(channel.label.as_str());
-            self.remote_channel_closed(now, id, channel.participant, label, batch);
+            self.remote_channel_closed(now, from, id, channel.participant, label, batch);
         }
         self.forget_call_if_over(call);
     }
@@ -194,6 +194,7 @@ impl Shard {
     pub(super) fn remote_channel_closed(
         &mut self,
         now: Instant,
+        from: usize,
         call: CallId,
         participant: ParticipantId,
         label: Option<&str>,
@@ -203,11 +204,17 @@ impl Shard {
             return;
         };
         let this = &mut self.calls[call];
+        let before = this.remote.len();
         this.remote.retain(|channel| {
-            channel.participant != participant || label.is_some_and(|label| channel.label != label)
+            channel.shard != from
+                || channel.participant != participant
+                || label.is_some_and(|label| channel.label != label)
         });
-        let peers = this.peers.clone();
-        self.close_relays(now, &peers, participant, label, batch);
+        // It may have opened them again on another shard before its last one says so.
+        if this.remote.len() < before {
+            let peers = this.peers.clone();
+            self.close_relays(now, &peers, participant, label, batch);
+        }
     }
 
     #[expect(clippy::too_many_arguments)]

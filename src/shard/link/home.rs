@@ -65,6 +65,8 @@ impl Shard {
         for layer in 0..self.tracks[index].layers.len() {
             self.tell_clock(index, layer, outlet);
         }
+        // A shard where nobody wants any says nothing more.
+        self.update_wanted(now, index);
     }
 
     /// A shard wants other encodings.
@@ -224,6 +226,9 @@ impl Shard {
         self.forget_outlets(track);
         self.link_description(track, true);
         self.link_encodings(now, track);
+        if !self.tracks[track].outlets.is_empty() {
+            self.update_wanted(now, track);
+        }
     }
 
     /// A track begins anew: the other shards say again what they want of it.

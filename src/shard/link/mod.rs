@@ -141,7 +141,10 @@ impl Shard {
                 call,
                 participant,
                 label,
-            } => self.remote_channel_closed(now, call, participant, label.as_deref(), batch),
+            } => {
+                let label = label.as_deref();
+                self.remote_channel_closed(now, from, call, participant, label, batch);
+            }
             LinkMessage::ChannelMessage {
                 call,
                 participant,

@@ -3,6 +3,7 @@
 use super::sim::{SimNet, Source, ms};
 use crate::forward::DropReason;
 use crate::shard::Event;
+use crate::transport::tests::pair::Check;
 
 /// Clients that began on these shards, and are heard by those.
 fn clients_heard(seed: u64, shards: usize, places: &[(usize, usize)]) -> SimNet {
@@ -44,6 +45,20 @@ fn start_all(sim: &mut SimNet) {
     }
 }
 
+/// How often a peer was heard first elsewhere.
+fn moves(sim: &SimNet) -> usize {
+    let events = sim.events.iter();
+    events
+        .filter(|event| matches!(event, Event::Heard { .. }))
+        .count()
+}
+
+/// A check of a client that has sent none so far.
+fn check_of(sim: &SimNet, client: usize) -> Vec<u8> {
+    let client = &sim.clients[client];
+    Check::new(&client.server_ice, &client.ice).encode()
+}
+
 #[track_caller]
 fn assert_everybody_got_everything(sim: &SimNet) {
     for (client, this) in sim.clients.iter().enumerate() {
@@ -71,9 +86,7 @@ fn who_is_heard_first_by_another_shard_moves_there_with_all_that_hangs_on_it() {
         for (client, (_, heard_by)) in places.into_iter().enumerate() {
             assert_eq!(sim.clients[client].shard, heard_by);
         }
-        let moves = sim.events.iter();
-        let moves = moves.filter(|event| matches!(event, Event::Heard { .. }));
-        assert_eq!(moves.count(), 4, "each once");
+        assert_eq!(moves(&sim), 4, "each once");
         start_all(&mut sim);
         sim.run(ms(2000));
         sim.settle();
@@ -131,9 +144,67 @@ fn a_peer_that_is_about_to_move_answers_nothing_where_it_was() {
     sim.clients[client].heard_by = Some(1);
     sim.control_moves = false;
     sim.run(ms(300));
-    let told = sim.events.iter();
-    let told = told.filter(|event| matches!(event, Event::Heard { .. }));
-    assert_eq!(told.count(), 1);
+    assert_eq!(moves(&sim), 1);
     assert!(sim.drops(DropReason::WrongPath) > 0);
     assert_eq!(sim.sends, 0);
+}
+
+#[test]
+fn nobody_moves_twice_whatever_comes_of_the_check() {
+    let mut sim = clients_heard(505, 3, &[(1, 1), (2, 2)]);
+    sim.connect();
+    let client = sim.join_on(0);
+    sim.clients[client].checking = false;
+    let check = check_of(&sim, client);
+    // From addresses of others who are there, which refuse it: the new one, too.
+    for (by, address) in [(1, 0), (2, 1), (1, 0), (2, 1)] {
+        let (shard, address) = (sim.clients[client].shard, sim.clients[address].address);
+        match by == shard {
+            true => sim.inject_to(shard, address, &check),
+            false => sim.hand_over(by, shard, address, &check),
+        }
+    }
+    assert_eq!((moves(&sim), sim.clients[client].shard), (1, 1));
+    // It is there all the same.
+    sim.clients[client].heard_by = Some(1);
+    sim.clients[client].checking = true;
+    sim.connect();
+}
+
+#[test]
+fn nobody_moves_by_an_address_at_which_another_is() {
+    let mut sim = clients_heard(506, 2, &[(0, 0)]);
+    sim.connect();
+    let client = sim.join_on(0);
+    sim.clients[client].checking = false;
+    let (check, address) = (check_of(&sim, client), sim.clients[0].address);
+    let refused = sim.drops(DropReason::WrongPath);
+    sim.hand_over(1, 0, address, &check);
+    assert_eq!(moves(&sim), 0);
+    assert_eq!(sim.drops(DropReason::WrongPath), refused + 1);
+}
+
+#[test]
+fn a_publisher_that_was_not_heard_is_not_told_that_nobody_wants_it() {
+    let mut sim = clients_heard(507, 2, &[(0, 0)]);
+    sim.connect();
+    let client = sim.join_on(0);
+    sim.clients[client].checking = false;
+    let source = Source::video(1);
+    sim.publish_layers(client, source, &["h", "l"]);
+    sim.subscribe(0, source);
+    sim.pause(0, source, true);
+    let wanted = |sim: &SimNet| {
+        let events = sim.events.iter();
+        events
+            .filter(|event| matches!(event, Event::Wanted { .. }))
+            .count()
+    };
+    sim.run(ms(5_000));
+    assert_eq!(wanted(&sim), 0, "its next shard would not know of it");
+    sim.clients[client].checking = true;
+    sim.clients[client].heard_by = Some(1);
+    sim.connect();
+    sim.run(ms(5_000));
+    assert_eq!(wanted(&sim), 1);
 }

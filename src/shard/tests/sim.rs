@@ -579,7 +579,7 @@ impl SimNet {
         self.inject_to(0, address, datagram);
     }
 
-    fn inject_to(&mut self, shard: usize, address: SocketAddr, datagram: &[u8]) {
+    pub(super) fn inject_to(&mut self, shard: usize, address: SocketAddr, datagram: &[u8]) {
         let path = Path {
             protocol: Protocol::Udp,
             remote: address,
@@ -595,7 +595,13 @@ impl SimNet {
     }
 
     /// Puts a datagram into a shard's way that came to the socket of another.
-    fn hand_over(&mut self, by: usize, shard: usize, address: SocketAddr, datagram: &[u8]) {
+    pub(super) fn hand_over(
+        &mut self,
+        by: usize,
+        shard: usize,
+        address: SocketAddr,
+        datagram: &[u8],
+    ) {
         let path = Path {
             protocol: Protocol::Udp,
             remote: address,

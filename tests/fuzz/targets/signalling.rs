@@ -141,6 +141,7 @@ fn config(now: Instant) -> RoomsConfig {
             bytes: vec![7; 32],
         },
         shards: vec![shard(7880), shard(7881)],
+        shared_port: false,
         peers_together: 2,
         ice_servers: IceServers::default(),
         seed: [42; 32],
