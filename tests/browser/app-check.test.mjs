@@ -30,9 +30,8 @@ class Check extends App {
     return check;
   }
 
-  async begin() {
-    await this.page.bringToFront();
-    await this.page.click(byId('begin'));
+  begin() {
+    return this.click('begin');
   }
 
   /** Each step's state and words. */

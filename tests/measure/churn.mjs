@@ -1,14 +1,14 @@
 // Half an hour of people who come and go, 20 a second: what the server needs returns to what it was.
 //
 //     cargo build --release
-//     node tests/measure/churn.mjs [--minutes 30] [--rate 20] [--stay 5] [--warm-up 12] [--rooms 30] [--every 60]
+//     node tests/measure/churn.mjs [--minutes 30] [--rate 20] [--stay 5] [--warm-up 12] [--rooms 30] [--every 60] [--port own|shared]
 //
 // `crosspoint load --churn` joins, publishes, receives and leaves: half of the visitors say goodbye, a fifth breaks off, a
 // tenth falls silent with its socket open, a fifth is gone within 100 ms, anywhere in its handshake. One client stays in each
 // room meanwhile. The same goes on for some minutes first, since what the busiest moment needed is kept for the next one; then
 // everybody leaves, every time limit passes, and what the server has is its start. Fails where memory, file handles, tasks
 // or threads are more than 5 % above that at the end, when everybody has left again, where anybody is left over, or where
-// one visitor in a thousand did not get into the call.
+// one visitor in a thousand did not get into the call. The shards have a UDP port each, or share one.
 
 import { execFile } from 'node:child_process';
 import { readFileSync, readdirSync } from 'node:fs';
@@ -19,7 +19,7 @@ import { Server, binaryPath } from '../browser/support/server.mjs';
 
 const run = promisify(execFile);
 const { values: options } = parseArgs({
-  options: Object.fromEntries(Object.entries({ minutes: '30', rate: '20', stay: '5', 'warm-up': '12', rooms: '30', every: '60' })
+  options: Object.fromEntries(Object.entries({ minutes: '30', rate: '20', stay: '5', 'warm-up': '12', rooms: '30', every: '60', port: 'own' })
     .map(([name, value]) => [name, { type: 'string', default: value }])),
 });
 const GROWTH = 0.05;
@@ -113,7 +113,7 @@ async function churn(server, seconds, note) {
 
 const most = '1000000';
 const server = await Server.start({
-  args: ['--max-sockets-per-address', most, '--max-joins-per-second', '100000', '--max-participants', '1000', '--max-rooms', most, '--log', 'warn'],
+  args: ['--share-udp-port', `${options.port === 'shared'}`, '--max-sockets-per-address', most, '--max-joins-per-second', '100000', '--max-participants', '1000', '--max-rooms', most, '--log', 'warn'],
 });
 try {
   const empty = await sample(server);

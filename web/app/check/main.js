@@ -82,4 +82,5 @@ button("copy-report").addEventListener("click", () => void copy());
 button("tone").addEventListener("click", () => void playTone());
 window.addEventListener("pagehide", () => running?.abort());
 const back = byId("back", HTMLAnchorElement);
+button("begin").disabled = false; // until here a click would have been lost
 back.href = `${room === null ? "/" : `/r/${room}`}${location.hash}`; // the fragment has the key of a room that is encrypted
