@@ -5,10 +5,10 @@
 //! a socket, reads no clock, and sees no media.
 //!
 //! One file for each idea: `rooms` (the doors), `connection` and `resume` (sockets come and go), `membership`
-//! (names, who is announced to whom), `admission` (who may come in), `chat`, `call` (peers and their shard), `moving` (of a peer to another shard), `room_call`, `direct_call` (the
-//! states of ringing), `description` (offers and answers), `subscription` (who receives what), `media` (mute,
-//! receive, what shards tell), `operator` (what operators ask and do), `notice` (what those outside are told), `counts`, `limits`, `load` (how much
-//! there is to do), `timer`, `traced`.
+//! (names, who is announced to whom), `admission` (who may come in), `chat`, `call` (peers and their shard), `placement` (where one
+//! begins), `moving` (to the shard that hears it), `room_call`, `direct_call` (the states of ringing), `description` (offers and
+//! answers), `subscription` (who receives what), `media` (mute, receive, what shards tell), `operator` (what operators ask and
+//! do), `notice` (what those outside are told), `counts`, `limits`, `load` (how much there is to do), `timer`, `traced`.
 
 mod admission;
 mod call;

@@ -1,7 +1,7 @@
 //! One thread for each core: a UDP socket, TCP connections for media, a command queue and the [`Shard`](crate::shard::Shard) they drive.
 //!
-//! Called by [`crate::server`]. It never looks into a datagram: it reads batches, tells the shard the
-//! time, sends what the shard wrote, and carries what shards have for each other.
+//! Called by [`crate::server`]. It reads batches, tells the shard the time, sends what the shard wrote, and carries
+//! what shards have for each other. It never looks into a datagram but to find whose it is: TURN's, or another shard's.
 
 mod addresses;
 mod counters;

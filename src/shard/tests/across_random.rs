@@ -164,12 +164,7 @@ impl World {
             }
         }
         self.sim.run(ms(500));
-        for shard in &self.sim.shards {
-            assert!(shard.tracks.is_empty() && shard.track_by_id.is_empty());
-            assert!(shard.subscriptions.is_empty() && shard.waiting_by_track.is_empty());
-            assert!(shard.outlets_by_track.is_empty() && shard.calls.is_empty());
-            assert_eq!(shard.poll_timeout(), None, "no timer is left");
-        }
+        self.sim.assert_nothing_left();
     }
 }
 

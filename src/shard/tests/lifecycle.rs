@@ -172,13 +172,7 @@ fn peers_come_and_go_without_a_trace() {
             .iter_mut()
             .for_each(|client| client.connected = true);
     }
-    let shard = &sim.shards[0];
-    assert!(shard.peers.is_empty() && shard.tracks.is_empty());
-    assert!(shard.subscriptions.is_empty() && shard.calls.is_empty());
-    assert!(shard.peer_by_id.is_empty() && shard.track_by_id.is_empty());
-    assert!(shard.waiting_by_track.is_empty() && shard.call_by_id.is_empty());
-    assert!(shard.demux.is_empty());
-    assert_eq!(shard.poll_timeout(), None, "no timer is left");
+    sim.assert_nothing_left();
 }
 
 #[test]

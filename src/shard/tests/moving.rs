@@ -95,13 +95,7 @@ fn who_is_heard_first_by_another_shard_moves_there_with_all_that_hangs_on_it() {
             sim.leave(client);
         }
         sim.run(ms(500));
-        for shard in &sim.shards {
-            assert!(shard.tracks.is_empty() && shard.track_by_id.is_empty());
-            assert!(shard.subscriptions.is_empty() && shard.waiting_by_track.is_empty());
-            assert!(shard.outlets_by_track.is_empty() && shard.calls.is_empty());
-            assert!(shard.demux.is_empty());
-            assert_eq!(shard.poll_timeout(), None, "no timer is left");
-        }
+        sim.assert_nothing_left();
     }
 }
 

@@ -135,6 +135,14 @@ pub(super) fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
+fn path_from(remote: SocketAddr) -> Path {
+    Path {
+        protocol: Protocol::Udp,
+        remote,
+        local: None,
+    }
+}
+
 fn credentials(name: &str, client: usize, generation: u32) -> IceCredentials {
     IceCredentials {
         ufrag: format!("{name}{client}g{generation}"),
@@ -580,12 +588,7 @@ impl SimNet {
     }
 
     pub(super) fn inject_to(&mut self, shard: usize, address: SocketAddr, datagram: &[u8]) {
-        let path = Path {
-            protocol: Protocol::Udp,
-            remote: address,
-            local: None,
-        };
-        let mut datagram = datagram.to_vec();
+        let (path, mut datagram) = (path_from(address), datagram.to_vec());
         self.guarded(shard, |shard, now, batch| {
             if let Err(stray) = shard.handle_datagram(now, path, &mut datagram, batch) {
                 shard.drop_stray(stray);
@@ -602,12 +605,7 @@ impl SimNet {
         address: SocketAddr,
         datagram: &[u8],
     ) {
-        let path = Path {
-            protocol: Protocol::Udp,
-            remote: address,
-            local: None,
-        };
-        let mut datagram = datagram.to_vec();
+        let (path, mut datagram) = (path_from(address), datagram.to_vec());
         self.guarded(shard, |shard, now, batch| {
             if let Err(stray) = shard.handle_handed_over(now, by, path, &mut datagram, batch) {
                 shard.drop_stray(stray);
@@ -682,6 +680,18 @@ impl SimNet {
         }
         self.run(ms(700));
         assert!(self.clients.iter().all(|client| client.strange == 0));
+    }
+
+    /// After everybody has left.
+    pub(super) fn assert_nothing_left(&self) {
+        for shard in &self.shards {
+            assert!(shard.peers.is_empty() && shard.peer_by_id.is_empty());
+            assert!(shard.tracks.is_empty() && shard.track_by_id.is_empty());
+            assert!(shard.subscriptions.is_empty() && shard.waiting_by_track.is_empty());
+            assert!(shard.outlets_by_track.is_empty() && shard.demux.is_empty());
+            assert!(shard.calls.is_empty() && shard.call_by_id.is_empty());
+            assert_eq!(shard.poll_timeout(), None, "no timer is left");
+        }
     }
 
     /// Lets time pass.
